@@ -1,0 +1,162 @@
+//! The catalogue: an organisation's events, topics, producers, consumers and schemas, as data.
+//!
+//! Nothing about any one organisation is compiled in; everything comes from a catalogue file and
+//! the schema files beside it.
+
+mod event;
+mod load;
+mod ordering_key;
+mod problem;
+mod schema;
+mod version;
+
+use std::{path::Path, sync::Arc};
+
+use indexmap::IndexMap;
+
+pub use event::{BehindDeadLetter, Consumer, Event, Execution, Retention};
+pub use ordering_key::{MissingKeyField, OrderingKey};
+pub use problem::{LoadError, Problem};
+pub use schema::{DIALECT, Schema, SchemaError, Violation};
+pub use version::{SchemaVersion, UnsupportedVersion, Version, VersionError};
+
+use crate::names::{Namespace, ServiceName, TopicName};
+
+/// A catalogue without contradictions: loading one checks it.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    namespace: Namespace,
+    services: IndexMap<ServiceName, String>,
+    events: Vec<Arc<Event>>,
+    by_name: IndexMap<String, usize>,
+    /// Full and short topics.
+    by_topic: IndexMap<String, usize>,
+}
+
+/// One service consuming one event: what has a consumer group.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscription<'a> {
+    /// What is consumed.
+    pub event: &'a Arc<Event>,
+    /// Who consumes it, and how.
+    pub consumer: &'a Consumer,
+}
+
+impl Catalogue {
+    /// Loads a catalogue file and the schemas at `schemas/<Event>/<version>.json` beside it.
+    ///
+    /// # Errors
+    /// All problems found, each with the file, the entry and the cure.
+    pub fn load(path: &Path) -> Result<Catalogue, LoadError> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| LoadError::unreadable(&origin, &error))?;
+        let schemas = path.parent().unwrap_or(Path::new("")).join("schemas");
+        Catalogue::parse(&origin, &text, |schema| std::fs::read_to_string(schemas.join(schema)))
+    }
+
+    /// Reads a catalogue from text. `origin` names it in problems; `read_schema` is asked for files
+    /// such as `OrderPlaced/1.0.json`.
+    ///
+    /// # Errors
+    /// All problems found, each with the file, the entry and the cure.
+    pub fn parse(
+        origin: &str,
+        toml: &str,
+        read_schema: impl Fn(&str) -> std::io::Result<String>,
+    ) -> Result<Catalogue, LoadError> {
+        load::read(origin, toml, &read_schema)
+    }
+
+    fn new(
+        namespace: Namespace,
+        services: IndexMap<ServiceName, String>,
+        events: Vec<Event>,
+    ) -> Catalogue {
+        let mut catalogue = Catalogue {
+            namespace,
+            services,
+            events: events.into_iter().map(Arc::new).collect(),
+            by_name: IndexMap::new(),
+            by_topic: IndexMap::new(),
+        };
+        catalogue.index();
+        catalogue
+    }
+
+    fn index(&mut self) {
+        self.by_name.clear();
+        self.by_topic.clear();
+        for (position, event) in self.events.iter().enumerate() {
+            self.by_name.insert(event.name.to_string(), position);
+            self.by_topic.insert(event.topic.to_string(), position);
+            self.by_topic.insert(event.short_topic.to_string(), position);
+        }
+    }
+
+    /// The same contract under another prefix, for a second environment on one cluster.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Namespace) -> Catalogue {
+        for event in &mut self.events {
+            Arc::make_mut(event).rename(&namespace);
+        }
+        self.namespace = namespace;
+        self.index();
+        self
+    }
+
+    /// The first part of all its topics and groups.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The services and their titles, in the file's order.
+    pub fn services(&self) -> impl Iterator<Item = (&ServiceName, &str)> {
+        self.services.iter().map(|(service, title)| (service, title.as_str()))
+    }
+
+    /// The events, in the file's order.
+    pub fn events(&self) -> impl Iterator<Item = &Arc<Event>> {
+        self.events.iter()
+    }
+
+    /// The event of that name.
+    pub fn event(&self, name: &str) -> Option<&Arc<Event>> {
+        self.by_name.get(name).map(|position| &self.events[*position])
+    }
+
+    /// The event of a topic, given in full or short. A dead letter topic is nobody's.
+    pub fn event_of_topic(&self, topic: &str) -> Option<&Arc<Event>> {
+        self.by_topic.get(topic).map(|position| &self.events[*position])
+    }
+
+    /// The event whose dead letters are in that topic.
+    pub fn event_of_dead_letter_topic(&self, topic: &TopicName) -> Option<&Arc<Event>> {
+        self.events.iter().find(|event| event.dead_letter_topic == *topic)
+    }
+
+    /// Every service's every subscription, by event.
+    pub fn subscriptions(&self) -> impl Iterator<Item = Subscription<'_>> {
+        self.events.iter().flat_map(|event| {
+            event.consumers.iter().map(move |consumer| Subscription { event, consumer })
+        })
+    }
+
+    /// What one service consumes.
+    pub fn subscriptions_of(
+        &self,
+        service: &ServiceName,
+    ) -> impl Iterator<Item = Subscription<'_>> {
+        self.subscriptions().filter(move |subscription| subscription.consumer.service == *service)
+    }
+
+    /// The subscription of a service to an event, if it has one.
+    pub fn subscription(&self, service: &str, event: &str) -> Option<Subscription<'_>> {
+        let event = self.event(event)?;
+        let consumer = event.consumers.iter().find(|consumer| consumer.service == service)?;
+        Some(Subscription { event, consumer })
+    }
+}
+
+#[cfg(test)]
+mod tests;

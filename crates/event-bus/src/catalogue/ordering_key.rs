@@ -1,0 +1,194 @@
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::{envelope::Envelope, names::TenantId};
+
+/// Which fields of an envelope make its record key, and so decide what stays in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderingKey {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Tenant,
+    /// The pointer as written, and its tokens below the payload, unescaped.
+    Payload {
+        pointer: String,
+        tokens: Vec<String>,
+    },
+}
+
+/// A pointer of an ordering key that finds no string and no integer in an envelope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ordering key's field {pointer} holds neither a string nor a 64-bit integer")]
+pub struct MissingKeyField {
+    /// JSON pointer into the envelope.
+    pub pointer: String,
+}
+
+const TENANT_POINTER: &str = "/tenant_id";
+const PAYLOAD_PREFIX: &str = "/payload/";
+
+impl OrderingKey {
+    /// Reads pointers into the envelope: `/tenant_id`, or one below `/payload/`. The error is the
+    /// pointer that is neither.
+    pub(super) fn new<'a>(
+        pointers: impl IntoIterator<Item = &'a str>,
+    ) -> Result<OrderingKey, &'a str> {
+        let parts = pointers.into_iter().map(part).collect::<Result<_, _>>()?;
+        Ok(OrderingKey { parts })
+    }
+
+    /// The pointers into the envelope, in order.
+    pub fn pointers(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| match part {
+            Part::Tenant => TENANT_POINTER,
+            Part::Payload { pointer, .. } => pointer,
+        })
+    }
+
+    /// The record key of an envelope: the fields' values, percent-encoded, joined by `/`.
+    pub fn of(&self, envelope: &Envelope) -> Result<String, MissingKeyField> {
+        self.of_parts(&envelope.tenant_id, &envelope.payload)
+    }
+
+    pub(crate) fn of_parts(
+        &self,
+        tenant: &TenantId,
+        payload: &Value,
+    ) -> Result<String, MissingKeyField> {
+        let mut key = String::with_capacity(64);
+        for (position, part) in self.parts.iter().enumerate() {
+            if position > 0 {
+                key.push('/');
+            }
+            match part {
+                Part::Tenant => push_encoded(&mut key, tenant.as_str()),
+                Part::Payload { pointer, tokens } => push_value(&mut key, find(payload, tokens))
+                    .ok_or_else(|| MissingKeyField { pointer: pointer.clone() })?,
+            }
+        }
+        Ok(key)
+    }
+}
+
+fn part(pointer: &str) -> Result<Part, &str> {
+    if pointer == TENANT_POINTER {
+        return Ok(Part::Tenant);
+    }
+    let below = pointer.strip_prefix(PAYLOAD_PREFIX).ok_or(pointer)?;
+    let tokens =
+        below.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
+    Ok(Part::Payload { pointer: pointer.to_owned(), tokens })
+}
+
+fn find<'a>(payload: &'a Value, tokens: &[String]) -> Option<&'a Value> {
+    tokens.iter().try_fold(payload, |value, token| value.as_object()?.get(token))
+}
+
+fn push_value(key: &mut String, value: Option<&Value>) -> Option<()> {
+    match value? {
+        Value::String(text) => push_encoded(key, text),
+        Value::Number(number) => {
+            let integer = integer(number)?;
+            write!(key, "{integer}").expect("writing to a String cannot fail");
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// JSON Schema calls 7.0 an integer, and some languages write 7 so: both must give the same key.
+fn integer(number: &serde_json::Number) -> Option<i128> {
+    /// Up to here each whole number is a float of its own.
+    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+    if let Some(integer) = number.as_i128() {
+        return Some(integer);
+    }
+    let float = number.as_f64()?;
+    if float.fract() != 0.0 || float.abs() > EXACT_MAX {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 53 bits fits")]
+    Some(float as i128)
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986.
+fn push_encoded(key: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            key.push(char::from(byte));
+        } else {
+            key.push('%');
+            key.push(char::from(HEX[usize::from(byte >> 4)]));
+            key.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn key(pointers: &[&str], tenant: &str, payload: &Value) -> Result<String, MissingKeyField> {
+        let key = OrderingKey::new(pointers.iter().copied()).unwrap();
+        key.of_parts(&TenantId::new(tenant).unwrap(), payload)
+    }
+
+    #[test]
+    fn keys_equal_the_golden_vectors_of_the_contract() {
+        let order = ["/tenant_id", "/payload/order_id"];
+        for (tenant, id, expected) in [
+            ("louvolite", json!("ORD-1001"), "louvolite/ORD-1001"),
+            ("thomas-sanderson", json!(42), "thomas-sanderson/42"),
+            ("a", json!(-7), "a/-7"),
+            ("a", json!(18_446_744_073_709_551_615_u64), "a/18446744073709551615"),
+            ("a", json!(7.0), "a/7"),
+            ("a", json!(""), "a/"),
+            ("a b", json!("x/y"), "a%20b/x%2Fy"),
+            ("Müller", json!("50%"), "M%C3%BCller/50%25"),
+            ("a", json!("A-Za-z0-9-_.~"), "a/A-Za-z0-9-_.~"),
+            ("a", json!("😀+*'()!"), "a/%F0%9F%98%80%2B%2A%27%28%29%21"),
+        ] {
+            assert_eq!(key(&order, tenant, &json!({ "order_id": id })).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_pointer_reaches_into_objects_and_unescapes_its_tokens() {
+        let payload = json!({ "order": { "a/b~c": "found" } });
+        assert_eq!(key(&["/payload/order/a~1b~0c"], "t", &payload).as_deref(), Ok("found"));
+    }
+
+    #[test]
+    fn what_is_neither_a_string_nor_an_integer_names_the_pointer() {
+        for id in [json!(null), json!(true), json!(1.5), json!(1e300), json!([]), json!({})] {
+            let error = key(&["/payload/order_id"], "t", &json!({ "order_id": id })).unwrap_err();
+            assert_eq!(error.pointer, "/payload/order_id");
+        }
+        assert!(key(&["/payload/order_id"], "t", &json!({})).is_err());
+        assert!(key(&["/payload/order_id"], "t", &json!("text")).is_err());
+    }
+
+    #[test]
+    fn only_the_tenant_and_the_payload_can_be_part_of_a_key() {
+        for pointer in ["", "/", "/event_id", "/payload", "tenant_id", "payload/order_id"] {
+            assert_eq!(OrderingKey::new([pointer]), Err(pointer));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn different_values_have_different_keys(a in "\\PC{1,20}", b in "\\PC{0,20}", c in "\\PC{1,20}", d in "\\PC{0,20}") {
+            let pointers = ["/tenant_id", "/payload/id"];
+            let first = key(&pointers, &a, &json!({ "id": b })).unwrap();
+            let second = key(&pointers, &c, &json!({ "id": d })).unwrap();
+            prop_assert_eq!(first == second, (a, b) == (c, d));
+        }
+    }
+}

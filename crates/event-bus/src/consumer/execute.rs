@@ -1,0 +1,285 @@
+//! Runs events in a transaction: inbox row, handler, outbox rows, commit.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::erased::ErasedHandler;
+use super::infrastructure::{Trouble, trouble_in, trouble_of};
+use super::partition::{Death, Job, Verdict};
+use crate::catalogue;
+use crate::dead_letter::{Cause, Obituary, Reason, dlq_id};
+use crate::handler::{Context, Failure, Origin};
+use crate::names::{GroupName, ServiceName};
+use crate::outbox::Outbox;
+use crate::store::{Claimant, Claimed, Tx};
+
+/// What runs one subscription's events.
+#[derive(Clone)]
+pub(crate) struct Executor {
+    pub(crate) outbox: Outbox,
+    pub(crate) event: Arc<catalogue::Event>,
+    pub(crate) group: GroupName,
+    pub(crate) service: ServiceName,
+    pub(crate) handler: Arc<dyn ErasedHandler>,
+    pub(crate) handler_timeout: Duration,
+}
+
+/// How a batch ended.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) verdicts: Vec<(i64, Verdict)>,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// Whether a failing event takes the transaction with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// All or nothing: the fast way.
+    Together,
+    /// A savepoint per event: the good commit.
+    Marked,
+}
+
+/// Why a batch was rolled back.
+enum Broken {
+    /// A handler failed. Under [`Guard::Together`] only.
+    Handler(usize, Verdict),
+    /// A handler panicked or took too long. Its transaction is gone.
+    Interrupted(usize, Verdict),
+    Database(sqlx::Error),
+    /// A handler met a database failure.
+    Infrastructure(Trouble),
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Executor {
+    /// Runs the jobs in their order in one transaction. All are of one partition.
+    pub(crate) async fn run(&self, partition: i32, jobs: &[Job]) -> Report {
+        let broken = match self.attempt(partition, jobs, Guard::Together).await {
+            Ok(verdicts) => return report(jobs, verdicts),
+            Err(broken) => broken,
+        };
+        // A handler's error may have had its cause in a neighbour, or there may be more of them: once more, apart.
+        let broken = match broken {
+            Broken::Handler(..) if jobs.len() > 1 => match self.attempt(partition, jobs, Guard::Marked).await {
+                Ok(verdicts) => return report(jobs, verdicts),
+                Err(broken) => broken,
+            },
+            other => other,
+        };
+        match broken {
+            Broken::Handler(index, verdict) | Broken::Interrupted(index, verdict) => only(jobs, index, verdict),
+            Broken::Infrastructure(trouble) => disturbed(jobs, trouble),
+            Broken::Database(error) => self.database_failure(jobs, &error),
+        }
+    }
+
+    fn database_failure(&self, jobs: &[Job], error: &sqlx::Error) -> Report {
+        let trouble = trouble_of(error);
+        tracing::warn!(group = %self.group, events = jobs.len(), %error, ?trouble, "a transaction failed");
+        match trouble {
+            Some(trouble) => disturbed(jobs, trouble),
+            // The statement before the commit found a transaction that a handler left broken: its own failure,
+            // known when the event runs alone, and looked for one by one otherwise.
+            None if jobs.len() == 1 => {
+                let cause = Cause::of(Reason::RetriesExhausted, "Database", error);
+                only(jobs, 0, Verdict::Failed(cause))
+            }
+            None => disturbed(jobs, Trouble::Contention),
+        }
+    }
+
+    async fn attempt(&self, partition: i32, jobs: &[Job], guard: Guard) -> Result<Vec<Verdict>, Broken> {
+        let mut tx = self.outbox.begin().await?;
+        let claimant = Claimant { group: &self.group, topic: &self.event.topic, partition };
+        let mut claimed = match guard {
+            Guard::Together => self.claim(&mut tx, &claimant, jobs).await?.into_iter(),
+            Guard::Marked => Vec::new().into_iter(),
+        };
+        let mut verdicts = Vec::with_capacity(jobs.len());
+        let mut failed_keys = HashSet::new();
+        for (index, job) in jobs.iter().enumerate() {
+            let key = &job.received.record.key;
+            if failed_keys.contains(key) {
+                verdicts.push(Verdict::NotRun);
+                continue;
+            }
+            let verdict = match (&job.death, guard) {
+                (Some(death), _) => self.bury(&mut tx, &claimant, job, death).await?,
+                (None, Guard::Together) => match claimed.next() {
+                    Some(Claimed::Fresh) => self.handle(&mut tx, index, job).await?,
+                    Some(Claimed::Collides) => collision(job),
+                    Some(Claimed::Seen) | None => Verdict::Settled,
+                },
+                (None, Guard::Marked) => self.handle_marked(&mut tx, &claimant, index, job).await?,
+            };
+            if matches!(verdict, Verdict::Failed(_) | Verdict::Dead(_)) {
+                if guard == Guard::Together && !is_collision(&verdict) {
+                    return Err(Broken::Handler(index, verdict));
+                }
+                failed_keys.insert(key.clone());
+            }
+            verdicts.push(verdict);
+        }
+        self.outbox.commit(tx).await?;
+        Ok(verdicts)
+    }
+
+    async fn claim(&self, tx: &mut Tx, claimant: &Claimant<'_>, jobs: &[Job]) -> Result<Vec<Claimed>, sqlx::Error> {
+        let claims: Vec<_> = jobs.iter().filter(|job| job.death.is_none()).map(|job| job.received.claim.clone()).collect();
+        if claims.is_empty() { Ok(Vec::new()) } else { tx.claim(claimant, &claims).await }
+    }
+
+    async fn handle_marked(
+        &self,
+        tx: &mut Tx,
+        claimant: &Claimant<'_>,
+        index: usize,
+        job: &Job,
+    ) -> Result<Verdict, Broken> {
+        tx.mark().await?;
+        let claimed = tx.claim(claimant, std::slice::from_ref(&job.received.claim)).await?;
+        let verdict = match claimed.first() {
+            Some(Claimed::Fresh) => self.handle(tx, index, job).await?,
+            Some(Claimed::Collides) => collision(job),
+            Some(Claimed::Seen) | None => Verdict::Settled,
+        };
+        if !matches!(verdict, Verdict::Settled) {
+            tx.undo().await?;
+            return Ok(verdict);
+        }
+        match tx.keep().await {
+            Ok(()) => Ok(verdict),
+            // The handler swallowed an error of the database, and PostgreSQL has given up the transaction.
+            Err(error) if trouble_of(&error).is_none() => {
+                tx.undo().await?;
+                Ok(Verdict::Failed(Cause::of(Reason::RetriesExhausted, "SwallowedDatabaseError", &error)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn handle(&self, tx: &mut Tx, index: usize, job: &Job) -> Result<Verdict, Broken> {
+        let Ok(envelope) = &job.received.envelope else { return Ok(Verdict::NotRun) };
+        let id = job.received.claim.event_id;
+        let origin = Origin::Event { id, group: &self.group, trace: job.received.trace(), emitted: 0 };
+        let mut context = Context::new(tx, self.outbox.catalogue(), &self.service, origin);
+        let handling = self.handler.handle(envelope, id, job.attempt, &mut context);
+        let ended = tokio::time::timeout(self.handler_timeout, AssertUnwindSafe(handling).catch_unwind()).await;
+        let verdict = match ended {
+            Ok(Ok(Ok(()))) => Verdict::Settled,
+            Ok(Ok(Err(failure))) => {
+                if let Some(trouble) = trouble_in(failure.error()) {
+                    return Err(Broken::Infrastructure(trouble));
+                }
+                failed(&failure)
+            }
+            Ok(Err(panic)) => {
+                let cause = Cause::new(Reason::RetriesExhausted, "Panic", format!("the handler panicked: {}", panic_text(&*panic)));
+                return Err(Broken::Interrupted(index, Verdict::Failed(cause)));
+            }
+            Err(_) => {
+                let text = format!("the handler took longer than {:?}", self.handler_timeout);
+                let cause = Cause::new(Reason::RetriesExhausted, "TimedOut", text);
+                return Err(Broken::Interrupted(index, Verdict::Failed(cause)));
+            }
+        };
+        self.log(job, &verdict);
+        Ok(verdict)
+    }
+
+    fn log(&self, job: &Job, verdict: &Verdict) {
+        if let Verdict::Failed(cause) | Verdict::Dead(cause) = verdict {
+            let record = &job.received.record;
+            tracing::warn!(
+                group = %self.group, topic = %record.topic, partition = record.partition, offset = record.offset,
+                event_id = %job.received.claim.event_id, attempt = job.attempt, error = cause.message, "an attempt failed"
+            );
+        }
+    }
+
+    /// Marks the event dead and writes its dead letter, in one transaction.
+    async fn bury(&self, tx: &mut Tx, claimant: &Claimant<'_>, job: &Job, death: &Death) -> Result<Verdict, sqlx::Error> {
+        let received = &job.received;
+        let mut claim = received.claim.clone();
+        if death.cause.reason == Reason::IdCollision {
+            // Its own id has a row, which belongs to the other event.
+            claim = received.claim_by_position();
+        }
+        if tx.mark_dead(claimant, &claim, dlq_id(&self.group, &received.record)).await? {
+            let obituary = Obituary {
+                record: &received.record,
+                event_id: claim.event_id,
+                group: &self.group,
+                service: &self.service,
+                cause: &death.cause,
+                attempts: death.attempts,
+                first_failed_at: death.first_failed_at,
+                failed_at: death.failed_at,
+            };
+            tx.enqueue(obituary.record(&self.event.dead_letter_topic));
+            tracing::error!(
+                group = %self.group, topic = %received.record.topic, partition = received.record.partition,
+                offset = received.record.offset, event_id = %claim.event_id, reason = %death.cause.reason,
+                error = death.cause.message, "dead letter"
+            );
+        }
+        Ok(Verdict::Settled)
+    }
+}
+
+fn report(jobs: &[Job], verdicts: Vec<Verdict>) -> Report {
+    Report { verdicts: jobs.iter().map(offset_of).zip(verdicts).collect(), trouble: None }
+}
+
+/// One event has a verdict; the transaction took the others back.
+fn only(jobs: &[Job], index: usize, verdict: Verdict) -> Report {
+    let mut verdict = Some(verdict);
+    let verdicts = jobs.iter().enumerate().map(|(place, job)| {
+        let verdict = verdict.take_if(|_| place == index).unwrap_or(Verdict::NotRun);
+        (offset_of(job), verdict)
+    });
+    Report { verdicts: verdicts.collect(), trouble: None }
+}
+
+fn disturbed(jobs: &[Job], trouble: Trouble) -> Report {
+    Report { verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed)).collect(), trouble: Some(trouble) }
+}
+
+fn offset_of(job: &Job) -> i64 {
+    job.received.record.offset
+}
+
+fn failed(failure: &Failure) -> Verdict {
+    match failure {
+        Failure::Retry(error) => Verdict::Failed(Cause::of(Reason::RetriesExhausted, "HandlerError", &**error)),
+        Failure::Reject(error) => Verdict::Dead(Cause::of(Reason::Rejected, "Rejected", &**error)),
+    }
+}
+
+fn collision(job: &Job) -> Verdict {
+    let text = format!("an event with the id {} and other bytes was handled before", job.received.claim.event_id);
+    Verdict::Dead(Cause::new(Reason::IdCollision, "IdCollision", text))
+}
+
+fn is_collision(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Dead(cause) if cause.reason == Reason::IdCollision)
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is not text")
+}

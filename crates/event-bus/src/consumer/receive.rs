@@ -1,0 +1,105 @@
+//! From a record to an event that may be handled, or to the reason why it may not. Pure.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::catalogue;
+use crate::dead_letter::{Cause, Reason};
+use crate::envelope::{Envelope, ParseError};
+use crate::headers;
+use crate::kafka::Record;
+use crate::limits::{self, LimitExceeded};
+use crate::names::EventId;
+use crate::store::Claim;
+use crate::trace_context::TraceContext;
+
+/// A record, read and checked.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) record: Record,
+    /// As the inbox knows it.
+    pub(crate) claim: Claim,
+    /// The envelope, or why the handler must not see it.
+    pub(crate) envelope: Result<Envelope, Cause>,
+}
+
+impl Received {
+    /// Reads a record of `event`'s topic.
+    pub(crate) fn read(record: Record, event: &catalogue::Event) -> Arc<Self> {
+        let value = record.value.as_deref().unwrap_or_default();
+        let sha256 = Sha256::digest(value).into();
+        let (tenant, event_id, envelope) = match read(&record, event) {
+            Ok(envelope) => {
+                let id = envelope.event_id.unwrap_or_else(|| position_id(&record));
+                (envelope.tenant_id.to_string(), id, Ok(envelope))
+            }
+            // What can't be trusted to be an event can't be trusted to name itself either.
+            Err((tenant, cause)) => (tenant, position_id(&record), Err(cause)),
+        };
+        let claim = Claim { tenant, event_id, sha256, offset: record.offset };
+        Arc::new(Self { record, claim, envelope })
+    }
+
+    /// The same event under the id of its position, for one whose own id is another event's.
+    pub(crate) fn claim_by_position(&self) -> Claim {
+        Claim { event_id: position_id(&self.record), ..self.claim.clone() }
+    }
+
+    /// The trace that the event belongs to.
+    pub(crate) fn trace(&self) -> TraceContext {
+        headers::last(&self.record.headers, headers::TRACEPARENT)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(TraceContext::start)
+    }
+
+    /// Spreads retries: unlike for events that failed together.
+    pub(crate) fn seed(&self) -> u64 {
+        self.claim.event_id.as_uuid().as_u64_pair().1
+    }
+}
+
+fn position_id(record: &Record) -> EventId {
+    let value = record.value.as_deref().unwrap_or_default();
+    EventId::of_position(&record.topic, record.partition, record.offset, record.timestamp_ms, value)
+}
+
+fn read(record: &Record, event: &catalogue::Event) -> Result<Envelope, (String, Cause)> {
+    let unreadable = |cause| (String::new(), cause);
+    let Some(value) = record.value.as_deref() else {
+        return Err(unreadable(Cause::new(Reason::NullValue, "NullValue", "the record has no value, so it is no event")));
+    };
+    if let Err(error) = limits::check_record(record.key.as_deref(), Some(value), &record.headers) {
+        let reason = match error {
+            LimitExceeded::Record { .. } => Reason::TooLarge,
+            LimitExceeded::Key { .. } | LimitExceeded::Headers { .. } | LimitExceeded::HeaderBytes { .. } => Reason::Malformed,
+        };
+        return Err(unreadable(Cause::of(reason, "LimitExceeded", &error)));
+    }
+    let envelope = Envelope::parse(value).map_err(|error| unreadable(Cause::of(Reason::Malformed, parse_error_type(&error), &error)))?;
+    check(&envelope, event).map_err(|cause| (envelope.tenant_id.to_string(), cause))?;
+    Ok(envelope)
+}
+
+fn parse_error_type(error: &ParseError) -> &'static str {
+    match error {
+        ParseError::TooDeep => "TooDeep",
+        ParseError::NotUtf8(_) => "NotUtf8",
+        ParseError::NotJson(_) => "NotJson",
+        ParseError::NotAnEnvelope(_) => "NotAnEnvelope",
+    }
+}
+
+fn check(envelope: &Envelope, event: &catalogue::Event) -> Result<(), Cause> {
+    if envelope.event != event.name {
+        let text = format!("the envelope says {}, but {} carries {}", envelope.event, event.topic, event.name);
+        return Err(Cause::new(Reason::WrongTopic, "WrongTopic", text));
+    }
+    let schema = event
+        .schema_for(&envelope.version)
+        .map_err(|error| Cause::of(Reason::UnsupportedVersion, "UnsupportedVersion", &error))?;
+    schema.check(&envelope.payload).map_err(|violations| {
+        let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        Cause::new(Reason::SchemaInvalid, "SchemaInvalid", listed.join("; "))
+    })
+}

@@ -1,0 +1,114 @@
+//! The envelope around every event: reading one from a record, and writing one into a record.
+
+mod draft;
+mod nesting;
+mod payload;
+mod record;
+mod whole;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, error::Category};
+
+pub use draft::{Draft, SealError};
+pub use payload::Payload;
+pub(crate) use payload::value_without_duplicates;
+pub use record::OutgoingRecord;
+pub use whole::seal_bytes;
+
+use crate::{
+    catalogue::Version,
+    limits::MAX_NESTING,
+    names::{EventId, EventName, ServiceName, TenantId},
+};
+
+/// A payload's Rust type: which event of the catalogue it is, at which version.
+pub trait EventType: Serialize + DeserializeOwned + Send + 'static {
+    /// The event's name in the catalogue, for example `OrderPlaced`.
+    const NAME: &'static str;
+    /// The version that this type writes, for example `1.0`.
+    const VERSION: &'static str;
+}
+
+/// An event as it stands in a record's value. Fields beyond these are allowed and not looked at.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Envelope {
+    /// Absent when the publisher knows nothing of ids; the reader then derives
+    /// [`EventId::of_position`].
+    #[serde(default, deserialize_with = "present")]
+    pub event_id: Option<EventId>,
+    /// Which event of the catalogue it is.
+    pub event: EventName,
+    /// The version of the payload's schema.
+    pub version: Version,
+    /// RFC 3339, in any offset.
+    #[serde(deserialize_with = "time")]
+    pub occurred_at: Timestamp,
+    /// Who published it.
+    pub service: ServiceName,
+    /// On whose behalf it happened.
+    pub tenant_id: TenantId,
+    /// Described by the schema of `event` and `version`.
+    #[serde(deserialize_with = "payload::without_duplicates")]
+    pub payload: Value,
+}
+
+/// Why bytes are not an envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Arrays and objects stand too deep inside each other.
+    #[error("nested deeper than {MAX_NESTING} levels")]
+    TooDeep,
+    /// Not text at all.
+    #[error("not UTF-8")]
+    NotUtf8(#[source] std::str::Utf8Error),
+    /// Text that breaks JSON's grammar.
+    #[error("not JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// A field is missing, twice there or of a wrong kind.
+    #[error("JSON, but not an envelope")]
+    NotAnEnvelope(#[source] serde_json::Error),
+}
+
+impl Envelope {
+    /// Reads a record's value. Nothing is read past the nesting limit, and a field that occurs
+    /// twice in the envelope or anywhere in the payload is an error, for readers would disagree on
+    /// which one counts.
+    pub fn parse(value: &[u8]) -> Result<Envelope, ParseError> {
+        let text = checked_text(value, MAX_NESTING)?;
+        serde_json::from_str(text).map_err(ParseError::of_json)
+    }
+}
+
+/// The bytes as text, if it is UTF-8 and nowhere nested deeper than `levels`.
+fn checked_text(bytes: &[u8], levels: usize) -> Result<&str, ParseError> {
+    if nesting::exceeds(bytes, levels) {
+        return Err(ParseError::TooDeep);
+    }
+    std::str::from_utf8(bytes).map_err(ParseError::NotUtf8)
+}
+
+impl ParseError {
+    fn of_json(error: serde_json::Error) -> ParseError {
+        match error.classify() {
+            Category::Data => ParseError::NotAnEnvelope(error),
+            Category::Io | Category::Syntax | Category::Eof => ParseError::NotJson(error),
+        }
+    }
+}
+
+/// Takes the field as given: `null` is not an absent id but a wrong one.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<EventId>, D::Error> {
+    EventId::deserialize(deserializer).map(Some)
+}
+
+fn time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let refused = |error| {
+        serde::de::Error::custom(format_args!("occurred_at is not an RFC 3339 time: {error}"))
+    };
+    text.parse().map_err(|error: jiff::Error| refused(error))
+}
+
+#[cfg(test)]
+mod tests;

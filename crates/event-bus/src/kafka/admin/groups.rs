@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+
+use super::super::admin_native::{self, PartitionOffset};
+use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
+use crate::names::{GroupName, TopicName};
+
+/// A consumer group as its coordinator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupState {
+    /// The group's name; it may be any text, for others use the cluster too.
+    pub name: String,
+    /// Kafka's word for its state, for example `Stable` or `Empty`.
+    pub state: String,
+    /// How partitions are assigned, for example `cooperative-sticky`; empty when nobody is in it.
+    pub protocol: String,
+    /// Who is in it.
+    pub members: Vec<GroupMember>,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// The id that the coordinator gave it.
+    pub id: String,
+    /// What it calls itself.
+    pub client_id: String,
+    /// Where it connects from.
+    pub host: String,
+}
+
+/// Where in a partition an offset is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// The first record that is still there.
+    Start,
+    /// Behind the last record that may be read.
+    End,
+    /// The first record at or after a time, in milliseconds since the Unix epoch.
+    At(i64),
+}
+
+/// One answer per partition; a partition without leader does not take the others' answers away.
+pub type Offsets = BTreeMap<TopicPartition, Result<Option<i64>, AdminError>>;
+
+impl Admin {
+    /// All consumer groups of the cluster, sorted by name, also those without members.
+    ///
+    /// # Errors
+    /// When a broker did not answer.
+    pub async fn groups(&self) -> Result<Vec<GroupState>, AdminError> {
+        let mut groups = self
+            .blocking("list its groups", |client| {
+                let list = client.inner().fetch_group_list(None, REQUEST)?;
+                let groups = list.groups().iter().map(|group| GroupState {
+                    name: group.name().to_owned(),
+                    state: group.state().to_owned(),
+                    protocol: group.protocol().to_owned(),
+                    members: group
+                        .members()
+                        .iter()
+                        .map(|member| GroupMember {
+                            id: member.id().to_owned(),
+                            client_id: member.client_id().to_owned(),
+                            host: member.client_host().to_owned(),
+                        })
+                        .collect(),
+                });
+                Ok(groups.collect::<Vec<_>>())
+            })
+            .await?;
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(groups)
+    }
+
+    /// The offsets that a group has committed, of all its topics. Partitions without a commit are absent, or `None`.
+    ///
+    /// # Errors
+    /// When the group's coordinator did not answer or refused.
+    pub async fn committed_offsets(&self, group: &GroupName) -> Result<Offsets, AdminError> {
+        let group = group.clone();
+        let answers = self
+            .blocking("tell a group's committed offsets", move |client| {
+                admin_native::list_group_offsets(client.inner(), group.as_str(), REQUEST)
+            })
+            .await?;
+        Ok(by_partition("tell the committed offset of", answers))
+    }
+
+    /// The offset at a position in each of these partitions. [`Position::At`] a time after the last record is `None`.
+    ///
+    /// # Errors
+    /// When the request as a whole failed.
+    pub async fn offsets(
+        &self,
+        position: Position,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<Offsets, AdminError> {
+        if partitions.is_empty() {
+            return Ok(Offsets::new());
+        }
+        let spec = match position {
+            Position::Start => admin_native::SPEC_EARLIEST,
+            Position::End => admin_native::SPEC_LATEST,
+            // A negative time would be taken for one of the two above; nothing is older than the epoch.
+            Position::At(millis) => millis.max(0),
+        };
+        let answers = self
+            .blocking("tell the offsets of its partitions", move |client| {
+                let asked: Vec<_> = partitions.iter().map(|asked| (asked.topic.as_str(), asked.partition)).collect();
+                admin_native::list_offsets(client.inner(), &asked, spec, REQUEST)
+            })
+            .await?;
+        Ok(by_partition("tell the offset of", answers))
+    }
+}
+
+fn by_partition(operation: &'static str, answers: Vec<PartitionOffset>) -> Offsets {
+    answers
+        .into_iter()
+        .filter_map(|answer| {
+            let item = format!("{}[{}]", answer.topic, answer.partition);
+            let offset = answer.offset.map_err(|code| refused(operation, item, code));
+            let offset = offset.map(|offset| (offset >= 0).then_some(offset));
+            let topic = TopicName::new(&answer.topic).ok()?;
+            Some((TopicPartition { topic, partition: answer.partition }, offset))
+        })
+        .collect()
+}

@@ -1,0 +1,303 @@
+//! The admin calls of librdkafka that its safe wrapper lacks: offsets of many partitions in one call, the committed
+//! offsets of a group that may have no members, and changing some configs of a topic without resetting the others.
+//!
+//! Each call makes a queue of its own, submits, and waits on it; so calls of several threads don't mix their answers.
+//! What the native side allocates is owned by [`Owned`] and freed by its drop.
+#![expect(unsafe_code, reason = "rdkafka has no safe wrapper for these admin calls")]
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka_sys as native;
+use rdkafka_sys::rd_kafka_admin_op_t as Operation;
+use rdkafka_sys::types::RDKafkaRespErr;
+
+/// How much longer than the request's own time-out its answer is awaited: librdkafka reports the time-out itself.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// One partition's answer.
+pub(super) struct PartitionOffset {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    /// As the protocol has it: negative where there is none.
+    pub(super) offset: Result<i64, RDKafkaErrorCode>,
+}
+
+/// Where in a partition an offset is asked for; a time otherwise, in milliseconds since the Unix epoch.
+pub(super) const SPEC_EARLIEST: i64 = native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64;
+/// The last stable offset: what a consumer that reads committed events can get to.
+pub(super) const SPEC_LATEST: i64 = native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
+
+/// The offsets at `spec` of all these partitions, each of which must be named once. Blocks.
+pub(super) fn list_offsets<C: ClientContext>(
+    client: &Client<C>,
+    partitions: &[(&str, i32)],
+    spec: i64,
+    timeout: Duration,
+) -> KafkaResult<Vec<PartitionOffset>> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        asked.add_partition(topic, *partition);
+    }
+    if !partitions.is_empty() {
+        // SAFETY: the list is ours and alive, and its elements lie in one array of `cnt`.
+        let elements = unsafe { std::slice::from_raw_parts_mut((*asked.ptr()).elems, partitions.len()) };
+        for element in elements {
+            element.offset = spec;
+        }
+    }
+    let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
+    let committed = native::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+    // SAFETY: `options` was made for this operation; a returned error is owned by us and freed in `checked`.
+    checked(unsafe { native::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), committed) })?;
+    let event = performed(client, timeout, |queue| {
+        // SAFETY: all four are alive for the call; librdkafka copies the list and the options.
+        unsafe { native::rd_kafka_ListOffsets(client.native_ptr(), asked.ptr(), options.ptr(), queue) }
+    })?;
+    // SAFETY: the event is alive; the result borrows from it.
+    let result = unsafe { native::rd_kafka_event_ListOffsets_result(event.ptr()) };
+    let mut count = 0;
+    // SAFETY: as above; a null result means an event of another type and is checked for first.
+    let infos = unsafe {
+        not_null(result)?;
+        native::rd_kafka_ListOffsets_result_infos(result, &raw mut count)
+    };
+    (0..count)
+        .map(|index| {
+            // SAFETY: `infos` has `count` pointers that live as long as the event.
+            let element = unsafe { native::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index)) };
+            // SAFETY: the element lives as long as its info.
+            unsafe { copied(element) }
+        })
+        .collect()
+}
+
+/// All offsets that a group has committed, whether it has members or not. Blocks.
+pub(super) fn list_group_offsets<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+) -> KafkaResult<Vec<PartitionOffset>> {
+    let name = CString::new(group)?;
+    // SAFETY: the name is copied; a null list asks for all partitions.
+    let request = unsafe { native::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null()) };
+    let request = Owned::new(request, native::rd_kafka_ListConsumerGroupOffsets_destroy)?;
+    let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+    let event = performed(client, timeout, |queue| {
+        let mut requests = [request.ptr()];
+        let list = requests.as_mut_ptr();
+        // SAFETY: one request in a list of one; librdkafka copies it and the options.
+        unsafe { native::rd_kafka_ListConsumerGroupOffsets(client.native_ptr(), list, 1, options.ptr(), queue) }
+    })?;
+    // SAFETY: the event is alive; the result borrows from it.
+    let result = unsafe { native::rd_kafka_event_ListConsumerGroupOffsets_result(event.ptr()) };
+    let mut count = 0;
+    // SAFETY: as above; a null result means an event of another type and is checked for first.
+    let groups = unsafe {
+        not_null(result)?;
+        native::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count)
+    };
+    let mut offsets = Vec::new();
+    for index in 0..count {
+        // SAFETY: `groups` has `count` pointers that live as long as the event, and so do error and list of each.
+        let (error, list) = unsafe {
+            let group = *groups.add(index);
+            (native::rd_kafka_group_result_error(group), native::rd_kafka_group_result_partitions(group))
+        };
+        if !error.is_null() {
+            // SAFETY: the error lives as long as the event.
+            return Err(KafkaError::AdminOp(unsafe { native::rd_kafka_error_code(error) }.into()));
+        }
+        // SAFETY: a group without error has a list of `cnt` elements.
+        let elements = unsafe { if list.is_null() { 0..0 } else { 0..(*list).cnt } };
+        for element in elements {
+            let index = usize::try_from(element).expect("an index below cnt is not negative");
+            // SAFETY: within the list, which lives as long as the event.
+            offsets.push(unsafe { copied((*list).elems.add(index)) }?);
+        }
+    }
+    Ok(offsets)
+}
+
+/// What became of one topic's new configs: Kafka's error and what it says about it.
+pub(super) type Altered = (String, Result<(), (RDKafkaErrorCode, String)>);
+
+/// Sets the named configs of each topic and leaves its others as they are. Blocks.
+pub(super) fn set_topic_configs<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[(&str, &[(&str, &str)])],
+    timeout: Duration,
+) -> KafkaResult<Vec<Altered>> {
+    let resources = topics.iter().map(|(topic, configs)| resource(topic, configs)).collect::<KafkaResult<Vec<_>>>()?;
+    let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, timeout)?;
+    let event = performed(client, timeout, |queue| {
+        let mut list: Vec<_> = resources.iter().map(Owned::ptr).collect();
+        let (list, count) = (list.as_mut_ptr(), list.len());
+        // SAFETY: `list` holds `count` live resources; librdkafka copies them and the options.
+        unsafe { native::rd_kafka_IncrementalAlterConfigs(client.native_ptr(), list, count, options.ptr(), queue) }
+    })?;
+    // SAFETY: the event is alive; the result borrows from it.
+    let result = unsafe { native::rd_kafka_event_IncrementalAlterConfigs_result(event.ptr()) };
+    let mut count = 0;
+    // SAFETY: as above; a null result means an event of another type and is checked for first.
+    let altered = unsafe {
+        not_null(result)?;
+        native::rd_kafka_IncrementalAlterConfigs_result_resources(result, &raw mut count)
+    };
+    let outcomes = (0..count).map(|index| {
+        // SAFETY: `altered` has `count` pointers that live as long as the event, as do their strings.
+        unsafe {
+            let resource = *altered.add(index);
+            let code = RDKafkaErrorCode::from(native::rd_kafka_ConfigResource_error(resource));
+            let outcome = match code {
+                RDKafkaErrorCode::NoError => Ok(()),
+                code => Err((code, text(native::rd_kafka_ConfigResource_error_string(resource)))),
+            };
+            (text(native::rd_kafka_ConfigResource_name(resource)), outcome)
+        }
+    });
+    Ok(outcomes.collect())
+}
+
+fn resource(topic: &str, configs: &[(&str, &str)]) -> KafkaResult<Owned<native::rd_kafka_ConfigResource_t>> {
+    let name = CString::new(topic)?;
+    let kind = native::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+    // SAFETY: the name is copied.
+    let resource = unsafe { native::rd_kafka_ConfigResource_new(kind, name.as_ptr()) };
+    let resource = Owned::new(resource, native::rd_kafka_ConfigResource_destroy)?;
+    for (name, value) in configs {
+        let (name, value) = (CString::new(*name)?, CString::new(*value)?);
+        let set = native::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET;
+        // SAFETY: the resource is alive, both texts are copied; a returned error is freed in `checked`.
+        checked(unsafe {
+            native::rd_kafka_ConfigResource_add_incremental_config(resource.ptr(), name.as_ptr(), set, value.as_ptr())
+        })?;
+    }
+    Ok(resource)
+}
+
+/// Submits to a queue of its own and waits for the answer, which is free of a request-level error.
+fn performed<C: ClientContext>(
+    client: &Client<C>,
+    timeout: Duration,
+    submit: impl FnOnce(*mut native::rd_kafka_queue_t),
+) -> KafkaResult<Owned<native::rd_kafka_event_t>> {
+    // SAFETY: the client outlives the queue, which is dropped at the end of this function.
+    let queue = unsafe { native::rd_kafka_queue_new(client.native_ptr()) };
+    let queue = Owned::new(queue, native::rd_kafka_queue_destroy)?;
+    submit(queue.ptr());
+    // SAFETY: the queue is alive; a late answer is dropped by librdkafka together with the queue.
+    let event = unsafe { native::rd_kafka_queue_poll(queue.ptr(), millis(timeout + GRACE)) };
+    let Some(event) = NonNull::new(event) else {
+        return Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut));
+    };
+    let event = Owned { pointer: event, free: native::rd_kafka_event_destroy };
+    // SAFETY: the event is alive.
+    match RDKafkaErrorCode::from(unsafe { native::rd_kafka_event_error(event.ptr()) }) {
+        RDKafkaErrorCode::NoError => Ok(event),
+        code => Err(KafkaError::AdminOp(code)),
+    }
+}
+
+/// A native object with its destructor.
+struct Owned<T> {
+    pointer: NonNull<T>,
+    free: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    fn new(pointer: *mut T, free: unsafe extern "C" fn(*mut T)) -> KafkaResult<Self> {
+        let pointer = NonNull::new(pointer)
+            .ok_or_else(|| KafkaError::AdminOpCreation("librdkafka refused the request's arguments".to_owned()))?;
+        Ok(Self { pointer, free })
+    }
+
+    fn ptr(&self) -> *mut T {
+        self.pointer.as_ptr()
+    }
+}
+
+impl Owned<native::rd_kafka_AdminOptions_t> {
+    fn options<C: ClientContext>(client: &Client<C>, operation: Operation, timeout: Duration) -> KafkaResult<Self> {
+        // SAFETY: the client is alive; the options refer to it only while they are made.
+        let options = unsafe { native::rd_kafka_AdminOptions_new(client.native_ptr(), operation) };
+        let options = Self::new(options, native::rd_kafka_AdminOptions_destroy)?;
+        let mut error: [c_char; 256] = [0; 256];
+        // SAFETY: the options are alive and the buffer is as long as said.
+        let code = unsafe {
+            native::rd_kafka_AdminOptions_set_request_timeout(
+                options.ptr(),
+                millis(timeout),
+                error.as_mut_ptr(),
+                error.len(),
+            )
+        };
+        match RDKafkaErrorCode::from(code) {
+            RDKafkaErrorCode::NoError => Ok(options),
+            code => Err(KafkaError::AdminOp(code)),
+        }
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: `pointer` came from the constructor that `free` belongs to, and is freed only here.
+        unsafe { (self.free)(self.pointer.as_ptr()) }
+    }
+}
+
+/// Frees a native error and returns its code.
+fn checked(error: *mut native::rd_kafka_error_t) -> KafkaResult<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a returned error is the caller's; it is read once and freed once.
+    let code = unsafe {
+        let code = native::rd_kafka_error_code(error);
+        native::rd_kafka_error_destroy(error);
+        code
+    };
+    Err(KafkaError::AdminOp(code.into()))
+}
+
+fn not_null<T>(result: *const T) -> KafkaResult<()> {
+    if result.is_null() {
+        return Err(KafkaError::AdminOp(RDKafkaErrorCode::InvalidType));
+    }
+    Ok(())
+}
+
+/// Copies an element out of a native list.
+///
+/// # Safety
+/// `element` points to a live element of librdkafka's.
+unsafe fn copied(element: *const native::rd_kafka_topic_partition_t) -> KafkaResult<PartitionOffset> {
+    not_null(element)?;
+    // SAFETY: the caller's promise. The error is read as a number: a broker newer than the bindings may send a code
+    // that their enum does not have.
+    let (topic, partition, offset, code) = unsafe {
+        let code = (&raw const (*element).err).cast::<i32>().read();
+        (text((*element).topic), (*element).partition, (*element).offset, code)
+    };
+    let code = RDKafkaRespErr::try_from(code).map_or(RDKafkaErrorCode::Unknown, RDKafkaErrorCode::from);
+    let offset = if code == RDKafkaErrorCode::NoError { Ok(offset) } else { Err(code) };
+    Ok(PartitionOffset { topic, partition, offset })
+}
+
+/// # Safety
+/// `pointer` is null or a live text that ends in a zero byte.
+unsafe fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,170 @@
+//! How this process reaches Kafka: the bootstrap servers and any property of the client.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+
+use crate::limits::{DLT_MAX_MESSAGE_BYTES, MAX_RECORD_BYTES};
+
+/// Properties that the promises of the bus rest on. A caller may not change them.
+const KEPT: &[(&str, &str)] = &[
+    ("acks", "an acknowledgement by fewer replicas than all may lose an event"),
+    ("request.required.acks", "an acknowledgement by fewer replicas than all may lose an event"),
+    ("enable.idempotence", "without it a retry may double or reorder events"),
+    ("partitioner", "services in every language must place a key in the same partition"),
+    ("message.timeout.ms", "an expired send may overtake one that was not sent"),
+    ("delivery.timeout.ms", "an expired send may overtake one that was not sent"),
+    ("enable.auto.commit", "an offset is committed only behind settled events"),
+    ("enable.auto.offset.store", "an offset is committed only behind settled events"),
+    ("auto.offset.reset", "a consumer must never jump over events silently"),
+    ("isolation.level", "events of aborted transactions must not be handled"),
+    ("group.id", "the consumer group follows from the service and the topic"),
+    ("allow.auto.create.topics", "topics are created by `event-bus topics apply`"),
+];
+
+/// Where Kafka is and how to talk to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaConfig {
+    bootstrap: String,
+    properties: BTreeMap<String, String>,
+}
+
+/// A client property that the bus does not accept.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The property is one of those that the promises rest on.
+    #[error("the client property `{property}` can't be set, for {reason}: leave it out")]
+    Kept {
+        /// The property's name.
+        property: String,
+        /// Why it is kept.
+        reason: &'static str,
+    },
+    /// librdkafka does not know the property, or not this value.
+    #[error("the Kafka client refused its configuration: check the names and values passed with --kafka or under [kafka]")]
+    Refused(#[source] rdkafka::error::KafkaError),
+}
+
+impl KafkaConfig {
+    /// A configuration for the given bootstrap servers (`host:port`, several joined by commas), with further
+    /// librdkafka properties such as `security.protocol` or `sasl.username`.
+    ///
+    /// # Errors
+    /// When a property is one that the promises of the bus rest on, or one that librdkafka does not know.
+    pub fn new(
+        bootstrap: impl Into<String>,
+        properties: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let properties: BTreeMap<_, _> = properties.into_iter().collect();
+        for property in properties.keys() {
+            if let Some((_, reason)) = KEPT.iter().find(|(kept, _)| kept == property) {
+                return Err(ConfigError::Kept { property: property.clone(), reason });
+            }
+        }
+        let config = Self { bootstrap: bootstrap.into(), properties };
+        config.client().create_native_config().map_err(ConfigError::Refused)?;
+        Ok(config)
+    }
+
+    /// A configuration without further properties.
+    #[must_use]
+    pub fn plain(bootstrap: impl Into<String>) -> Self {
+        Self { bootstrap: bootstrap.into(), properties: BTreeMap::new() }
+    }
+
+    /// The bootstrap servers.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    pub(super) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("client.id", "event-bus")
+            // A laptop's broker listens on one of the two address families; both are tried.
+            .set("broker.address.family", "any")
+            // After an outage the first attempt should come soon, and never later than a second.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("socket.keepalive.enable", "true");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("allow.auto.create.topics", "false")
+            // librdkafka may expire the second of three messages and send the third: nothing ever expires.
+            .set("message.timeout.ms", "0")
+            // The largest record is a dead letter: a whole record and the headers that explain it.
+            .set("message.max.bytes", DLT_MAX_MESSAGE_BYTES.to_string());
+        for (name, value) in [("linger.ms", "5"), ("compression.type", "lz4")] {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        }
+        config
+    }
+
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // The start position is always given; where Kafka does not have it, that is an error to report.
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
+            .set("allow.auto.create.topics", "false")
+            .set("enable.partition.eof", "false");
+        let defaults = [
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("queued.min.messages", "1000"),
+            ("queued.max.messages.kbytes", "1024"),
+            ("fetch.wait.max.ms", "500"),
+            // A topic that is created after its consumer started is found within this time.
+            ("topic.metadata.refresh.interval.ms", "10000"),
+        ];
+        for (name, value) in defaults {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        }
+        if !self.properties.contains_key("fetch.message.max.bytes") {
+            config.set("fetch.message.max.bytes", (2 * MAX_RECORD_BYTES).to_string());
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_the_promises_rest_on_is_refused_with_its_reason() {
+        let error = KafkaConfig::new("localhost:9092", [("acks".into(), "1".into())]).unwrap_err();
+        assert!(error.to_string().contains("`acks`"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_property_is_refused() {
+        let error = KafkaConfig::new("localhost:9092", [("no.such".into(), "1".into())]).unwrap_err();
+        assert!(matches!(error, ConfigError::Refused(_)), "{error}");
+    }
+
+    #[test]
+    fn a_security_property_passes() {
+        let properties = [("security.protocol".to_owned(), "sasl_ssl".to_owned())];
+        KafkaConfig::new("localhost:9092", properties).unwrap();
+    }
+}

@@ -1,0 +1,17 @@
+//! The only place that names the Kafka client (librdkafka through `rdkafka`).
+//!
+//! Everything above this module speaks in the library's own types, so that the client's rules
+//! (one consumer per thread, a revoke that is awaited, an explicit start position) are kept in one place.
+
+pub mod admin;
+mod admin_native;
+mod config;
+mod context;
+pub(crate) mod fetch;
+mod headers_native;
+pub mod producer;
+pub mod reader;
+mod record;
+
+pub use config::{ConfigError, KafkaConfig};
+pub use record::Record;

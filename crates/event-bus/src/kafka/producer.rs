@@ -1,0 +1,225 @@
+//! The idempotent producer: every send ends in exactly one delivery report.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header as NativeHeader, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+
+use super::{KafkaConfig, context};
+use crate::envelope::OutgoingRecord;
+use crate::headers::Header;
+use crate::names::TopicName;
+
+/// How long a topic's partition count is trusted. Counts only grow, so an old one is never wrong for long.
+const PARTITION_COUNT_AGE: Duration = Duration::from_secs(30);
+
+/// Where an acknowledged record went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The partition.
+    pub partition: i32,
+    /// The offset in it.
+    pub offset: i64,
+}
+
+/// A record that all replicas did not acknowledge.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    /// The client's queue is full; the record was not taken. Wait and send it again.
+    #[error("the producer's queue is full: Kafka takes records more slowly than they come")]
+    QueueFull,
+    /// The record itself can never be taken by this topic.
+    #[error("topic {topic} refuses this record for good: {code}")]
+    Refused {
+        /// The record's topic.
+        topic: TopicName,
+        /// Kafka's error.
+        code: RDKafkaErrorCode,
+    },
+    /// The topic does not exist.
+    #[error("topic {topic} does not exist: create it with `event-bus topics apply`")]
+    UnknownTopic {
+        /// The missing topic.
+        topic: TopicName,
+    },
+    /// The producer can't go on; a new one must be made.
+    #[error("the producer can't go on ({code}): a new one is needed")]
+    Fatal {
+        /// Kafka's error.
+        code: RDKafkaErrorCode,
+    },
+    /// The client ended before the report came. The record may have been delivered.
+    #[error("the producer ended before Kafka acknowledged the record")]
+    Gone,
+    /// Anything else: it may succeed when tried again.
+    #[error("topic {topic} did not acknowledge the record: {source}")]
+    NotAcknowledged {
+        /// The record's topic.
+        topic: TopicName,
+        /// Kafka's error.
+        #[source]
+        source: KafkaError,
+    },
+}
+
+/// A producer that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("no Kafka producer could be made for {bootstrap}: check the client properties")]
+pub struct ConnectError {
+    bootstrap: String,
+    #[source]
+    source: KafkaError,
+}
+
+/// What runs when the delivery report of a record comes.
+pub type OnDelivery = Box<dyn FnOnce(Result<Delivered, SendError>) + Send + Sync>;
+
+/// What travels with a record through librdkafka to its report.
+struct Opaque {
+    topic: TopicName,
+    on_delivery: OnDelivery,
+}
+
+struct Reports;
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(target: "event_bus::kafka", %error, reason, "kafka producer");
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<Opaque>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Self::DeliveryOpaque) {
+        let report = match result {
+            Ok(message) => Ok(Delivered { partition: message.partition(), offset: message.offset() }),
+            Err((error, _)) => Err(send_error(&opaque.topic, error)),
+        };
+        (opaque.on_delivery)(report);
+    }
+}
+
+/// A producer that waits for all replicas, never reorders and never doubles. Clones share one client.
+#[derive(Clone)]
+pub struct Producer {
+    client: Arc<ThreadedProducer<Reports>>,
+    partition_counts: Arc<Mutex<HashMap<TopicName, (i32, Instant)>>>,
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Producer").finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// A producer with its own connection pool and report thread.
+    ///
+    /// # Errors
+    /// When librdkafka can't start a client with this configuration.
+    pub fn connect(config: &KafkaConfig) -> Result<Self, ConnectError> {
+        let client = ThreadedProducer::from_config_and_context(&config.producer(), Reports)
+            .map_err(|source| ConnectError { bootstrap: config.bootstrap().to_owned(), source })?;
+        Ok(Self { client: Arc::new(client), partition_counts: Arc::default() })
+    }
+
+    /// Hands a record to the client; `on_delivery` runs once, on the client's thread, when its report comes.
+    ///
+    /// # Errors
+    /// When the client did not take the record; then `on_delivery` has not run and never will, and comes back.
+    pub fn send(&self, record: &OutgoingRecord, on_delivery: OnDelivery) -> Result<(), (SendError, OnDelivery)> {
+        let opaque = Box::new(Opaque { topic: record.topic.clone(), on_delivery });
+        let mut native = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_ref(), opaque);
+        native.key = record.key.as_deref();
+        native.payload = record.value.as_deref();
+        native.partition = record.partition;
+        native.headers = Some(native_headers(&record.headers));
+        self.client.send(native).map_err(|(error, native)| {
+            let opaque = native.delivery_opaque;
+            (send_error(&opaque.topic, &error), opaque.on_delivery)
+        })
+    }
+
+    /// How many partitions a topic has, if that was asked lately.
+    #[must_use]
+    pub fn known_partition_count(&self, topic: &TopicName) -> Option<i32> {
+        self.counts().get(topic).filter(|(_, known_at)| known_at.elapsed() < PARTITION_COUNT_AGE).map(|(count, _)| *count)
+    }
+
+    /// How many partitions a topic has, asking Kafka when that isn't known. Blocks up to `timeout`.
+    ///
+    /// # Errors
+    /// [`SendError::UnknownTopic`] when it has none, [`SendError::NotAcknowledged`] when Kafka did not answer.
+    pub fn partition_count(&self, topic: &TopicName, timeout: Duration) -> Result<i32, SendError> {
+        if let Some(count) = self.known_partition_count(topic) {
+            return Ok(count);
+        }
+        let metadata = self
+            .client
+            .client()
+            .fetch_metadata(Some(topic.as_ref()), timeout)
+            .map_err(|source| SendError::NotAcknowledged { topic: topic.clone(), source })?;
+        let count = metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic.as_ref() && found.error().is_none())
+            .map_or(0, |found| found.partitions().len());
+        if count == 0 {
+            return Err(SendError::UnknownTopic { topic: topic.clone() });
+        }
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        self.counts().insert(topic.clone(), (count, Instant::now()));
+        Ok(count)
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<TopicName, (i32, Instant)>> {
+        // A panic elsewhere can't leave the map half written: each change is one insert.
+        self.partition_counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until every record handed over has its report, at most `timeout`. Blocks.
+    ///
+    /// # Errors
+    /// When some reports did not come in time; their records may still be delivered.
+    pub fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.client.flush(timeout)
+    }
+}
+
+fn native_headers(headers: &[Header]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |list, header| {
+        list.insert(NativeHeader { key: &header.name, value: header.value.as_deref() })
+    })
+}
+
+fn send_error(topic: &TopicName, error: &KafkaError) -> SendError {
+    let topic = topic.clone();
+    let Some(code) = error.rdkafka_error_code() else {
+        return SendError::NotAcknowledged { topic, source: error.clone() };
+    };
+    match code {
+        RDKafkaErrorCode::QueueFull => SendError::QueueFull,
+        RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::UnknownTopicOrPartition
+        | RDKafkaErrorCode::UnknownPartition => SendError::UnknownTopic { topic },
+        RDKafkaErrorCode::MessageSizeTooLarge
+        | RDKafkaErrorCode::InvalidRecord
+        | RDKafkaErrorCode::InvalidMessage
+        | RDKafkaErrorCode::InvalidTimestamp => SendError::Refused { topic, code },
+        RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight => {
+            SendError::Fatal { code }
+        }
+        _ => SendError::NotAcknowledged { topic, source: error.clone() },
+    }
+}

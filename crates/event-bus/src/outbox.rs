@@ -1,0 +1,81 @@
+//! The transactional outbox: an event leaves if, and only if, the transaction that wrote it committed.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::catalogue::Catalogue;
+use crate::handler::{Context, Origin};
+use crate::names::ServiceName;
+use crate::store::{Store, Tx};
+use crate::trace_context::TraceContext;
+
+/// A service's way to change its database and publish, in one transaction. Clones share one pool and one relay.
+///
+/// ```no_run
+/// # async fn place(outbox: &event_bus::outbox::Outbox) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = outbox.begin().await?;
+/// let mut context = outbox.command(&mut tx);
+/// // write rows through context.tx() and publish with context.emit(…)
+/// outbox.commit(tx).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    store: Store,
+    catalogue: Arc<Catalogue>,
+    service: ServiceName,
+    nudge: Arc<Notify>,
+}
+
+impl Outbox {
+    pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, service: ServiceName) -> Self {
+        Self { store, catalogue, service, nudge: Arc::new(Notify::new()) }
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        self.store.begin().await
+    }
+
+    /// What a command works with inside a transaction of [`Self::begin`].
+    pub fn command<'a>(&'a self, tx: &'a mut Tx) -> Context<'a> {
+        Context::new(tx, &self.catalogue, &self.service, Origin::Command(TraceContext::start()))
+    }
+
+    /// Commits rows and events together and wakes the relay.
+    ///
+    /// # Errors
+    /// The database's; then neither rows nor events are there.
+    pub async fn commit(&self, tx: Tx) -> Result<(), sqlx::Error> {
+        tx.commit().await?;
+        self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// The database that rows and events are written to.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The contract that events are checked against.
+    #[must_use]
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// Who publishes.
+    #[must_use]
+    pub fn service(&self) -> &ServiceName {
+        &self.service
+    }
+
+    pub(crate) fn nudge(&self) -> &Notify {
+        &self.nudge
+    }
+}

@@ -1,0 +1,160 @@
+//! Opens a service's database, making it where that is missing.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateDatabase, MigrateError};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use super::migrations::{self, Migration};
+use super::{postgres, sqlite, tx::Tx};
+
+/// Connections of one service on PostgreSQL. A batch takes one, so this bounds batches in flight.
+const POSTGRES_CONNECTIONS: u32 = 8;
+/// How long a batch waits for a connection before that counts as an outage.
+const ACQUIRE: Duration = Duration::from_secs(10);
+/// How long SQLite waits for a writer in another process.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A service's database. Clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) backend: Backend,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Backend {
+    Postgres(PgPool),
+    /// One connection: SQLite has one writer, and waiting for it here is fair and has no time-out.
+    Sqlite(SqlitePool),
+}
+
+/// A database that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL names neither of the two databases.
+    #[error("the store `{url}` is neither postgres://… nor sqlite://…: name one of them")]
+    UnknownScheme {
+        /// The URL without its credentials.
+        url: String,
+    },
+    /// The database refused or did not answer.
+    #[error("the store `{url}` could not be opened")]
+    Unreachable {
+        /// The URL without its credentials.
+        url: String,
+        /// The database's error.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The tables could not be brought up to date.
+    #[error("the tables of the store `{url}` could not be brought up to date")]
+    Migration {
+        /// The URL without its credentials.
+        url: String,
+        /// What failed.
+        #[source]
+        source: MigrateError,
+    },
+}
+
+impl Store {
+    /// Opens `postgres://…` or `sqlite://…` and brings the library's tables and the service's own up to date.
+    /// A missing database, schema or file is made.
+    ///
+    /// # Errors
+    /// When the database can't be reached or a migration fails.
+    pub async fn open(url: &str, own: &[Migration]) -> Result<Self, ConnectError> {
+        let shown = without_credentials(url);
+        let unreachable = |source| ConnectError::Unreachable { url: shown.clone(), source };
+        let backend = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Backend::Postgres(open_postgres(url).await.map_err(unreachable)?)
+        } else if url.starts_with("sqlite:") {
+            Backend::Sqlite(open_sqlite(url).await.map_err(unreachable)?)
+        } else {
+            return Err(ConnectError::UnknownScheme { url: shown });
+        };
+        migrations::run(&backend, own).await.map_err(|source| ConnectError::Migration { url: shown, source })?;
+        Ok(Self { backend })
+    }
+
+    /// Begins a transaction. On SQLite this waits for the writer's turn.
+    ///
+    /// # Errors
+    /// When no connection can be had or the database refuses.
+    pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        match &self.backend {
+            Backend::Postgres(pool) => Ok(Tx::on_postgres(pool.begin().await?)),
+            // A deferred transaction that writes later ignores the busy time-out.
+            Backend::Sqlite(pool) => Ok(Tx::on_sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn probe(&self) -> Result<(), sqlx::Error> {
+        match &self.backend {
+            Backend::Postgres(pool) => postgres::probe(&mut *pool.acquire().await?).await,
+            Backend::Sqlite(pool) => sqlite::probe(&mut *pool.acquire().await?).await,
+        }
+    }
+
+    /// Closes the pool once its connections are back.
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Postgres(pool) => pool.close().await,
+            Backend::Sqlite(pool) => pool.close().await,
+        }
+    }
+}
+
+async fn open_postgres(url: &str) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?;
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).connect_lazy_with(options);
+    match pool.acquire().await {
+        Ok(mut connection) => postgres::create_missing_schema(&mut connection).await?,
+        Err(error) if postgres::is_missing_database(&error) => {
+            match sqlx::Postgres::create_database(url).await {
+                // Another service of the same process group may have been first.
+                Err(error) if !postgres::is_duplicate_database(&error) => return Err(error),
+                _ => {}
+            }
+            postgres::create_missing_schema(&mut *pool.acquire().await?).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(pool)
+}
+
+async fn open_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .busy_timeout(BUSY)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode anything less may lose the last commits at a power failure, behind an offset that is committed.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true);
+    SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(600)).connect_with(options).await
+}
+
+/// The URL as it may be shown: without user and password.
+fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_url_has_no_password() {
+        assert_eq!(without_credentials("postgres://bus:secret@db:5432/brand"), "postgres://db:5432/brand");
+        assert_eq!(without_credentials("sqlite://brand.db"), "sqlite://brand.db");
+    }
+}

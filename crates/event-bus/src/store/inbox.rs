@@ -1,0 +1,72 @@
+//! `processed_events`: which events of a group took effect or are dead.
+
+use sqlx::types::Uuid;
+
+use super::tx::{Connection, Tx};
+use super::{postgres, sqlite};
+use crate::names::{EventId, GroupName, TopicName};
+
+/// An event of one partition about to be handled, as the inbox knows it.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The tenant; empty where it can't be read.
+    pub tenant: String,
+    /// The event's id.
+    pub event_id: EventId,
+    /// SHA-256 of the record's value.
+    pub sha256: [u8; 32],
+    /// The record's offset.
+    pub offset: i64,
+}
+
+/// Whose events of which partition are claimed.
+#[derive(Clone, Debug)]
+pub struct Claimant<'a> {
+    /// The consumer group.
+    pub group: &'a GroupName,
+    /// The topic.
+    pub topic: &'a TopicName,
+    /// The partition of the topic.
+    pub partition: i32,
+}
+
+/// What the inbox says to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// Never seen: the row is written, the handler may run.
+    Fresh,
+    /// It took effect or is dead already, with the same bytes.
+    Seen,
+    /// The id belongs to an event with other bytes.
+    Collides,
+}
+
+impl Tx {
+    /// Writes a row for each event that has none and says which those are, in the order of `claims`. A claim waits
+    /// while another transaction holds the same one, and sees what became of it. It comes before any effect.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn claim(&mut self, claimant: &Claimant<'_>, claims: &[Claim]) -> Result<Vec<Claimed>, sqlx::Error> {
+        match &mut self.connection {
+            Connection::Postgres(tx) => postgres::claim(tx, claimant, claims).await,
+            Connection::Sqlite(tx) => sqlite::claim(tx, claimant, claims).await,
+        }
+    }
+
+    /// Notes an event as dead. Says whether it had no row before; where it had one, nothing is written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn mark_dead(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claim: &Claim,
+        dlq_id: Uuid,
+    ) -> Result<bool, sqlx::Error> {
+        match &mut self.connection {
+            Connection::Postgres(tx) => postgres::mark_dead(tx, claimant, claim, dlq_id).await,
+            Connection::Sqlite(tx) => sqlite::mark_dead(tx, claimant, claim, dlq_id).await,
+        }
+    }
+}

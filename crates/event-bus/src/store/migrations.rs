@@ -1,0 +1,64 @@
+//! The tables: the library's own, and through the same mechanism a service's.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{MigrateError, MigrationType, Migrator};
+use sqlx::SqlSafeStr;
+
+use super::connect::Backend;
+
+/// One step of a database's schema. A step that was published is never changed; the next one follows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its place in the order, from 1.
+    pub version: i64,
+    /// What it does, in a few words.
+    pub description: &'static str,
+    /// Its statements on PostgreSQL.
+    pub postgres: &'static str,
+    /// Its statements on SQLite.
+    pub sqlite: &'static str,
+}
+
+impl Migration {
+    /// A step whose statements read the same on both databases.
+    #[must_use]
+    pub const fn same(version: i64, description: &'static str, sql: &'static str) -> Self {
+        Self { version, description, postgres: sql, sqlite: sql }
+    }
+}
+
+/// Where the library notes which of its steps ran.
+const LIBRARY_TABLE: &str = "event_bus_migrations";
+/// Where a service's steps are noted.
+const SERVICE_TABLE: &str = "service_migrations";
+
+const LIBRARY: &[Migration] = &[Migration {
+    version: 1,
+    description: "inbox and outbox",
+    postgres: include_str!("migrations/0001_postgres.sql"),
+    sqlite: include_str!("migrations/0001_sqlite.sql"),
+}];
+
+pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), MigrateError> {
+    for (table, steps) in [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)] {
+        match backend {
+            Backend::Postgres(pool) => migrator(table, steps, |step| step.postgres).run(pool).await?,
+            Backend::Sqlite(pool) => migrator(table, steps, |step| step.sqlite).run(pool).await?,
+        }
+    }
+    Ok(())
+}
+
+fn migrator(table: &'static str, steps: &[Migration], sql: impl Fn(&Migration) -> &'static str) -> Migrator {
+    let steps = steps
+        .iter()
+        .map(|step| {
+            let description = Cow::Borrowed(step.description);
+            sqlx::migrate::Migration::new(step.version, description, MigrationType::Simple, sql(step).into_sql_str(), false)
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(steps);
+    migrator.dangerous_set_table_name(table);
+    migrator
+}

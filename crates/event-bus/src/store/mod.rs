@@ -1,0 +1,20 @@
+//! A service's database: its own tables, the inbox (`processed_events`) and the outbox, in one transaction.
+//!
+//! All SQL of the library is in this folder. What both databases say alike stands once; what they say differently
+//! stands in `postgres` and `sqlite`, under the same function names.
+
+mod connect;
+mod inbox;
+mod migrations;
+mod outbox;
+mod postgres;
+mod sql;
+mod sqlite;
+mod tx;
+
+pub use connect::{ConnectError, Store};
+pub use inbox::{Claim, Claimant, Claimed};
+pub use migrations::Migration;
+pub use outbox::{Lease, PendingRow};
+pub use sql::{Row, Value};
+pub use tx::Tx;

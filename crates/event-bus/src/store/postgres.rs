@@ -1,0 +1,241 @@
+//! What PostgreSQL says in its own way.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use sqlx::types::Uuid;
+use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _};
+
+use super::inbox::{Claim, Claimant, Claimed};
+use super::outbox::{PENDING, PendingRow, RawRow, encode_headers};
+use crate::envelope::OutgoingRecord;
+
+/// `3D000 invalid_catalog_name`
+const MISSING_DATABASE: &str = "3D000";
+/// `42P04 duplicate_database` and `23505 unique_violation`, which a race of two creations ends in.
+const DUPLICATE_DATABASE: [&str; 2] = ["42P04", "23505"];
+
+pub(super) async fn probe(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query("SELECT 1").execute(connection).await.map(drop)
+}
+
+pub(super) fn is_missing_database(error: &Error) -> bool {
+    code_of(error).is_some_and(|code| code == MISSING_DATABASE)
+}
+
+pub(super) fn is_duplicate_database(error: &Error) -> bool {
+    code_of(error).is_some_and(|code| DUPLICATE_DATABASE.contains(&code.as_str()))
+}
+
+fn code_of(error: &Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// Makes the schema that the URL's `search_path` names, where it names one that is not there.
+pub(super) async fn create_missing_schema(connection: &mut PgConnection) -> Result<(), Error> {
+    let current: Option<String> = sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut *connection).await?;
+    if current.is_some() {
+        return Ok(());
+    }
+    let path: String = sqlx::query_scalar("SELECT current_setting('search_path')").fetch_one(&mut *connection).await?;
+    let first = path.split(',').next().unwrap_or_default().trim().trim_matches('"').replace('"', "\"\"");
+    let statement = format!("CREATE SCHEMA IF NOT EXISTS \"{first}\"");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+}
+
+/// First in the handler's transaction: under READ COMMITTED a SELECT before the INSERT would let two twins in.
+/// The INSERT waits for a twin that is not committed yet.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    claimant: &Claimant<'_>,
+    claims: &[Claim],
+) -> Result<Vec<Claimed>, Error> {
+    let tenants: Vec<&str> = claims.iter().map(|claim| claim.tenant.as_str()).collect();
+    let ids: Vec<Uuid> = claims.iter().map(|claim| claim.event_id.as_uuid()).collect();
+    let hashes: Vec<&[u8]> = claims.iter().map(|claim| claim.sha256.as_slice()).collect();
+    let offsets: Vec<i64> = claims.iter().map(|claim| claim.offset).collect();
+    let fresh: HashSet<i64> = sqlx::query_scalar(
+        "INSERT INTO processed_events
+           (consumer_group, tenant_id, topic, event_id, status, value_sha256, partition_id, record_offset)
+         SELECT $1, tenant, $2, id, 'done', hash, $3, place
+         FROM unnest($4::text[], $5::uuid[], $6::bytea[], $7::bigint[]) AS claim (tenant, id, hash, place)
+         ON CONFLICT DO NOTHING
+         RETURNING record_offset",
+    )
+    .bind(claimant.group.as_ref())
+    .bind(claimant.topic.as_ref())
+    .bind(claimant.partition)
+    .bind(&tenants)
+    .bind(&ids)
+    .bind(&hashes)
+    .bind(&offsets)
+    .fetch_all(&mut *connection)
+    .await?
+    .into_iter()
+    .collect();
+    if fresh.len() == claims.len() {
+        return Ok(vec![Claimed::Fresh; claims.len()]);
+    }
+    let known = known_hashes(connection, claimant, &tenants, &ids).await?;
+    Ok(claims
+        .iter()
+        .map(|claim| match known.get(&(claim.tenant.clone(), claim.event_id.as_uuid())) {
+            _ if fresh.contains(&claim.offset) => Claimed::Fresh,
+            Some(hash) if hash.as_slice() != claim.sha256 => Claimed::Collides,
+            _ => Claimed::Seen,
+        })
+        .collect())
+}
+
+async fn known_hashes(
+    connection: &mut PgConnection,
+    claimant: &Claimant<'_>,
+    tenants: &[&str],
+    ids: &[Uuid],
+) -> Result<HashMap<(String, Uuid), Vec<u8>>, Error> {
+    let rows: Vec<PgRow> = sqlx::query(
+        "SELECT tenant_id, event_id, value_sha256 FROM processed_events
+         WHERE consumer_group = $1 AND epoch = 0 AND topic = $2
+           AND (tenant_id, event_id) IN (SELECT * FROM unnest($3::text[], $4::uuid[]))",
+    )
+    .bind(claimant.group.as_ref())
+    .bind(claimant.topic.as_ref())
+    .bind(tenants)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
+}
+
+pub(super) async fn mark_dead(
+    connection: &mut PgConnection,
+    claimant: &Claimant<'_>,
+    claim: &Claim,
+    dlq_id: Uuid,
+) -> Result<bool, Error> {
+    let written = sqlx::query(
+        "INSERT INTO processed_events
+           (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
+         VALUES ($1, $2, $3, $4, 'dead', $5, $6, $7, $8)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(claimant.group.as_ref())
+    .bind(&claim.tenant)
+    .bind(claimant.topic.as_ref())
+    .bind(claim.event_id.as_uuid())
+    .bind(dlq_id)
+    .bind(claim.sha256.as_slice())
+    .bind(claimant.partition)
+    .bind(claim.offset)
+    .execute(connection)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two transactions wait for each other, and then
+/// writes the rows. The ids are drawn behind the locks, which are held to the commit: per key, the order of ids is the
+/// order of commits. 1,024 buckets keep the lock table small.
+pub(super) async fn insert_outgoing(connection: &mut PgConnection, records: &[OutgoingRecord]) -> Result<(), Error> {
+    let topics: Vec<&str> = records.iter().map(|record| record.topic.as_ref()).collect();
+    let keys: Vec<Option<&[u8]>> = records.iter().map(|record| record.key.as_deref()).collect();
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(1161973592, bucket)
+         FROM (SELECT DISTINCT hashtext(topic || '/' || coalesce(encode(record_key, 'hex'), '')) & 1023 AS bucket
+               FROM unnest($1::text[], $2::bytea[]) AS record (topic, record_key)
+               ORDER BY bucket) AS buckets",
+    )
+    .bind(&topics)
+    .bind(&keys)
+    .execute(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = records.iter().map(|record| record.event_id.as_uuid()).collect();
+    let partitions: Vec<Option<i32>> = records.iter().map(|record| record.partition).collect();
+    let values: Vec<Option<&[u8]>> = records.iter().map(|record| record.value.as_deref()).collect();
+    let headers: Vec<String> = records.iter().map(|record| encode_headers(&record.headers)).collect();
+    sqlx::query(
+        "INSERT INTO outbox (event_id, topic, partition_id, record_key, record_value, headers)
+         SELECT id, topic, place, record_key, record_value, headers
+         FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::bytea[], $6::text[])
+           WITH ORDINALITY AS record (id, topic, place, record_key, record_value, headers, nth)
+         ORDER BY nth",
+    )
+    .bind(&ids)
+    .bind(&topics)
+    .bind(&partitions)
+    .bind(&keys)
+    .bind(&values)
+    .bind(&headers)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(super) async fn hold_relay_lease(
+    connection: &mut PgConnection,
+    holder: Uuid,
+    time: Duration,
+) -> Result<Option<i64>, Error> {
+    sqlx::query_scalar(
+        "UPDATE outbox_lease
+         SET token = CASE WHEN holder = $1 AND expires_at > now() THEN token ELSE token + 1 END,
+             holder = $1, expires_at = now() + make_interval(secs => $2)
+         WHERE shard = 0 AND (expires_at <= now() OR holder = $1)
+         RETURNING token",
+    )
+    .bind(holder)
+    .bind(time.as_secs_f64())
+    .fetch_optional(connection)
+    .await
+}
+
+pub(super) async fn release_relay_lease(connection: &mut PgConnection, token: i64) -> Result<(), Error> {
+    sqlx::query("UPDATE outbox_lease SET expires_at = '-infinity' WHERE shard = 0 AND token = $1")
+        .bind(token)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn pending_outgoing(connection: &mut PgConnection, most: i64) -> Result<Vec<PendingRow>, Error> {
+    let rows = sqlx::query(PENDING).bind(most).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            RawRow {
+                id: row.try_get("id")?,
+                event_id: row.try_get("event_id")?,
+                topic: row.try_get("topic")?,
+                partition: row.try_get("partition_id")?,
+                key: row.try_get("record_key")?,
+                value: row.try_get("record_value")?,
+                headers: row.try_get("headers")?,
+            }
+            .decoded()
+        })
+        .collect()
+}
+
+pub(super) async fn remove_sent(connection: &mut PgConnection, token: i64, ids: &[i64]) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM outbox WHERE id = ANY($1)
+         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
+    )
+    .bind(ids)
+    .bind(token)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(super) async fn quarantine(connection: &mut PgConnection, token: i64, id: i64, error: &str) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE outbox SET status = 'quarantined', error = $3 WHERE id = $1
+         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
+    )
+    .bind(id)
+    .bind(token)
+    .bind(error)
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,153 @@
+//! A transaction of a service's database, with the events that leave if it commits.
+
+use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+
+use super::sql::{Row, RowOf, Value, postgres_query, sqlite_query};
+use super::{postgres, sqlite};
+use crate::envelope::OutgoingRecord;
+
+/// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind: no row and no event.
+#[derive(Debug)]
+pub struct Tx {
+    pub(super) connection: Connection,
+    outgoing: Vec<OutgoingRecord>,
+    /// How many records were to leave at the last [`Tx::mark`].
+    marked: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Connection {
+    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+impl Tx {
+    pub(super) fn on_postgres(transaction: Transaction<'static, Postgres>) -> Self {
+        Self { connection: Connection::Postgres(transaction), outgoing: Vec::new(), marked: 0 }
+    }
+
+    pub(super) fn on_sqlite(transaction: Transaction<'static, Sqlite>) -> Self {
+        Self { connection: Connection::Sqlite(transaction), outgoing: Vec::new(), marked: 0 }
+    }
+
+    /// Runs a statement that reads the same on both databases, with `$1`, `$2`, … for the values. Says how many
+    /// rows it changed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, sqlx::Error> {
+        Ok(match &mut self.connection {
+            Connection::Postgres(tx) => postgres_query(sql, values).execute(&mut **tx).await?.rows_affected(),
+            Connection::Sqlite(tx) => sqlite_query(sql, values).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a query that reads the same on both databases.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fetch_all(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match &mut self.connection {
+            Connection::Postgres(tx) => {
+                let rows = postgres_query(sql, values).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(|row| Row(RowOf::Postgres(row))).collect()
+            }
+            Connection::Sqlite(tx) => {
+                let rows = sqlite_query(sql, values).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
+            }
+        })
+    }
+
+    /// Runs a query and gives its first row, if there is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fetch_optional(&mut self, sql: &'static str, values: &[Value]) -> Result<Option<Row>, sqlx::Error> {
+        Ok(self.fetch_all(sql, values).await?.into_iter().next())
+    }
+
+    /// The connection inside the transaction, on PostgreSQL, for everything that sqlx can do. Don't end the
+    /// transaction on it.
+    pub fn as_postgres(&mut self) -> Option<&mut PgConnection> {
+        match &mut self.connection {
+            Connection::Postgres(tx) => Some(tx),
+            Connection::Sqlite(_) => None,
+        }
+    }
+
+    /// The connection inside the transaction, on SQLite. Don't end the transaction on it.
+    pub fn as_sqlite(&mut self) -> Option<&mut SqliteConnection> {
+        match &mut self.connection {
+            Connection::Postgres(_) => None,
+            Connection::Sqlite(tx) => Some(tx),
+        }
+    }
+
+    /// Lets a record leave if this transaction commits. Events of a service go through
+    /// [`Context::emit`](crate::Context::emit), which checks them.
+    pub fn enqueue(&mut self, record: OutgoingRecord) {
+        self.outgoing.push(record);
+    }
+
+    /// Writes the buffered events into the outbox and commits both.
+    ///
+    /// # Errors
+    /// The database's; then nothing is committed. A transaction in which a statement failed that nobody heeded is
+    /// such an error: PostgreSQL would roll it back and say that it committed.
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        let outgoing = std::mem::take(&mut self.outgoing);
+        match self.connection {
+            Connection::Postgres(mut tx) => {
+                if outgoing.is_empty() {
+                    postgres::probe(&mut tx).await?;
+                } else {
+                    postgres::insert_outgoing(&mut tx, &outgoing).await?;
+                }
+                tx.commit().await
+            }
+            Connection::Sqlite(mut tx) => {
+                sqlite::insert_outgoing(&mut tx, &outgoing).await?;
+                tx.commit().await
+            }
+        }
+    }
+
+    /// Rolls everything back.
+    ///
+    /// # Errors
+    /// The database's; dropping the transaction rolls it back as well.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self.connection {
+            Connection::Postgres(tx) => tx.rollback().await,
+            Connection::Sqlite(tx) => tx.rollback().await,
+        }
+    }
+
+    /// Begins what [`Self::keep`] keeps and [`Self::undo`] takes back.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn mark(&mut self) -> Result<(), sqlx::Error> {
+        self.marked = self.outgoing.len();
+        self.execute("SAVEPOINT event_bus", &[]).await.map(drop)
+    }
+
+    /// Keeps what happened since [`Self::mark`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn keep(&mut self) -> Result<(), sqlx::Error> {
+        self.execute("RELEASE SAVEPOINT event_bus", &[]).await.map(drop)
+    }
+
+    /// Takes back what happened since [`Self::mark`], what was to leave included.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn undo(&mut self) -> Result<(), sqlx::Error> {
+        self.outgoing.truncate(self.marked);
+        self.execute("ROLLBACK TO SAVEPOINT event_bus", &[]).await?;
+        self.keep().await
+    }
+}

@@ -1,0 +1,122 @@
+//! W3C Trace Context: the `traceparent` that ties an event to the work that caused it.
+
+use std::{fmt, str::FromStr};
+
+/// Version 00 of `traceparent`: trace, parent span and flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    trace: u128,
+    span: u64,
+    flags: u8,
+}
+
+/// A text that is no `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a W3C traceparent, `00-<32 hex digits>-<16 hex digits>-<2 hex digits>` with neither id all zero"
+)]
+pub struct NotTraceContext;
+
+const SAMPLED: u8 = 1;
+
+impl TraceContext {
+    /// A new trace at its first span, sampled.
+    pub fn start() -> TraceContext {
+        TraceContext { trace: rand::random::<u128>().max(1), span: new_span(), flags: SAMPLED }
+    }
+
+    /// A span of the same trace, under this one.
+    pub fn child(&self) -> TraceContext {
+        TraceContext { span: new_span(), ..*self }
+    }
+
+    /// The trace's id, as it stands in `traceparent`.
+    pub fn trace_id(&self) -> String {
+        format!("{:032x}", self.trace)
+    }
+}
+
+/// Zero means "no span" in the standard.
+fn new_span() -> u64 {
+    rand::random::<u64>().max(1)
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+    }
+}
+
+impl FromStr for TraceContext {
+    type Err = NotTraceContext;
+
+    /// Reads version 00, and of a later version the fields that version 00 knows, as the standard
+    /// asks.
+    fn from_str(text: &str) -> Result<TraceContext, NotTraceContext> {
+        let mut fields = text.splitn(5, '-');
+        let version = hex(fields.next(), 2)?;
+        let trace = hex(fields.next(), 32)?;
+        let span = hex(fields.next(), 16)?;
+        let flags = hex(fields.next(), 2)?;
+        let unknown_version = version == 0xff || (version == 0 && fields.next().is_some());
+        if unknown_version || trace == 0 || span == 0 {
+            return Err(NotTraceContext);
+        }
+        let span = u64::try_from(span).map_err(|_| NotTraceContext)?;
+        let flags = u8::try_from(flags).map_err(|_| NotTraceContext)?;
+        Ok(TraceContext { trace, span, flags })
+    }
+}
+
+fn hex(field: Option<&str>, digits: usize) -> Result<u128, NotTraceContext> {
+    let field = field.filter(|field| field.len() == digits).ok_or(NotTraceContext)?;
+    // The standard has lower case only, and `from_str_radix` would take a sign.
+    if !field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(NotTraceContext);
+    }
+    u128::from_str_radix(field, 16).map_err(|_| NotTraceContext)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn the_standards_example_is_read_and_written_unchanged() {
+        let context: TraceContext = EXAMPLE.parse().unwrap();
+        assert_eq!(context.to_string(), EXAMPLE);
+        assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+
+    #[test]
+    fn a_child_stays_in_the_trace_with_a_span_of_its_own() {
+        let parent = TraceContext::start();
+        let child = parent.child();
+        assert_eq!(parent.trace_id(), child.trace_id());
+        assert_ne!(parent.span, child.span);
+        assert_eq!(parent.to_string().parse(), Ok(parent));
+    }
+
+    #[test]
+    fn what_is_no_traceparent_is_refused() {
+        for text in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-+00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(text.parse::<TraceContext>(), Err(NotTraceContext), "{text}");
+        }
+        assert!(
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"
+                .parse::<TraceContext>()
+                .is_ok()
+        );
+    }
+}

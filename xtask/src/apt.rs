@@ -1,0 +1,88 @@
+//! What a new machine lacks, installed from Debian's packages when we may.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::child;
+
+/// Something this repository needs from the system, and the package that brings it.
+#[derive(Clone, Copy)]
+pub enum Need {
+    /// A program on the search path.
+    Program { name: &'static str, package: &'static str },
+    /// A C library that pkg-config must find.
+    Library { name: &'static str, package: &'static str },
+}
+
+pub const JAVA: Need = Need::Program { name: "java", package: "openjdk-17-jre-headless" };
+pub const MAVEN: Need = Need::Program { name: "mvn", package: "maven" };
+pub const XZ: Need = Need::Program { name: "xz", package: "xz-utils" };
+pub const KCAT: Need = Need::Program { name: "kcat", package: "kcat" };
+
+/// What compiling the workspace needs besides Rust.
+pub const BUILD: [Need; 5] = [
+    Need::Program { name: "cc", package: "build-essential" },
+    Need::Program { name: "make", package: "build-essential" },
+    Need::Program { name: "pkg-config", package: "pkg-config" },
+    Need::Library { name: "openssl", package: "libssl-dev" },
+    Need::Library { name: "zlib", package: "zlib1g-dev" },
+];
+
+impl Need {
+    fn package(self) -> &'static str {
+        match self {
+            Self::Program { package, .. } | Self::Library { package, .. } => package,
+        }
+    }
+
+    fn is_met(self) -> bool {
+        match self {
+            Self::Program { name, .. } => find_program(name).is_some(),
+            Self::Library { name, .. } => Command::new("pkg-config")
+                .args(["--exists", name])
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
+        }
+    }
+}
+
+/// Installs the packages of those needs that are not met.
+///
+/// Fails with the command to run when the user may not install packages, or has no apt-get.
+pub fn ensure(needs: &[Need]) -> Result<()> {
+    let mut missing: Vec<&str> =
+        needs.iter().filter(|need| !need.is_met()).map(|need| need.package()).collect();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    if find_program("apt-get").is_none() {
+        bail!("missing on this system (by Debian's package names): {packages}; install them first");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("missing packages: {packages}; run `sudo apt-get install {packages}` first");
+    }
+    println!("installing {packages}");
+    child::run(apt_get().args(["-qq", "update"]))?;
+    child::run(apt_get().args(["-qq", "-y", "--no-install-recommends", "install"]).args(&missing))?;
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    // Another installation may be under way: wait for its lock.
+    command.args(["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]);
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// The path of a program, if the search path has it.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}

@@ -1,0 +1,249 @@
+//! A real Apache Kafka on this machine: one node, broker and controller, KRaft.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::child::{self, Server};
+use crate::log::Log;
+use crate::maven::{self, Pom};
+use crate::{apt, kafka_wire, ports};
+
+const BROKER: Pom =
+    Pom { name: "kafka", text: include_str!("../poms/kafka.xml"), goal: "copy-dependencies" };
+
+/// Sixteen bytes in base64, as Kafka writes a cluster's id. Each data directory is a cluster of
+/// its own, and none ever meets another.
+const CLUSTER_ID: &str = "ZXZlbnQtYnVzLXh0YXNrMQ";
+
+/// A start takes about 5 s on two idle cores, and much longer beside a compiler.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Another process can take a port between its choice and Kafka's start.
+const START_ATTEMPTS: u32 = 3;
+
+/// Run a real Apache Kafka: with a command, until it ends (it finds EVENT_BUS_BOOTSTRAP set);
+/// without, until Ctrl-C.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Keep the data here, so that the next start goes on with it [default: a new directory, removed afterwards]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Listen here [default: a free port, or the one that DIR was used with]
+    #[arg(long)]
+    port: Option<u16>,
+    /// A broker setting, such as log.retention.ms=1000
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// The command to run beside it
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+/// `cargo xtask kafka`
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let options =
+        Options { data: args.data.clone(), port: args.port, settings: args.settings.clone() };
+    let mut kafka = Kafka::start(&options)?;
+    println!("Kafka answers on {}", kafka.bootstrap());
+    let Some((program, rest)) = args.command.split_first() else {
+        println!("Ctrl-C stops it");
+        child::wait_for_interrupt(&mut [kafka.server()])?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    child::run_attached(
+        Command::new(program).args(rest).env("EVENT_BUS_BOOTSTRAP", kafka.bootstrap()),
+    )
+}
+
+/// How to start Kafka; the default is a new cluster on a free port.
+#[derive(Default)]
+pub struct Options {
+    /// Where the data stays; `None`: in a new directory, removed when Kafka is dropped.
+    pub data: Option<PathBuf>,
+    /// Where it listens; `None`: a free port, or the one that `data` was used with before.
+    pub port: Option<u16>,
+    /// Further broker settings, `KEY=VALUE`.
+    pub settings: Vec<String>,
+}
+
+/// A running Kafka, which ends on drop.
+pub struct Kafka {
+    // Dropped in this order: the server ends before its directory goes.
+    server: Server,
+    _temporary: Option<TempDir>,
+    port: u16,
+}
+
+impl Kafka {
+    /// Fetches Kafka if need be, starts it, and waits until it answers.
+    pub fn start(options: &Options) -> Result<Self> {
+        let class_path = maven::class_path(&maven::fetch(BROKER)?);
+        apt::ensure(&[apt::JAVA])?;
+        let mut last = None;
+        for _ in 0..START_ATTEMPTS {
+            if child::interrupted() {
+                bail!("interrupted");
+            }
+            match Self::try_start(&class_path, options) {
+                Ok(kafka) => return Ok(kafka),
+                Err(Failed::PortTaken(error)) => last = Some(error),
+                Err(Failed::Other(error)) => return Err(error),
+            }
+        }
+        Err(last.context("no attempt was made")?)
+    }
+
+    /// Where clients connect: `host:port`.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The broker's process.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    fn try_start(class_path: &str, options: &Options) -> Result<Self, Failed> {
+        let (dir, temporary) = data_dir(options)?;
+        let ports = choose_ports(&dir, options.port)?;
+        let config = write_config(&dir, ports, &options.settings)?;
+        let log = Log::create(&format!("kafka-{}", ports.broker))?;
+        format_storage(class_path, &dir, &config, &log)?;
+
+        let mut command = child::tied("java", "TERM");
+        command.args(["-Xms256m", "-Xmx1g", "-Djava.awt.headless=true"]);
+        command.arg(format!("-Dlog4j2.configurationFile={}", log4j_config(&dir)?.display()));
+        command.args(["-cp", class_path, "kafka.Kafka"]).arg(&config);
+        log.take_output(&mut command)?;
+        let server = Server::spawn("Kafka", &mut command, Signal::TERM)?;
+
+        let mut kafka = Self { server, _temporary: temporary, port: ports.broker };
+        kafka.wait_until_it_answers(&log)?;
+        Ok(kafka)
+    }
+
+    fn wait_until_it_answers(&mut self, log: &Log) -> Result<(), Failed> {
+        let deadline = Instant::now() + START_DEADLINE;
+        while !kafka_wire::answers(self.port) {
+            if child::interrupted() {
+                return Err(Failed::Other(anyhow::anyhow!("interrupted")));
+            }
+            if let Err(error) = self.server.check() {
+                return Err(Failed::from_log(error, log));
+            }
+            if Instant::now() > deadline {
+                let error = anyhow::anyhow!("Kafka did not answer within {START_DEADLINE:?}");
+                return Err(Failed::from_log(error, log));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+/// Why a start failed: only a taken port is worth another try.
+enum Failed {
+    PortTaken(anyhow::Error),
+    Other(anyhow::Error),
+}
+
+impl Failed {
+    fn from_log(error: anyhow::Error, log: &Log) -> Self {
+        let error = log.explain(error).context("Kafka did not start");
+        if log.text().contains("Address already in use") {
+            Self::PortTaken(error)
+        } else {
+            Self::Other(error)
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    broker: u16,
+    controller: u16,
+}
+
+fn data_dir(options: &Options) -> Result<(PathBuf, Option<TempDir>)> {
+    if let Some(dir) = &options.data {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        return Ok((dir.canonicalize()?, None));
+    }
+    let temporary = tempfile::Builder::new().prefix("event-bus-kafka-").tempdir()?;
+    Ok((temporary.path().to_path_buf(), Some(temporary)))
+}
+
+/// The ports that the directory was used with, as long as they are free; else new ones. Clients
+/// of a kept cluster find it where it was.
+fn choose_ports(dir: &Path, wanted: Option<u16>) -> Result<Ports> {
+    let file = dir.join("ports");
+    let [mut broker, mut controller] = ports::free()?;
+    if let Ok(text) = fs::read_to_string(&file) {
+        let had: Vec<u16> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        if let [had_broker, had_controller] = had[..] {
+            broker = if ports::is_free(had_broker) { had_broker } else { broker };
+            controller = if ports::is_free(had_controller) { had_controller } else { controller };
+        }
+    }
+    if let Some(wanted) = wanted {
+        if !ports::is_free(wanted) {
+            bail!("port {wanted} is taken; leave --port out for a free one");
+        }
+        broker = wanted;
+    }
+    fs::write(&file, format!("{broker} {controller}\n"))?;
+    Ok(Ports { broker, controller })
+}
+
+fn write_config(dir: &Path, ports: Ports, settings: &[String]) -> Result<PathBuf> {
+    let Ports { broker, controller } = ports;
+    let mut text = format!(
+        "node.id=1\n\
+         process.roles=broker,controller\n\
+         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+         controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+         log.dirs={}\n",
+        dir.join("data").display()
+    );
+    text.push_str(include_str!("../kafka.properties"));
+    for setting in settings {
+        text.push_str(setting);
+        text.push('\n');
+    }
+    let path = dir.join("server.properties");
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn log4j_config(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join("log4j2.properties");
+    fs::write(&path, include_str!("../log4j2.properties"))?;
+    Ok(path)
+}
+
+/// Makes a new directory a cluster's; one that is so already stays as it is.
+fn format_storage(class_path: &str, dir: &Path, config: &Path, log: &Log) -> Result<()> {
+    if dir.join("data/meta.properties").exists() {
+        return Ok(());
+    }
+    let mut command = child::tied("java", "TERM");
+    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", class_path]);
+    command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "--standalone", "-c"]);
+    command.arg(config);
+    log.take_output(&mut command)?;
+    child::run(&mut command).map_err(|error| log.explain(error))
+}

@@ -1,0 +1,71 @@
+//! Automation of this repository: `cargo xtask --help`.
+//!
+//! It fetches and runs the real servers that tests need, runs the tests, and starts the whole
+//! system for a look at it.
+
+mod apt;
+mod bench;
+mod child;
+mod dirs;
+mod kafka;
+mod kafka_tool;
+mod kafka_wire;
+mod log;
+mod maven;
+mod ports;
+mod postgres;
+mod prove;
+mod steps;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Automation of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start the whole system on this machine: a broker, all services with traffic, and a view of it
+    Up(up::Args),
+    /// Do all set-up and run every check and test: what CI runs
+    Test(test::Args),
+    /// Run every test at full length, then the benchmarks
+    Prove(prove::Args),
+    /// Compare the library's speed with bare client calls on the same broker
+    Bench(bench::Args),
+    /// Run a real Apache Kafka for one command or until Ctrl-C
+    Kafka(kafka::Args),
+    /// Run one of Apache Kafka's own command-line tools
+    KafkaTool(kafka_tool::Args),
+    /// Run a real PostgreSQL for one command or until Ctrl-C
+    Postgres(postgres::Args),
+}
+
+fn main() -> ExitCode {
+    let task = Xtask::parse().task;
+    child::listen_for_interrupts();
+    let outcome = match task {
+        Task::Up(args) => up::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Prove(args) => prove::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Kafka(args) => kafka::run(&args),
+        Task::KafkaTool(args) => kafka_tool::run(&args),
+        Task::Postgres(args) => postgres::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the project promises, tried at full length.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::bench;
+use crate::steps::Steps;
+use crate::test::{self, Length};
+
+/// Run every integration test at full length, then the benchmarks.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run only the tests whose names contain this, and no benchmarks
+    filter: Option<String>,
+}
+
+/// `cargo xtask prove`
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    if steps.run("set-up", test::set_up) && steps.run("build", test::build) {
+        test::run_integration_tests(&mut steps, args.filter.as_deref(), Length::Full);
+        if args.filter.is_none() {
+            steps.run("bench publish", || bench::publish(&[]));
+        }
+    }
+    Ok(steps.report())
+}

@@ -1,0 +1,118 @@
+//! Everything that CI runs, with its set-up.
+
+use std::env;
+use std::ffi::OsString;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::kafka::{self, Kafka};
+use crate::postgres::Postgres;
+use crate::steps::Steps;
+use crate::{apt, child, dirs, kafka_tool};
+
+/// Run every check and test, with the set-up they need.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Leave out what needs Kafka and PostgreSQL
+    #[arg(long)]
+    quick: bool,
+    /// Run only the tests whose names contain this, and no other checks
+    filter: Option<String>,
+}
+
+/// How long the integration tests take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// What fits into CI.
+    Short,
+    /// Every round of every test.
+    Full,
+}
+
+/// Which crates and features every step works on. They are the same ones throughout, so that no
+/// dependency is compiled twice with other features.
+const ALL: [&str; 3] = ["--workspace", "--features", "event-bus-tests/it"];
+
+/// `cargo xtask test`
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    if steps.run("set-up", set_up) {
+        let filter = args.filter.as_deref();
+        if filter.is_none() {
+            steps.run("format", || child::run(cargo().args(["fmt", "--all", "--check"])));
+            steps.run("lints", lint);
+        }
+        if steps.run("build", build) {
+            steps.run("unit tests", || run_unit_tests(filter));
+            if !args.quick {
+                run_integration_tests(&mut steps, filter, Length::Short);
+            }
+        }
+    }
+    Ok(steps.report())
+}
+
+/// Brings the system what compiling and testing need.
+pub fn set_up() -> Result<()> {
+    let mut needs = apt::BUILD.to_vec();
+    needs.extend([apt::JAVA, apt::MAVEN, apt::XZ, apt::KCAT]);
+    apt::ensure(&needs)?;
+    for component in ["fmt", "clippy"] {
+        child::run(cargo().args([component, "--version"])).with_context(|| {
+            format!("cargo {component} is missing: `rustup component add rustfmt clippy` brings it")
+        })?;
+    }
+    Ok(())
+}
+
+fn lint() -> Result<()> {
+    let mut clippy = cargo();
+    clippy.arg("clippy").args(ALL).args(["--all-targets", "--", "-D", "warnings"]);
+    child::run(&mut clippy)
+}
+
+/// Compiles all programs and tests.
+pub fn build() -> Result<()> {
+    child::run(cargo().arg("build").args(ALL).arg("--all-targets"))
+}
+
+/// Tests that need no server: in the crates, in their documentation, and of the tree itself.
+fn run_unit_tests(filter: Option<&str>) -> Result<()> {
+    child::run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(filter))
+}
+
+/// Tests of the whole on Kafka and PostgreSQL, which are started once for all of them.
+pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Length) {
+    const NAME: &str = "integration tests";
+    let mut servers = None;
+    steps.run("start of Kafka and PostgreSQL", || {
+        let tools = kafka_tool::class_path()?;
+        servers = Some((Kafka::start(&kafka::Options::default())?, Postgres::start()?, tools));
+        Ok(())
+    });
+    let Some((kafka, postgres, tools)) = &servers else {
+        return steps.leave_out(NAME, "their servers did not start");
+    };
+    steps.run(NAME, || {
+        let mut tests = cargo();
+        tests.arg("test").args(ALL).args(["--test", "it", "--"]).args(filter);
+        tests.env("EVENT_BUS_TEST_BOOTSTRAP", kafka.bootstrap());
+        tests.env("EVENT_BUS_TEST_POSTGRES", postgres.url());
+        tests.env("EVENT_BUS_TEST_BIN", dirs::target()?.join("debug").join("event-bus"));
+        tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", tools);
+        tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
+        if length == Length::Full {
+            tests.env("EVENT_BUS_TEST_FULL", "1");
+        }
+        child::run(&mut tests)
+    });
+}
+
+/// The cargo that runs us, at the repository's root, without the terminal's input.
+pub fn cargo() -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = child::tied(program, "TERM");
+    command.current_dir(dirs::root()).stdin(Stdio::null());
+    command
+}
