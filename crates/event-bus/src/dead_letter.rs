@@ -89,7 +89,9 @@ impl Cause {
     #[must_use]
     pub fn fingerprint(&self, group: &GroupName) -> String {
         let mut hash = Sha256::new();
-        for part in [group.as_ref(), self.reason.as_str(), &self.error_type, &normalised(&self.message)] {
+        for part in
+            [group.as_ref(), self.reason.as_str(), &self.error_type, &normalised(&self.message)]
+        {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
@@ -123,7 +125,9 @@ fn capped(mut text: String) -> String {
 
 /// The message with each word that holds a digit replaced, so that ids, amounts and offsets don't split a group.
 fn normalised(message: &str) -> String {
-    let words = message.split_whitespace().map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
+    let words = message
+        .split_whitespace()
+        .map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -151,7 +155,12 @@ pub struct Obituary<'a> {
 /// The id of a dead letter: the same however often the event is dead-lettered from this place by this group.
 #[must_use]
 pub fn dlq_id(group: &GroupName, record: &Record) -> uuid::Uuid {
-    derived_id(&[group.as_ref(), record.topic.as_ref(), &record.partition.to_string(), &record.offset.to_string()])
+    derived_id(&[
+        group.as_ref(),
+        record.topic.as_ref(),
+        &record.partition.to_string(),
+        &record.offset.to_string(),
+    ])
 }
 
 impl Obituary<'_> {
@@ -172,8 +181,10 @@ impl Obituary<'_> {
     fn headers(&self) -> Vec<Header> {
         let (record, cause) = (self.record, self.cause);
         // A replayed event that dies again has one set of explanations, the newest.
-        let replays = headers::last(&record.headers, headers::DLQ_REPLAYS).and_then(|count| count.parse::<u32>().ok());
-        let mut list: Vec<Header> = record.headers.iter().filter(|header| !header.is_added()).cloned().collect();
+        let replays = headers::last(&record.headers, headers::DLQ_REPLAYS)
+            .and_then(|count| count.parse::<u32>().ok());
+        let mut list: Vec<Header> =
+            record.headers.iter().filter(|header| !header.is_added()).cloned().collect();
         for (name, value) in [
             (headers::DLQ_ERRORS_TOPIC, record.topic.to_string()),
             (headers::DLQ_ERRORS_PARTITION, record.partition.to_string()),
@@ -232,7 +243,11 @@ mod tests {
 
     #[test]
     fn key_value_and_original_headers_stay_as_they_are() {
-        let original = vec![Header::text("a", "1"), Header::text("a", "2"), Header { name: "null".into(), value: None }];
+        let original = vec![
+            Header::text("a", "1"),
+            Header::text("a", "2"),
+            Header { name: "null".into(), value: None },
+        ];
         let record = record(original.clone());
         let letter = dead(&record, &Cause::new(Reason::Rejected, "test", "no"));
         assert_eq!((&letter.key, &letter.value), (&record.key, &record.value));
@@ -245,7 +260,11 @@ mod tests {
     fn dying_again_replaces_the_explanation() {
         let first = dead(&record(vec![]), &Cause::new(Reason::Rejected, "test", "first"));
         let again = dead(&record(first.headers), &Cause::new(Reason::Rejected, "test", "second"));
-        let messages: Vec<_> = again.headers.iter().filter(|header| header.name == headers::DLQ_ERRORS_MESSAGE).collect();
+        let messages: Vec<_> = again
+            .headers
+            .iter()
+            .filter(|header| header.name == headers::DLQ_ERRORS_MESSAGE)
+            .collect();
         assert_eq!(messages.len(), 1);
         assert_eq!(headers::last(&again.headers, headers::DLQ_ERRORS_MESSAGE), Some("second"));
     }
@@ -259,7 +278,8 @@ mod tests {
     #[test]
     fn failures_that_differ_in_numbers_only_share_a_fingerprint() {
         let group = "shop-payment-order-placed".parse().unwrap();
-        let of = |text: &str| Cause::new(Reason::RetriesExhausted, "Declined", text).fingerprint(&group);
+        let of =
+            |text: &str| Cause::new(Reason::RetriesExhausted, "Declined", text).fingerprint(&group);
         assert_eq!(of("order o-17 declined after 30 ms"), of("order o-18 declined after 9 ms"));
         assert_ne!(of("order o-17 declined"), of("order o-17 unknown"));
     }

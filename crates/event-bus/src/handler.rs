@@ -83,7 +83,11 @@ impl fmt::Debug for Failure {
 /// are committed together with the event's row in `processed_events`. Whatever else it does may happen again.
 pub trait Handler<E>: Send + Sync + 'static {
     /// Handles the event.
-    fn handle(&self, event: Event<E>, context: &mut Context<'_>) -> impl Future<Output = Handled> + Send;
+    fn handle(
+        &self,
+        event: Event<E>,
+        context: &mut Context<'_>,
+    ) -> impl Future<Output = Handled> + Send;
 }
 
 /// What a handler or a command works with: the open transaction, and the events to emit with it.
@@ -129,7 +133,12 @@ pub enum EmitError {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(tx: &'a mut Tx, catalogue: &'a Arc<Catalogue>, service: &'a ServiceName, origin: Origin<'a>) -> Self {
+    pub(crate) fn new(
+        tx: &'a mut Tx,
+        catalogue: &'a Arc<Catalogue>,
+        service: &'a ServiceName,
+        origin: Origin<'a>,
+    ) -> Self {
         Self { tx, catalogue, service, origin }
     }
 
@@ -142,8 +151,13 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// When another service publishes it, or when it breaks its schema (each violation is named) or a limit.
-    pub fn emit<E: EventType>(&mut self, tenant: &TenantId, payload: &E) -> Result<EventId, EmitError> {
-        let event = self.catalogue.event(E::NAME).ok_or(EmitError::UnknownEvent { event: E::NAME })?;
+    pub fn emit<E: EventType>(
+        &mut self,
+        tenant: &TenantId,
+        payload: &E,
+    ) -> Result<EventId, EmitError> {
+        let event =
+            self.catalogue.event(E::NAME).ok_or(EmitError::UnknownEvent { event: E::NAME })?;
         if event.producer != *self.service {
             return Err(EmitError::NotTheProducer {
                 event: event.name.clone(),

@@ -137,7 +137,8 @@ mod tests {
     use super::*;
 
     fn lag(committed: Option<i64>, log_start: i64, log_end: i64) -> (u64, u64, Standing) {
-        let PartitionLag { lag, lost, standing } = of_partition(PartitionOffsets { committed, log_start, log_end });
+        let PartitionLag { lag, lost, standing } =
+            of_partition(PartitionOffsets { committed, log_start, log_end });
         (lag, lost, standing)
     }
 
@@ -167,7 +168,12 @@ mod tests {
     #[test]
     fn a_partition_without_leader_does_not_blank_its_group() {
         let known = of_partition(PartitionOffsets { committed: Some(1), log_start: 0, log_end: 5 });
-        let reading = |partition, reading| PartitionReading { partition, committed: Some(1), log_end: None, reading };
+        let reading = |partition, reading| PartitionReading {
+            partition,
+            committed: Some(1),
+            log_end: None,
+            reading,
+        };
         let group = GroupLag {
             group: GroupName::new("g").unwrap(),
             topic: TopicName::new("t").unwrap(),

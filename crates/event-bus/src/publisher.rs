@@ -30,6 +30,33 @@ pub struct Receipt {
     pub delivered: Delivered,
 }
 
+/// An event that the client has and Kafka did not acknowledge yet. Dropping this does not take it back.
+#[derive(Debug)]
+pub struct UnderWay {
+    event_id: EventId,
+    delivery: oneshot::Receiver<Result<Delivered, SendError>>,
+}
+
+impl UnderWay {
+    /// The event's id.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        self.event_id
+    }
+
+    /// Waits until all replicas have the event.
+    ///
+    /// # Errors
+    /// When Kafka refuses it, or the client is gone.
+    pub async fn receipt(self) -> Result<Receipt, PublishError> {
+        Ok(Receipt { event_id: self.event_id, delivered: self.delivered().await? })
+    }
+
+    async fn delivered(self) -> Result<Delivered, SendError> {
+        self.delivery.await.unwrap_or(Err(SendError::Gone))
+    }
+}
+
 /// An event that was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -60,10 +87,30 @@ impl Publisher {
     ///
     /// # Errors
     /// When it breaks its schema (each violation is named by its JSON pointer) or a limit, or when Kafka refuses it.
-    pub async fn publish<E: EventType>(&self, tenant: &TenantId, payload: &E) -> Result<Receipt, PublishError> {
-        let event = self.catalogue.event(E::NAME).ok_or_else(|| PublishError::UnknownEvent { event: E::NAME.to_owned() })?;
+    pub async fn publish<E: EventType>(
+        &self,
+        tenant: &TenantId,
+        payload: &E,
+    ) -> Result<Receipt, PublishError> {
+        self.begin(tenant, payload).await?.receipt().await
+    }
+
+    /// As [`Self::publish`], but returns once the client has the event, so that many can be under way. Events of one
+    /// key arrive in the order in which they were begun.
+    ///
+    /// # Errors
+    /// When the event breaks its schema or a limit, or when the client does not take it.
+    pub async fn begin<E: EventType>(
+        &self,
+        tenant: &TenantId,
+        payload: &E,
+    ) -> Result<UnderWay, PublishError> {
+        let event = self
+            .catalogue
+            .event(E::NAME)
+            .ok_or_else(|| PublishError::UnknownEvent { event: E::NAME.to_owned() })?;
         let record = Draft::typed(Arc::clone(event), tenant.clone(), payload)?.seal()?;
-        self.receipt(record).await
+        Ok(self.hand_over(&record).await?)
     }
 
     /// Publishes an envelope that is written already, byte for byte, and waits until all replicas have it.
@@ -71,12 +118,8 @@ impl Publisher {
     /// # Errors
     /// As [`Self::publish`], and when the bytes are no envelope or name another service as the producer.
     pub async fn publish_envelope(&self, envelope: &[u8]) -> Result<Receipt, PublishError> {
-        self.receipt(seal_bytes(&self.catalogue, envelope)?).await
-    }
-
-    async fn receipt(&self, record: OutgoingRecord) -> Result<Receipt, PublishError> {
-        let event_id = record.event_id;
-        Ok(Receipt { event_id, delivered: self.send(record).await? })
+        let record = seal_bytes(&self.catalogue, envelope)?;
+        self.hand_over(&record).await?.receipt().await
     }
 
     /// Sends a sealed record: waits for room in the client's queue, then until all replicas have it.
@@ -84,12 +127,17 @@ impl Publisher {
     /// # Errors
     /// When Kafka refuses it, or the client is gone.
     pub async fn send(&self, record: OutgoingRecord) -> Result<Delivered, SendError> {
-        let (report, delivered) = oneshot::channel();
+        self.hand_over(&record).await?.delivered().await
+    }
+
+    async fn hand_over(&self, record: &OutgoingRecord) -> Result<UnderWay, SendError> {
+        let (report, delivery) = oneshot::channel();
+        let event_id = record.event_id;
         // The receiver goes away with the caller; its report interests nobody then.
         let mut on_delivery: OnDelivery = Box::new(move |result| drop(report.send(result)));
         loop {
-            match self.producer.send(&record, on_delivery) {
-                Ok(()) => break,
+            match self.producer.send(record, on_delivery) {
+                Ok(()) => return Ok(UnderWay { event_id, delivery }),
                 Err((SendError::QueueFull, back)) => {
                     on_delivery = back;
                     tokio::time::sleep(QUEUE_FULL_WAIT).await;
@@ -97,7 +145,6 @@ impl Publisher {
                 Err((error, _)) => return Err(error),
             }
         }
-        delivered.await.unwrap_or(Err(SendError::Gone))
     }
 
     /// The contract that events are checked against.

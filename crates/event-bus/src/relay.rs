@@ -5,19 +5,20 @@
 //! fences removals, not sends: a relay that lost it unknowingly repeats a prefix in order, and the inbox of each
 //! consumer skips what it has seen.
 
-use std::collections::HashSet;
+mod sender;
+
 use std::time::Duration;
 
 use sqlx::types::Uuid;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::envelope::OutgoingRecord;
 use crate::kafka::KafkaConfig;
-use crate::kafka::producer::{Delivered, Producer, SendError};
-use crate::names::TopicName;
+use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::outbox::Outbox;
 use crate::shutdown;
-use crate::store::{Lease, PendingRow, Store};
+use crate::store::{Lease, Store};
+use sender::{Sender, Sent, Topics};
 
 /// How long a lease lasts without being renewed: how long a dead relay's rows wait for another.
 const LEASE: Duration = Duration::from_secs(10);
@@ -27,18 +28,20 @@ const ROUND: i64 = 1_000;
 const IDLE: Duration = Duration::from_millis(200);
 /// The wait after a round that failed.
 const BACK_OFF: Duration = Duration::from_millis(500);
-/// How long one question about a topic's partitions may take.
-const ASK: Duration = Duration::from_secs(5);
-/// The wait before a record is offered again to a client whose queue was full.
-const QUEUE_FULL_WAIT: Duration = Duration::from_millis(5);
 /// The wait before the lease is asked for again while another relay has it.
 const LEASE_TAKEN: Duration = Duration::from_secs(1);
+
+/// How long a relay that is to stop goes on sending what is committed.
+const LAST_ROUNDS: Duration = Duration::from_secs(10);
 
 /// The relay of one database.
 pub(crate) struct Relay {
     outbox: Outbox,
     kafka: KafkaConfig,
     holder: Uuid,
+    sender: Option<Sender>,
+    topics: Topics,
+    lease: Option<Lease>,
 }
 
 /// A round that did not end well.
@@ -49,7 +52,7 @@ enum RoundError {
     #[error("the rows could not be sent")]
     Send(#[from] SendError),
     #[error("no producer")]
-    Connect(#[from] crate::kafka::producer::ConnectError),
+    Connect(#[from] ConnectError),
 }
 
 /// What a round did.
@@ -60,32 +63,37 @@ enum Round {
     Idle,
 }
 
-/// How a row's send ended.
-struct Report {
-    id: i64,
-    result: Result<Delivered, SendError>,
-}
-
 impl Relay {
     pub(crate) fn new(outbox: Outbox, kafka: KafkaConfig) -> Self {
-        Self { outbox, kafka, holder: Uuid::now_v7() }
+        Self {
+            outbox,
+            kafka,
+            holder: Uuid::now_v7(),
+            sender: None,
+            topics: Topics::default(),
+            lease: None,
+        }
     }
 
-    /// Relays until `stop` turns true and what is committed by then is sent.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut producer = None;
-        let mut lease = None;
+    /// Relays until `stop` turns true and what is committed by then is sent, or can't be sent in time.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let outbox = self.outbox.clone();
+        let mut deadline = None;
         loop {
             let stopping = *stop.borrow();
-            let wait = match self.round(&mut producer, &mut lease).await {
+            let round = tokio::select! {
+                round = self.round() => round,
+                () = overdue(&mut stop, &mut deadline) => {
+                    tracing::warn!(service = %outbox.service(), "the relay stops with events in the outbox: the next one sends them");
+                    break;
+                }
+            };
+            let wait = match round {
                 Ok(Round::Sent) => continue,
-                Ok(Round::Idle) if lease.is_none() => LEASE_TAKEN,
+                Ok(Round::Idle) if self.lease.is_none() => LEASE_TAKEN,
                 Ok(Round::Idle) => IDLE,
                 Err(error) => {
-                    tracing::warn!(service = %self.outbox.service(), error = crate::dead_letter::error_chain(&error), "relay");
-                    if matches!(&error, RoundError::Send(SendError::Fatal { .. } | SendError::Gone)) {
-                        producer = None;
-                    }
+                    tracing::warn!(service = %outbox.service(), error = crate::dead_letter::error_chain(&error), "relay");
                     BACK_OFF
                 }
             };
@@ -94,130 +102,75 @@ impl Relay {
             }
             tokio::select! {
                 () = shutdown::requested(&mut stop) => {}
-                () = self.outbox.nudge().notified() => {}
+                () = outbox.nudge().notified() => {}
                 () = tokio::time::sleep(jittered(wait)) => {}
             }
         }
-        if let Some(lease) = lease
-            && let Err(error) = self.store().release_relay_lease(lease).await
-        {
-            tracing::warn!(%error, "the relay's lease was not released: another waits until it expires");
-        }
+        self.leave().await;
     }
 
     fn store(&self) -> &Store {
         self.outbox.store()
     }
 
-    async fn round(&self, producer: &mut Option<Producer>, lease: &mut Option<Lease>) -> Result<Round, RoundError> {
-        *lease = self.store().hold_relay_lease(self.holder, LEASE).await?;
-        let Some(lease) = *lease else { return Ok(Round::Idle) };
-        let rows = self.store().pending_outgoing(ROUND).await?;
+    async fn round(&mut self) -> Result<Round, RoundError> {
+        self.lease = self.store().hold_relay_lease(self.holder, LEASE).await?;
+        let Some(lease) = self.lease else { return Ok(Round::Idle) };
+        let rows = self.store().pending_outgoing(ROUND, &self.topics.missing()).await?;
         if rows.is_empty() {
             return Ok(Round::Idle);
         }
-        let producer = match producer {
-            Some(producer) => producer.clone(),
-            None => producer.insert(Producer::connect(&self.kafka)?).clone(),
+        if self.sender.as_ref().is_some_and(Sender::has_ended) {
+            self.drop_sender().await;
+        }
+        let sender = match &mut self.sender {
+            Some(sender) => sender,
+            none => none.insert(Sender::new(Producer::connect_gapless(&self.kafka)?)),
         };
-        let sent = self.send(&producer, rows).await?;
+        let sent = sender.send(rows, &mut self.topics).await;
         self.settle(lease, sent).await
     }
 
-    /// Sends the rows in order and waits for all their reports.
-    async fn send(&self, producer: &Producer, rows: Vec<PendingRow>) -> Result<Vec<Report>, SendError> {
-        let (reports, mut arriving) = mpsc::unbounded_channel();
-        let mut missing = HashSet::new();
-        let mut sent = 0;
-        for PendingRow { id, record } in rows {
-            // Without its topic a row waits, and the rows of its key behind it, for they have the same topic.
-            let Some(record) = self.addressed(producer, record, &mut missing).await? else { continue };
-            self.hand_over(producer, &record, id, &reports).await?;
-            sent += 1;
+    /// Removes what was delivered, sets aside what never can be, and tells of a failure.
+    async fn settle(&self, lease: Lease, sent: Sent) -> Result<Round, RoundError> {
+        for (id, error) in sent.refused {
+            tracing::error!(service = %self.outbox.service(), row = id, %error, "an outbox row is quarantined and halts its key");
+            self.store().quarantine_outgoing(lease, id, &error.to_string()).await?;
         }
-        drop(reports);
-        let mut results = Vec::with_capacity(sent);
-        while let Some(report) = arriving.recv().await {
-            results.push(report);
+        if !sent.delivered.is_empty() {
+            self.store().remove_sent(lease, &sent.delivered).await?;
         }
-        if results.len() < sent { Err(SendError::Gone) } else { Ok(results) }
-    }
-
-    /// The record with its partition folded into those that there are. `None` when its topic is missing.
-    async fn addressed(
-        &self,
-        producer: &Producer,
-        mut record: OutgoingRecord,
-        missing: &mut HashSet<TopicName>,
-    ) -> Result<Option<OutgoingRecord>, SendError> {
-        if missing.contains(&record.topic) {
-            return Ok(None);
-        }
-        let (client, topic) = (producer.clone(), record.topic.clone());
-        let asked = match producer.known_partition_count(&record.topic) {
-            Some(count) => Ok(count),
-            None => tokio::task::spawn_blocking(move || client.partition_count(&topic, ASK)).await.unwrap_or(Err(SendError::Gone)),
-        };
-        match asked {
-            Ok(count) => {
-                record.partition = record.partition.map(|partition| partition % count);
-                Ok(Some(record))
-            }
-            Err(error @ SendError::UnknownTopic { .. }) => {
-                tracing::error!(service = %self.outbox.service(), %error, "events wait in the outbox");
-                missing.insert(record.topic);
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn hand_over(
-        &self,
-        producer: &Producer,
-        record: &OutgoingRecord,
-        id: i64,
-        reports: &mpsc::UnboundedSender<Report>,
-    ) -> Result<(), SendError> {
-        loop {
-            let reports = reports.clone();
-            // The receiver lives until every sender is gone, unless the round was given up.
-            let on_delivery = Box::new(move |result| drop(reports.send(Report { id, result })));
-            match producer.send(record, on_delivery) {
-                Ok(()) => return Ok(()),
-                Err((SendError::QueueFull, _)) => tokio::time::sleep(QUEUE_FULL_WAIT).await,
-                Err((error @ SendError::Refused { .. }, on_delivery)) => {
-                    on_delivery(Err(error));
-                    return Ok(());
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
-    }
-
-    /// Removes what was delivered, sets aside what never can be, and reports the first other failure.
-    async fn settle(&self, lease: Lease, reports: Vec<Report>) -> Result<Round, RoundError> {
-        let mut delivered = Vec::new();
-        let mut failure = None;
-        for Report { id, result } in reports {
-            match result {
-                Ok(_) => delivered.push(id),
-                Err(error @ SendError::Refused { .. }) => {
-                    tracing::error!(service = %self.outbox.service(), row = id, %error, "an outbox row is quarantined and halts its key");
-                    self.store().quarantine_outgoing(lease, id, &error.to_string()).await?;
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        if !delivered.is_empty() {
-            self.store().remove_sent(lease, &delivered).await?;
-        }
-        match failure {
+        match sent.failure {
+            _ if sent.again => Ok(Round::Sent),
             Some(error) => Err(error.into()),
-            None if delivered.is_empty() => Ok(Round::Idle),
+            None if sent.delivered.is_empty() => Ok(Round::Idle),
             None => Ok(Round::Sent),
         }
     }
+
+    /// Lets another relay take over at once.
+    async fn leave(mut self) {
+        self.drop_sender().await;
+        if let Some(lease) = self.lease
+            && let Err(error) = self.store().release_relay_lease(lease).await
+        {
+            tracing::warn!(%error, "the relay's lease was not released: another waits until it expires");
+        }
+    }
+
+    /// A client's end waits for its threads, which must not hold up those that tasks run on.
+    async fn drop_sender(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            // A panic within a destructor has been reported, and nothing is left to be done.
+            drop(tokio::task::spawn_blocking(move || drop(sender)).await);
+        }
+    }
+}
+
+/// Completes when the relay was to stop and has had its time for the rest.
+async fn overdue(stop: &mut watch::Receiver<bool>, deadline: &mut Option<Instant>) {
+    shutdown::requested(stop).await;
+    tokio::time::sleep_until(*deadline.get_or_insert_with(|| Instant::now() + LAST_ROUNDS)).await;
 }
 
 /// Up to a quarter less, so that the relays of many services don't ask in step.

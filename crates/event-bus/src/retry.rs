@@ -46,7 +46,8 @@ mod tests {
 
     use super::*;
 
-    const WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8)];
+    const WAITS: [Duration; 3] =
+        [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8)];
 
     #[test]
     fn three_waits_allow_four_attempts() {

@@ -47,7 +47,9 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A handler stands for an event that the catalogue does not give to this service.
-    #[error("{service} has a handler for {event}, which the catalogue does not list it as a consumer of")]
+    #[error(
+        "{service} has a handler for {event}, which the catalogue does not list it as a consumer of"
+    )]
     NotAConsumer {
         /// The service.
         service: ServiceName,
@@ -120,7 +122,8 @@ impl Service {
         for subscription in subscriptions {
             consumers.spawn(subscription.run(consumers_stopping.clone()));
         }
-        let relay = tokio::spawn(Relay::new(self.outbox.clone(), self.kafka.clone()).run(relay_stopping));
+        let relay =
+            tokio::spawn(Relay::new(self.outbox.clone(), self.kafka.clone()).run(relay_stopping));
         tracing::info!(%service, subscriptions = consumers.len(), "running");
         let mut ended = Ok(());
         tokio::select! {
@@ -151,16 +154,24 @@ impl Service {
         catalogue
             .subscriptions_of(service)
             .map(|subscription| {
-                let handler = self.handlers.get(subscription.event.name.as_ref()).ok_or_else(|| RunError::NoHandler {
-                    service: service.clone(),
-                    event: subscription.event.name.to_string(),
-                })?;
+                let handler =
+                    self.handlers.get(subscription.event.name.as_ref()).ok_or_else(|| {
+                        RunError::NoHandler {
+                            service: service.clone(),
+                            event: subscription.event.name.to_string(),
+                        }
+                    })?;
                 Ok(self.subscription(subscription.event, subscription.consumer, handler))
             })
             .collect()
     }
 
-    fn subscription(&self, event: &Arc<catalogue::Event>, consumer: &Consumer, handler: &Arc<dyn ErasedHandler>) -> Subscription {
+    fn subscription(
+        &self,
+        event: &Arc<catalogue::Event>,
+        consumer: &Consumer,
+        handler: &Arc<dyn ErasedHandler>,
+    ) -> Subscription {
         Subscription {
             kafka: self.kafka.clone(),
             execution: consumer.execution,

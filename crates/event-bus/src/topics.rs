@@ -137,7 +137,9 @@ impl Step {
     #[must_use]
     pub fn topic(&self) -> &TopicName {
         match self {
-            Self::Create { topic, .. } | Self::Extend { topic, .. } | Self::Configure { topic, .. } => topic,
+            Self::Create { topic, .. }
+            | Self::Extend { topic, .. }
+            | Self::Configure { topic, .. } => topic,
         }
     }
 
@@ -158,7 +160,9 @@ impl fmt::Display for Step {
             Self::Create { topic, partitions, replication, .. } => {
                 write!(f, "create {topic} with {partitions} partitions, replication {replication}")
             }
-            Self::Extend { topic, from, to, .. } => write!(f, "extend {topic} from {from} to {to} partitions"),
+            Self::Extend { topic, from, to, .. } => {
+                write!(f, "extend {topic} from {from} to {to} partitions")
+            }
             Self::Configure { topic, configs, .. } => {
                 write!(f, "configure {topic}:")?;
                 for (position, ConfigChange { name, from, to }) in configs.iter().enumerate() {
@@ -174,27 +178,46 @@ impl fmt::Display for Step {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WouldReorder { topic, from, to } => write!(
-                f,
-                "{topic} has {from} partitions instead of {to}; more would move keys and break their order meanwhile: \
-                 drain its consumers and pass --accept-reorder"
-            ),
-            Self::TooFewBrokers { topic, replication, brokers } => write!(
-                f,
-                "{topic} can't have replication {replication} on {brokers} broker{}: add brokers, or pass \
-                 --replication {brokers} where losing a broker may lose events",
-                if *brokers == 1 { "" } else { "s" }
-            ),
-            Self::MorePartitions { topic, on_cluster, in_catalogue } => write!(
-                f,
-                "{topic} has {on_cluster} partitions instead of {in_catalogue}; partitions can't be taken away: \
-                 put {on_cluster} into the catalogue"
-            ),
-            Self::Replication { topic, on_cluster, in_catalogue } => write!(
-                f,
-                "{topic} has replication {on_cluster} instead of {in_catalogue}: change it with Kafka's own \
-                 kafka-reassign-partitions"
-            ),
+            Self::WouldReorder { topic, from, to } => {
+                write!(
+                    f,
+                    "{topic} has {from} partitions instead of {to}, and more would move its keys"
+                )
+            }
+            Self::TooFewBrokers { topic, replication, brokers } => {
+                let plural = if *brokers == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{topic} can't have replication {replication} on {brokers} broker{plural}"
+                )
+            }
+            Self::MorePartitions { topic, on_cluster, in_catalogue } => {
+                write!(f, "{topic} has {on_cluster} partitions instead of {in_catalogue}")
+            }
+            Self::Replication { topic, on_cluster, in_catalogue } => {
+                write!(f, "{topic} has replication {on_cluster} instead of {in_catalogue}")
+            }
+        }
+    }
+}
+
+impl Difference {
+    /// What an operator may do about differences of this kind.
+    #[must_use]
+    pub fn cure(&self) -> String {
+        match self {
+            Self::WouldReorder { .. } => {
+                "to get more partitions, let the consumers finish what is there, then pass --accept-reorder".to_owned()
+            }
+            Self::TooFewBrokers { brokers, .. } => {
+                format!("add brokers; or pass --replication {brokers}, where losing a broker may lose events")
+            }
+            Self::MorePartitions { .. } => {
+                "partitions can't be taken away: write their number on the cluster into the catalogue".to_owned()
+            }
+            Self::Replication { .. } => {
+                "to change the replication of topics that exist, use Kafka's own kafka-reassign-partitions".to_owned()
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ enum Guard {
 
 /// Why a batch was rolled back.
 enum Broken {
-    /// A handler failed. Under [`Guard::Together`] only.
+    /// A handler failed, or an id was another event's. Under [`Guard::Together`] only.
     Handler(usize, Verdict),
     /// A handler panicked or took too long. Its transaction is gone.
     Interrupted(usize, Verdict),
@@ -71,14 +71,18 @@ impl Executor {
         };
         // A handler's error may have had its cause in a neighbour, or there may be more of them: once more, apart.
         let broken = match broken {
-            Broken::Handler(..) if jobs.len() > 1 => match self.attempt(partition, jobs, Guard::Marked).await {
-                Ok(verdicts) => return report(jobs, verdicts),
-                Err(broken) => broken,
-            },
+            Broken::Handler(..) if jobs.len() > 1 => {
+                match self.attempt(partition, jobs, Guard::Marked).await {
+                    Ok(verdicts) => return report(jobs, verdicts),
+                    Err(broken) => broken,
+                }
+            }
             other => other,
         };
         match broken {
-            Broken::Handler(index, verdict) | Broken::Interrupted(index, verdict) => only(jobs, index, verdict),
+            Broken::Handler(index, verdict) | Broken::Interrupted(index, verdict) => {
+                only(jobs, index, verdict)
+            }
             Broken::Infrastructure(trouble) => disturbed(jobs, trouble),
             Broken::Database(error) => self.database_failure(jobs, &error),
         }
@@ -99,7 +103,12 @@ impl Executor {
         }
     }
 
-    async fn attempt(&self, partition: i32, jobs: &[Job], guard: Guard) -> Result<Vec<Verdict>, Broken> {
+    async fn attempt(
+        &self,
+        partition: i32,
+        jobs: &[Job],
+        guard: Guard,
+    ) -> Result<Vec<Verdict>, Broken> {
         let mut tx = self.outbox.begin().await?;
         let claimant = Claimant { group: &self.group, topic: &self.event.topic, partition };
         let mut claimed = match guard {
@@ -124,7 +133,8 @@ impl Executor {
                 (None, Guard::Marked) => self.handle_marked(&mut tx, &claimant, index, job).await?,
             };
             if matches!(verdict, Verdict::Failed(_) | Verdict::Dead(_)) {
-                if guard == Guard::Together && !is_collision(&verdict) {
+                // Together, the later events of its key have their inbox rows already: they must not be committed.
+                if guard == Guard::Together {
                     return Err(Broken::Handler(index, verdict));
                 }
                 failed_keys.insert(key.clone());
@@ -135,8 +145,17 @@ impl Executor {
         Ok(verdicts)
     }
 
-    async fn claim(&self, tx: &mut Tx, claimant: &Claimant<'_>, jobs: &[Job]) -> Result<Vec<Claimed>, sqlx::Error> {
-        let claims: Vec<_> = jobs.iter().filter(|job| job.death.is_none()).map(|job| job.received.claim.clone()).collect();
+    async fn claim(
+        &self,
+        tx: &mut Tx,
+        claimant: &Claimant<'_>,
+        jobs: &[Job],
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
+        let claims: Vec<_> = jobs
+            .iter()
+            .filter(|job| job.death.is_none())
+            .map(|job| job.received.claim.clone())
+            .collect();
         if claims.is_empty() { Ok(Vec::new()) } else { tx.claim(claimant, &claims).await }
     }
 
@@ -163,7 +182,11 @@ impl Executor {
             // The handler swallowed an error of the database, and PostgreSQL has given up the transaction.
             Err(error) if trouble_of(&error).is_none() => {
                 tx.undo().await?;
-                Ok(Verdict::Failed(Cause::of(Reason::RetriesExhausted, "SwallowedDatabaseError", &error)))
+                Ok(Verdict::Failed(Cause::of(
+                    Reason::RetriesExhausted,
+                    "SwallowedDatabaseError",
+                    &error,
+                )))
             }
             Err(error) => Err(error.into()),
         }
@@ -172,10 +195,13 @@ impl Executor {
     async fn handle(&self, tx: &mut Tx, index: usize, job: &Job) -> Result<Verdict, Broken> {
         let Ok(envelope) = &job.received.envelope else { return Ok(Verdict::NotRun) };
         let id = job.received.claim.event_id;
-        let origin = Origin::Event { id, group: &self.group, trace: job.received.trace(), emitted: 0 };
+        let origin =
+            Origin::Event { id, group: &self.group, trace: job.received.trace(), emitted: 0 };
         let mut context = Context::new(tx, self.outbox.catalogue(), &self.service, origin);
         let handling = self.handler.handle(envelope, id, job.attempt, &mut context);
-        let ended = tokio::time::timeout(self.handler_timeout, AssertUnwindSafe(handling).catch_unwind()).await;
+        let ended =
+            tokio::time::timeout(self.handler_timeout, AssertUnwindSafe(handling).catch_unwind())
+                .await;
         let verdict = match ended {
             Ok(Ok(Ok(()))) => Verdict::Settled,
             Ok(Ok(Err(failure))) => {
@@ -185,7 +211,11 @@ impl Executor {
                 failed(&failure)
             }
             Ok(Err(panic)) => {
-                let cause = Cause::new(Reason::RetriesExhausted, "Panic", format!("the handler panicked: {}", panic_text(&*panic)));
+                let cause = Cause::new(
+                    Reason::RetriesExhausted,
+                    "Panic",
+                    format!("the handler panicked: {}", panic_text(&*panic)),
+                );
                 return Err(Broken::Interrupted(index, Verdict::Failed(cause)));
             }
             Err(_) => {
@@ -209,7 +239,13 @@ impl Executor {
     }
 
     /// Marks the event dead and writes its dead letter, in one transaction.
-    async fn bury(&self, tx: &mut Tx, claimant: &Claimant<'_>, job: &Job, death: &Death) -> Result<Verdict, sqlx::Error> {
+    async fn bury(
+        &self,
+        tx: &mut Tx,
+        claimant: &Claimant<'_>,
+        job: &Job,
+        death: &Death,
+    ) -> Result<Verdict, sqlx::Error> {
         let received = &job.received;
         let mut claim = received.claim.clone();
         if death.cause.reason == Reason::IdCollision {
@@ -253,7 +289,10 @@ fn only(jobs: &[Job], index: usize, verdict: Verdict) -> Report {
 }
 
 fn disturbed(jobs: &[Job], trouble: Trouble) -> Report {
-    Report { verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed)).collect(), trouble: Some(trouble) }
+    Report {
+        verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed)).collect(),
+        trouble: Some(trouble),
+    }
 }
 
 fn offset_of(job: &Job) -> i64 {
@@ -262,18 +301,19 @@ fn offset_of(job: &Job) -> i64 {
 
 fn failed(failure: &Failure) -> Verdict {
     match failure {
-        Failure::Retry(error) => Verdict::Failed(Cause::of(Reason::RetriesExhausted, "HandlerError", &**error)),
+        Failure::Retry(error) => {
+            Verdict::Failed(Cause::of(Reason::RetriesExhausted, "HandlerError", &**error))
+        }
         Failure::Reject(error) => Verdict::Dead(Cause::of(Reason::Rejected, "Rejected", &**error)),
     }
 }
 
 fn collision(job: &Job) -> Verdict {
-    let text = format!("an event with the id {} and other bytes was handled before", job.received.claim.event_id);
+    let text = format!(
+        "an event with the id {} and other bytes was handled before",
+        job.received.claim.event_id
+    );
     Verdict::Dead(Cause::new(Reason::IdCollision, "IdCollision", text))
-}
-
-fn is_collision(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Dead(cause) if cause.reason == Reason::IdCollision)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

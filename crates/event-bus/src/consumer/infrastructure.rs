@@ -56,7 +56,9 @@ pub(crate) fn trouble_of(error: &sqlx::Error) -> Option<Trouble> {
 fn postgres_trouble(code: &str) -> Option<Trouble> {
     if CONTENTION_CODES.contains(&code) {
         Some(Trouble::Contention)
-    } else if code.starts_with(DOWN_CODES) || DOWN_CLASSES.iter().any(|class| code.starts_with(class)) {
+    } else if code.starts_with(DOWN_CODES)
+        || DOWN_CLASSES.iter().any(|class| code.starts_with(class))
+    {
         Some(Trouble::Down)
     } else {
         None

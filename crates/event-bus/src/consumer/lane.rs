@@ -44,7 +44,13 @@ impl Lanes {
     /// Lanes that are empty.
     #[must_use]
     pub fn new(width: Width) -> Self {
-        Self { width, lanes: HashMap::new(), ready: BTreeSet::new(), keys: HashMap::new(), waiting: BTreeSet::new() }
+        Self {
+            width,
+            lanes: HashMap::new(),
+            ready: BTreeSet::new(),
+            keys: HashMap::new(),
+            waiting: BTreeSet::new(),
+        }
     }
 
     /// Adds an event behind those of its key. Offsets come in ascending order.
@@ -60,7 +66,9 @@ impl Lanes {
         let mut taken = Vec::new();
         while taken.len() < most {
             let Some(offset) = self.ready.pop_first() else { break };
-            let Some(lane) = self.keys.get(&offset).and_then(|key| self.lanes.get_mut(key)) else { continue };
+            let Some(lane) = self.keys.get(&offset).and_then(|key| self.lanes.get_mut(key)) else {
+                continue;
+            };
             // Ready offsets of a lane are a prefix of its queue, and the smallest is taken first.
             lane.queue.pop_front();
             lane.taken += 1;

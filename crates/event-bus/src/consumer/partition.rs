@@ -112,7 +112,8 @@ impl Partition {
             failed_at: at,
         });
         self.lanes.push(offset, received.record.key.clone());
-        let entry = Entry { received, failed_attempts: 0, disturbances: 0, first_failed_at: None, death };
+        let entry =
+            Entry { received, failed_attempts: 0, disturbances: 0, first_failed_at: None, death };
         self.entries.insert(offset, entry);
     }
 
@@ -139,7 +140,11 @@ impl Partition {
         let alone = verdicts.len() == 1;
         self.running = self.running.saturating_sub(verdicts.len());
         let disturbed = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Disturbed));
-        self.batch_limit = if disturbed { (verdicts.len() / 2).max(1) } else { (self.batch_limit * 2).min(MAX_BATCH) };
+        self.batch_limit = if disturbed {
+            (verdicts.len() / 2).max(1)
+        } else {
+            (self.batch_limit * 2).min(MAX_BATCH)
+        };
         for (offset, verdict) in verdicts {
             match verdict {
                 Verdict::Settled => self.settle(offset),
@@ -167,7 +172,8 @@ impl Partition {
         match retry::after_failure(&self.waits, entry.failed_attempts, entry.received.seed()) {
             Next::RetryAfter(wait) => self.lanes.wait(offset, now + wait),
             Next::DeadLetter => {
-                entry.death = Some(entry.death_by(Cause { reason: Reason::RetriesExhausted, ..cause }, at));
+                entry.death =
+                    Some(entry.death_by(Cause { reason: Reason::RetriesExhausted, ..cause }, at));
                 self.lanes.give_back(offset);
             }
         }
@@ -186,8 +192,15 @@ impl Partition {
         entry.disturbances += 1;
         // A dead letter that can't be written waits for the database, however long that takes.
         if entry.disturbances >= INFRASTRUCTURE_FAILURES_PER_ATTEMPT && entry.death.is_none() {
-            let text = format!("{INFRASTRUCTURE_FAILURES_PER_ATTEMPT} database failures in a row, and none of its neighbours'");
-            self.fail(offset, Cause::new(Reason::RetriesExhausted, "Infrastructure", text), now, at);
+            let text = format!(
+                "{INFRASTRUCTURE_FAILURES_PER_ATTEMPT} database failures in a row, and none of its neighbours'"
+            );
+            self.fail(
+                offset,
+                Cause::new(Reason::RetriesExhausted, "Infrastructure", text),
+                now,
+                at,
+            );
         } else {
             self.lanes.give_back(offset);
         }

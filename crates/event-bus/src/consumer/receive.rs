@@ -67,16 +67,24 @@ fn position_id(record: &Record) -> EventId {
 fn read(record: &Record, event: &catalogue::Event) -> Result<Envelope, (String, Cause)> {
     let unreadable = |cause| (String::new(), cause);
     let Some(value) = record.value.as_deref() else {
-        return Err(unreadable(Cause::new(Reason::NullValue, "NullValue", "the record has no value, so it is no event")));
+        return Err(unreadable(Cause::new(
+            Reason::NullValue,
+            "NullValue",
+            "the record has no value, so it is no event",
+        )));
     };
     if let Err(error) = limits::check_record(record.key.as_deref(), Some(value), &record.headers) {
         let reason = match error {
             LimitExceeded::Record { .. } => Reason::TooLarge,
-            LimitExceeded::Key { .. } | LimitExceeded::Headers { .. } | LimitExceeded::HeaderBytes { .. } => Reason::Malformed,
+            LimitExceeded::Key { .. }
+            | LimitExceeded::Headers { .. }
+            | LimitExceeded::HeaderBytes { .. } => Reason::Malformed,
         };
         return Err(unreadable(Cause::of(reason, "LimitExceeded", &error)));
     }
-    let envelope = Envelope::parse(value).map_err(|error| unreadable(Cause::of(Reason::Malformed, parse_error_type(&error), &error)))?;
+    let envelope = Envelope::parse(value).map_err(|error| {
+        unreadable(Cause::of(Reason::Malformed, parse_error_type(&error), &error))
+    })?;
     check(&envelope, event).map_err(|cause| (envelope.tenant_id.to_string(), cause))?;
     Ok(envelope)
 }
@@ -92,7 +100,10 @@ fn parse_error_type(error: &ParseError) -> &'static str {
 
 fn check(envelope: &Envelope, event: &catalogue::Event) -> Result<(), Cause> {
     if envelope.event != event.name {
-        let text = format!("the envelope says {}, but {} carries {}", envelope.event, event.topic, event.name);
+        let text = format!(
+            "the envelope says {}, but {} carries {}",
+            envelope.event, event.topic, event.name
+        );
         return Err(Cause::new(Reason::WrongTopic, "WrongTopic", text));
     }
     let schema = event

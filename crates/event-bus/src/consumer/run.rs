@@ -48,7 +48,9 @@ impl Subscription {
         while !*stop.borrow() {
             match Fetcher::start(&self.kafka, &self.executor.group, &self.executor.event.topic) {
                 Ok(fetcher) => Session::new(&self, fetcher).run(&mut stop).await,
-                Err(error) => tracing::error!(group = %self.executor.group, %error, "no Kafka consumer could be made"),
+                Err(error) => {
+                    tracing::error!(group = %self.executor.group, %error, "no Kafka consumer could be made")
+                }
             }
             if !*stop.borrow() {
                 tracing::warn!(group = %self.executor.group, "the Kafka consumer is built anew");
@@ -86,6 +88,8 @@ struct Session<'a> {
     running: HashMap<tokio::task::Id, Running>,
     /// Numbers assignments, so that a task of an earlier one is told from the present one's.
     assignments: u64,
+    /// The partition that started a task last.
+    last_turn: i32,
     outage: Option<Outage>,
     commit_in_flight: bool,
     commit_failing: bool,
@@ -106,6 +110,7 @@ impl<'a> Session<'a> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             assignments: 0,
+            last_turn: -1,
             outage: None,
             commit_in_flight: false,
             commit_failing: false,
@@ -140,30 +145,43 @@ impl<'a> Session<'a> {
             return;
         }
         let now = Instant::now();
-        let numbers: Vec<i32> = self.partitions.keys().copied().collect();
-        for number in numbers {
-            while let Some(jobs_wanted) = self.room(number) {
-                let Some(assigned) = self.partitions.get_mut(&number) else { break };
-                let jobs = assigned.state.take(jobs_wanted, now);
-                if jobs.is_empty() {
-                    break;
-                }
-                let executor = self.subscription.executor.clone();
-                let assignment = assigned.assignment;
-                let abort = self.tasks.spawn(async move {
-                    let report = executor.run(number, &jobs).await;
-                    Finished { partition: number, assignment, report }
-                });
-                self.running.insert(abort.id(), Running { partition: number, abort });
-            }
+        let mut numbers: Vec<i32> = self.partitions.keys().copied().collect();
+        // The one behind the last that had a turn comes first, and each gives way after one task: where all share the
+        // room, a busy partition must not keep the others from theirs.
+        numbers.sort_unstable_by_key(|number| (*number <= self.last_turn, *number));
+        while !numbers.is_empty() {
+            numbers.retain(|number| self.start_one(*number, now));
         }
+    }
+
+    /// Starts one task of a partition, if one may start.
+    fn start_one(&mut self, number: i32, now: Instant) -> bool {
+        let Some(most) = self.room(number) else { return false };
+        let Some(assigned) = self.partitions.get_mut(&number) else { return false };
+        let jobs = assigned.state.take(most, now);
+        if jobs.is_empty() {
+            return false;
+        }
+        let executor = self.subscription.executor.clone();
+        let assignment = assigned.assignment;
+        let abort = self.tasks.spawn(async move {
+            let report = executor.run(number, &jobs).await;
+            Finished { partition: number, assignment, report }
+        });
+        self.running.insert(abort.id(), Running { partition: number, abort });
+        self.last_turn = number;
+        true
     }
 
     /// How many events of a partition may start as one task now; `None` when none may.
     fn room(&self, number: i32) -> Option<usize> {
         match self.subscription.execution {
-            Execution::Batched => (self.partitions.get(&number)?.state.running() == 0).then_some(MAX_BATCH),
-            Execution::Concurrent(most) => (self.tasks.len() < usize::from(most.get())).then_some(1),
+            Execution::Batched => {
+                (self.partitions.get(&number)?.state.running() == 0).then_some(MAX_BATCH)
+            }
+            Execution::Concurrent(most) => {
+                (self.tasks.len() < usize::from(most.get())).then_some(1)
+            }
         }
     }
 
@@ -268,7 +286,10 @@ impl<'a> Session<'a> {
 
     /// Stops fetching a partition whose window is full, and fetches it again once there is room.
     fn regulate(&mut self, number: i32) {
-        let (Some(assigned), Some(fetcher)) = (self.partitions.get_mut(&number), &self.fetcher) else { return };
+        let (Some(assigned), Some(fetcher)) = (self.partitions.get_mut(&number), &self.fetcher)
+        else {
+            return;
+        };
         match assigned.state.flow() {
             Some(Flow::Pause) => fetcher.pause(number),
             Some(Flow::Resume) => fetcher.resume(number),
@@ -282,14 +303,20 @@ impl<'a> Session<'a> {
         }
         let offsets = self.watermarks();
         let Some(fetcher) = &self.fetcher else { return };
-        if !offsets.is_empty() {
+        if offsets.is_empty() {
+            // The partitions whose commit failed are somebody else's now, who starts where they were committed.
+            self.commit_failing = false;
+        } else {
             self.commit_in_flight = true;
             fetcher.commit(offsets);
         }
     }
 
     fn watermarks(&self) -> Vec<(i32, i64)> {
-        self.partitions.iter().filter_map(|(number, assigned)| Some((*number, assigned.state.to_commit()?))).collect()
+        self.partitions
+            .iter()
+            .filter_map(|(number, assigned)| Some((*number, assigned.state.to_commit()?)))
+            .collect()
     }
 
     fn committed(&mut self, offsets: &[(i32, i64)], result: Result<(), CommitError>) {
@@ -314,7 +341,8 @@ impl<'a> Session<'a> {
     async fn give_back(&mut self, numbers: &[i32]) -> Vec<(i32, i64)> {
         tracing::info!(group = %self.subscription.executor.group, partitions = ?numbers, "revoked");
         self.drain(numbers).await;
-        let offsets = self.watermarks().into_iter().filter(|(number, _)| numbers.contains(number)).collect();
+        let offsets =
+            self.watermarks().into_iter().filter(|(number, _)| numbers.contains(number)).collect();
         self.drop_partitions(numbers);
         offsets
     }
@@ -337,7 +365,8 @@ impl<'a> Session<'a> {
         for number in numbers {
             self.partitions.remove(number);
         }
-        for running in self.running.values().filter(|running| numbers.contains(&running.partition)) {
+        for running in self.running.values().filter(|running| numbers.contains(&running.partition))
+        {
             running.abort.abort();
         }
     }
@@ -358,7 +387,8 @@ impl<'a> Session<'a> {
             None if self.commit_failing => None,
             // A partition that can start nothing wakes up when its running events end.
             None => {
-                let startable = self.partitions.iter().filter(|(number, _)| self.room(**number).is_some());
+                let startable =
+                    self.partitions.iter().filter(|(number, _)| self.room(**number).is_some());
                 startable.filter_map(|(_, assigned)| assigned.state.next_wake()).min()
             }
         }

@@ -105,12 +105,23 @@ fn listed(violations: &[Violation]) -> String {
 impl Draft {
     /// An event that happens now and starts something: a new id and a new trace.
     pub fn new(event: Arc<Event>, version: Version, tenant: TenantId, payload: Payload) -> Draft {
+        Draft::at(event, version, tenant, payload, Timestamp::now())
+    }
+
+    /// As [`Draft::new`], at a given time.
+    pub fn at(
+        event: Arc<Event>,
+        version: Version,
+        tenant: TenantId,
+        payload: Payload,
+        now: Timestamp,
+    ) -> Draft {
         Draft {
             event,
             version,
-            occurred_at: now(),
+            occurred_at: in_microseconds(now),
             tenant,
-            event_id: EventId::new(),
+            event_id: EventId::at(now),
             trace: TraceContext::start(),
             payload,
         }
@@ -210,8 +221,7 @@ pub(super) fn outgoing(
     })
 }
 
-/// The time in microseconds: the finest step that the clocks and parsers of common languages share.
-fn now() -> Timestamp {
-    Timestamp::from_microsecond(Timestamp::now().as_microsecond())
-        .expect("the time just read is in range")
+/// The finest step that the clocks and parsers of common languages share.
+fn in_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).expect("less precise, and so in range")
 }

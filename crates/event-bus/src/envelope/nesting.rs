@@ -3,7 +3,8 @@
 /// A scan of the bytes, before any parser sees them: it needs no stack, whatever comes. Text that
 /// is not JSON gets some answer, and the parser refuses it after.
 pub(super) fn exceeds(json: &[u8], levels: usize) -> bool {
-    // Most envelopes have fewer brackets than levels are allowed, and counting is ten times as fast.
+    // Most envelopes have fewer brackets than levels are allowed, and counting is ten times as
+    // fast.
     if brackets(json) <= levels {
         return false;
     }

@@ -82,7 +82,8 @@ impl Admin {
         let mut native = config.client();
         // Asking after a topic must not make it.
         native.set("allow.auto.create.topics", "false");
-        let client = AdminClient::from_config_and_context(&native, Logged).map_err(AdminError::Client)?;
+        let client =
+            AdminClient::from_config_and_context(&native, Logged).map_err(AdminError::Client)?;
         Ok(Self { client: Arc::new(client), bootstrap: config.bootstrap().into() })
     }
 

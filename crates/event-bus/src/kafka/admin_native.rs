@@ -28,9 +28,11 @@ pub(super) struct PartitionOffset {
 }
 
 /// Where in a partition an offset is asked for; a time otherwise, in milliseconds since the Unix epoch.
-pub(super) const SPEC_EARLIEST: i64 = native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64;
+pub(super) const SPEC_EARLIEST: i64 =
+    native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64;
 /// The last stable offset: what a consumer that reads committed events can get to.
-pub(super) const SPEC_LATEST: i64 = native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
+pub(super) const SPEC_LATEST: i64 =
+    native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
 
 /// The offsets at `spec` of all these partitions, each of which must be named once. Blocks.
 pub(super) fn list_offsets<C: ClientContext>(
@@ -45,7 +47,8 @@ pub(super) fn list_offsets<C: ClientContext>(
     }
     if !partitions.is_empty() {
         // SAFETY: the list is ours and alive, and its elements lie in one array of `cnt`.
-        let elements = unsafe { std::slice::from_raw_parts_mut((*asked.ptr()).elems, partitions.len()) };
+        let elements =
+            unsafe { std::slice::from_raw_parts_mut((*asked.ptr()).elems, partitions.len()) };
         for element in elements {
             element.offset = spec;
         }
@@ -53,10 +56,14 @@ pub(super) fn list_offsets<C: ClientContext>(
     let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
     let committed = native::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
     // SAFETY: `options` was made for this operation; a returned error is owned by us and freed in `checked`.
-    checked(unsafe { native::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), committed) })?;
+    checked(unsafe {
+        native::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), committed)
+    })?;
     let event = performed(client, timeout, |queue| {
         // SAFETY: all four are alive for the call; librdkafka copies the list and the options.
-        unsafe { native::rd_kafka_ListOffsets(client.native_ptr(), asked.ptr(), options.ptr(), queue) }
+        unsafe {
+            native::rd_kafka_ListOffsets(client.native_ptr(), asked.ptr(), options.ptr(), queue);
+        }
     })?;
     // SAFETY: the event is alive; the result borrows from it.
     let result = unsafe { native::rd_kafka_event_ListOffsets_result(event.ptr()) };
@@ -69,7 +76,9 @@ pub(super) fn list_offsets<C: ClientContext>(
     (0..count)
         .map(|index| {
             // SAFETY: `infos` has `count` pointers that live as long as the event.
-            let element = unsafe { native::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index)) };
+            let element = unsafe {
+                native::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index))
+            };
             // SAFETY: the element lives as long as its info.
             unsafe { copied(element) }
         })
@@ -84,14 +93,24 @@ pub(super) fn list_group_offsets<C: ClientContext>(
 ) -> KafkaResult<Vec<PartitionOffset>> {
     let name = CString::new(group)?;
     // SAFETY: the name is copied; a null list asks for all partitions.
-    let request = unsafe { native::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null()) };
+    let request =
+        unsafe { native::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null()) };
     let request = Owned::new(request, native::rd_kafka_ListConsumerGroupOffsets_destroy)?;
-    let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+    let options =
+        Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
     let event = performed(client, timeout, |queue| {
         let mut requests = [request.ptr()];
         let list = requests.as_mut_ptr();
         // SAFETY: one request in a list of one; librdkafka copies it and the options.
-        unsafe { native::rd_kafka_ListConsumerGroupOffsets(client.native_ptr(), list, 1, options.ptr(), queue) }
+        unsafe {
+            native::rd_kafka_ListConsumerGroupOffsets(
+                client.native_ptr(),
+                list,
+                1,
+                options.ptr(),
+                queue,
+            );
+        }
     })?;
     // SAFETY: the event is alive; the result borrows from it.
     let result = unsafe { native::rd_kafka_event_ListConsumerGroupOffsets_result(event.ptr()) };
@@ -106,7 +125,10 @@ pub(super) fn list_group_offsets<C: ClientContext>(
         // SAFETY: `groups` has `count` pointers that live as long as the event, and so do error and list of each.
         let (error, list) = unsafe {
             let group = *groups.add(index);
-            (native::rd_kafka_group_result_error(group), native::rd_kafka_group_result_partitions(group))
+            (
+                native::rd_kafka_group_result_error(group),
+                native::rd_kafka_group_result_partitions(group),
+            )
         };
         if !error.is_null() {
             // SAFETY: the error lives as long as the event.
@@ -132,13 +154,25 @@ pub(super) fn set_topic_configs<C: ClientContext>(
     topics: &[(&str, &[(&str, &str)])],
     timeout: Duration,
 ) -> KafkaResult<Vec<Altered>> {
-    let resources = topics.iter().map(|(topic, configs)| resource(topic, configs)).collect::<KafkaResult<Vec<_>>>()?;
-    let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, timeout)?;
+    let resources = topics
+        .iter()
+        .map(|(topic, configs)| resource(topic, configs))
+        .collect::<KafkaResult<Vec<_>>>()?;
+    let options =
+        Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, timeout)?;
     let event = performed(client, timeout, |queue| {
         let mut list: Vec<_> = resources.iter().map(Owned::ptr).collect();
         let (list, count) = (list.as_mut_ptr(), list.len());
         // SAFETY: `list` holds `count` live resources; librdkafka copies them and the options.
-        unsafe { native::rd_kafka_IncrementalAlterConfigs(client.native_ptr(), list, count, options.ptr(), queue) }
+        unsafe {
+            native::rd_kafka_IncrementalAlterConfigs(
+                client.native_ptr(),
+                list,
+                count,
+                options.ptr(),
+                queue,
+            );
+        }
     })?;
     // SAFETY: the event is alive; the result borrows from it.
     let result = unsafe { native::rd_kafka_event_IncrementalAlterConfigs_result(event.ptr()) };
@@ -163,7 +197,10 @@ pub(super) fn set_topic_configs<C: ClientContext>(
     Ok(outcomes.collect())
 }
 
-fn resource(topic: &str, configs: &[(&str, &str)]) -> KafkaResult<Owned<native::rd_kafka_ConfigResource_t>> {
+fn resource(
+    topic: &str,
+    configs: &[(&str, &str)],
+) -> KafkaResult<Owned<native::rd_kafka_ConfigResource_t>> {
     let name = CString::new(topic)?;
     let kind = native::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
     // SAFETY: the name is copied.
@@ -174,7 +211,12 @@ fn resource(topic: &str, configs: &[(&str, &str)]) -> KafkaResult<Owned<native::
         let set = native::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET;
         // SAFETY: the resource is alive, both texts are copied; a returned error is freed in `checked`.
         checked(unsafe {
-            native::rd_kafka_ConfigResource_add_incremental_config(resource.ptr(), name.as_ptr(), set, value.as_ptr())
+            native::rd_kafka_ConfigResource_add_incremental_config(
+                resource.ptr(),
+                name.as_ptr(),
+                set,
+                value.as_ptr(),
+            )
         })?;
     }
     Ok(resource)
@@ -211,8 +253,9 @@ struct Owned<T> {
 
 impl<T> Owned<T> {
     fn new(pointer: *mut T, free: unsafe extern "C" fn(*mut T)) -> KafkaResult<Self> {
-        let pointer = NonNull::new(pointer)
-            .ok_or_else(|| KafkaError::AdminOpCreation("librdkafka refused the request's arguments".to_owned()))?;
+        let pointer = NonNull::new(pointer).ok_or_else(|| {
+            KafkaError::AdminOpCreation("librdkafka refused the request's arguments".to_owned())
+        })?;
         Ok(Self { pointer, free })
     }
 
@@ -222,7 +265,11 @@ impl<T> Owned<T> {
 }
 
 impl Owned<native::rd_kafka_AdminOptions_t> {
-    fn options<C: ClientContext>(client: &Client<C>, operation: Operation, timeout: Duration) -> KafkaResult<Self> {
+    fn options<C: ClientContext>(
+        client: &Client<C>,
+        operation: Operation,
+        timeout: Duration,
+    ) -> KafkaResult<Self> {
         // SAFETY: the client is alive; the options refer to it only while they are made.
         let options = unsafe { native::rd_kafka_AdminOptions_new(client.native_ptr(), operation) };
         let options = Self::new(options, native::rd_kafka_AdminOptions_destroy)?;
@@ -275,7 +322,9 @@ fn not_null<T>(result: *const T) -> KafkaResult<()> {
 ///
 /// # Safety
 /// `element` points to a live element of librdkafka's.
-unsafe fn copied(element: *const native::rd_kafka_topic_partition_t) -> KafkaResult<PartitionOffset> {
+unsafe fn copied(
+    element: *const native::rd_kafka_topic_partition_t,
+) -> KafkaResult<PartitionOffset> {
     not_null(element)?;
     // SAFETY: the caller's promise. The error is read as a number: a broker newer than the bindings may send a code
     // that their enum does not have.
@@ -283,7 +332,8 @@ unsafe fn copied(element: *const native::rd_kafka_topic_partition_t) -> KafkaRes
         let code = (&raw const (*element).err).cast::<i32>().read();
         (text((*element).topic), (*element).partition, (*element).offset, code)
     };
-    let code = RDKafkaRespErr::try_from(code).map_or(RDKafkaErrorCode::Unknown, RDKafkaErrorCode::from);
+    let code =
+        RDKafkaRespErr::try_from(code).map_or(RDKafkaErrorCode::Unknown, RDKafkaErrorCode::from);
     let offset = if code == RDKafkaErrorCode::NoError { Ok(offset) } else { Err(code) };
     Ok(PartitionOffset { topic, partition, offset })
 }

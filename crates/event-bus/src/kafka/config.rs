@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 
-use crate::limits::{DLT_MAX_MESSAGE_BYTES, MAX_RECORD_BYTES};
+use crate::limits::MAX_RECORD_BYTES;
 
 /// Properties that the promises of the bus rest on. A caller may not change them.
 const KEPT: &[(&str, &str)] = &[
@@ -21,6 +21,9 @@ const KEPT: &[(&str, &str)] = &[
     ("group.id", "the consumer group follows from the service and the topic"),
     ("allow.auto.create.topics", "topics are created by `event-bus topics apply`"),
 ];
+
+/// The most that librdkafka accepts for `message.max.bytes`.
+const CLIENT_MAX_MESSAGE_BYTES: &str = "1000000000";
 
 /// Where Kafka is and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +44,9 @@ pub enum ConfigError {
         reason: &'static str,
     },
     /// librdkafka does not know the property, or not this value.
-    #[error("the Kafka client refused its configuration: check the names and values passed with --kafka or under [kafka]")]
+    #[error(
+        "the Kafka client refused its configuration: check the names and values passed with --kafka or under [kafka]"
+    )]
     Refused(#[source] rdkafka::error::KafkaError),
 }
 
@@ -104,8 +109,9 @@ impl KafkaConfig {
             .set("allow.auto.create.topics", "false")
             // librdkafka may expire the second of three messages and send the third: nothing ever expires.
             .set("message.timeout.ms", "0")
-            // The largest record is a dead letter: a whole record and the headers that explain it.
-            .set("message.max.bytes", DLT_MAX_MESSAGE_BYTES.to_string());
+            // The client counts before it compresses, Kafka after. A dead letter is as large as what another client
+            // sent compressed; the topics' limits are what counts, and events are checked before they come here.
+            .set("message.max.bytes", CLIENT_MAX_MESSAGE_BYTES);
         for (name, value) in [("linger.ms", "5"), ("compression.type", "lz4")] {
             if !self.properties.contains_key(name) {
                 config.set(name, value);
@@ -158,7 +164,8 @@ mod tests {
 
     #[test]
     fn an_unknown_property_is_refused() {
-        let error = KafkaConfig::new("localhost:9092", [("no.such".into(), "1".into())]).unwrap_err();
+        let error =
+            KafkaConfig::new("localhost:9092", [("no.such".into(), "1".into())]).unwrap_err();
         assert!(matches!(error, ConfigError::Refused(_)), "{error}");
     }
 

@@ -13,7 +13,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -63,10 +63,16 @@ pub(crate) enum Fetched {
     Assigned(Vec<(i32, Start)>),
     Records(Vec<Record>),
     /// The partitions go to another member once `settled` is answered with what may be committed.
-    Revoked { partitions: Vec<i32>, settled: std_mpsc::SyncSender<Vec<(i32, i64)>> },
+    Revoked {
+        partitions: Vec<i32>,
+        settled: std_mpsc::SyncSender<Vec<(i32, i64)>>,
+    },
     /// The partitions are somebody else's already: nothing may be committed.
     Lost(Vec<i32>),
-    Committed { offsets: Vec<(i32, i64)>, result: Result<(), CommitError> },
+    Committed {
+        offsets: Vec<(i32, i64)>,
+        result: Result<(), CommitError>,
+    },
     /// The consumer can't go on and its thread ends; the runtime makes a new one.
     Failed(KafkaError),
 }
@@ -91,17 +97,28 @@ impl Fetcher {
     ///
     /// # Errors
     /// When the client can't be made from this configuration.
-    pub(crate) fn start(config: &KafkaConfig, group: &GroupName, topic: &TopicName) -> KafkaResult<Self> {
+    pub(crate) fn start(
+        config: &KafkaConfig,
+        group: &GroupName,
+        topic: &TopicName,
+    ) -> KafkaResult<Self> {
         let (orders, inbox) = std_mpsc::channel();
         let (outbox, fetched) = unbounded_channel();
-        let context = Rebalancing { topic: topic.clone(), outbox: outbox.clone(), over: AtomicBool::new(false) };
-        let consumer = BaseConsumer::from_config_and_context(&config.consumer(group.as_ref()), context)?;
+        let context = Rebalancing {
+            topic: topic.clone(),
+            outbox: outbox.clone(),
+            over: AtomicBool::new(false),
+        };
+        let consumer =
+            BaseConsumer::from_config_and_context(&config.consumer(group.as_ref()), context)?;
         consumer.subscribe(&[topic.as_ref()])?;
         let session = Session { consumer, topic: topic.clone(), inbox, outbox };
         let thread = thread::Builder::new()
             .name(format!("fetch {topic}"))
             .spawn(move || session.run())
-            .map_err(|error| KafkaError::ClientCreation(format!("no thread for the consumer: {error}")))?;
+            .map_err(|error| {
+                KafkaError::ClientCreation(format!("no thread for the consumer: {error}"))
+            })?;
         Ok(Self { orders, fetched, thread: Some(thread) })
     }
 
@@ -127,6 +144,15 @@ impl Fetcher {
 
     /// Commits, leaves the group and ends the thread.
     pub(crate) async fn close(mut self, offsets: Vec<(i32, i64)>) {
+        // A revoke may have begun meanwhile. Its callback holds the thread until it is answered, and nobody else
+        // reads the channel any more.
+        self.fetched.close();
+        while let Some(fetched) = self.fetched.recv().await {
+            if let Fetched::Revoked { partitions, settled } = fetched {
+                let theirs = offsets.iter().filter(|(partition, _)| partitions.contains(partition));
+                drop(settled.send(theirs.copied().collect()));
+            }
+        }
         self.order(Order::Close(offsets));
         let Some(thread) = self.thread.take() else { return };
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -159,8 +185,12 @@ impl Session {
         loop {
             loop {
                 match self.inbox.try_recv() {
-                    Ok(Order::Pause(partition)) => self.logged(self.consumer.pause(&self.one(partition)), "pause"),
-                    Ok(Order::Resume(partition)) => self.logged(self.consumer.resume(&self.one(partition)), "resume"),
+                    Ok(Order::Pause(partition)) => {
+                        self.logged(self.consumer.pause(&self.one(partition)), "pause")
+                    }
+                    Ok(Order::Resume(partition)) => {
+                        self.logged(self.consumer.resume(&self.one(partition)), "resume")
+                    }
                     Ok(Order::Commit(offsets)) => {
                         let result = self.commit(&offsets).map_err(CommitError);
                         self.tell(Fetched::Committed { offsets, result });
@@ -192,7 +222,9 @@ impl Session {
                 }
                 Some(Err(KafkaError::MessageConsumption(
                     RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
-                ))) => tracing::warn!(topic = %self.topic, "the topic does not exist yet: `event-bus topics apply` creates it"),
+                ))) => {
+                    tracing::warn!(topic = %self.topic, "the topic does not exist yet: `event-bus topics apply` creates it")
+                }
                 Some(Err(error)) => tracing::warn!(topic = %self.topic, %error, "consumer"),
                 None => break,
             }
@@ -214,7 +246,9 @@ impl Session {
     /// Commits and leaves the group: dropping the consumer revokes, and the flag tells the callback to let go.
     fn close(self, offsets: &[(i32, i64)]) {
         self.consumer.context().give_up();
-        if !offsets.is_empty() && let Err(error) = self.commit(offsets) {
+        if !offsets.is_empty()
+            && let Err(error) = self.commit(offsets)
+        {
             tracing::warn!(topic = %self.topic, %error, "the last commit failed: its events will be skipped as duplicates");
         }
         drop(self.consumer);
@@ -243,13 +277,22 @@ fn must_start_anew(error: &KafkaError) -> bool {
     match error {
         KafkaError::MessageConsumptionFatal(_) => true,
         KafkaError::MessageConsumption(code) => {
-            matches!(code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::PollExceeded)
+            matches!(
+                code,
+                RDKafkaErrorCode::AutoOffsetReset
+                    | RDKafkaErrorCode::OffsetOutOfRange
+                    | RDKafkaErrorCode::PollExceeded
+            )
         }
         _ => false,
     }
 }
 
-fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &TopicName, offsets: &[(i32, i64)]) -> KafkaResult<()> {
+fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &TopicName,
+    offsets: &[(i32, i64)],
+) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in offsets {
         list.add_partition_offset(topic.as_ref(), *partition, Offset::Offset(*offset))?;
@@ -279,6 +322,10 @@ impl Rebalancing {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        if self.is_over() {
+            // A consumer that is being closed learns nothing more from its coordinator.
+            return self.decline(consumer);
+        }
         let partitions = partitions_of(list);
         let starts = match self.starts(consumer, list) {
             Ok(starts) => starts,
@@ -286,7 +333,7 @@ impl Rebalancing {
                 // Without the committed offsets any start would be a guess. The consumer is built anew.
                 tracing::error!(topic = %self.topic, %error, "the broker did not tell the committed offsets");
                 self.give_up();
-                return;
+                return self.decline(consumer);
             }
         };
         let mut assigned = TopicPartitionList::new();
@@ -300,31 +347,42 @@ impl Rebalancing {
                     Offset::End
                 }
             };
-            if let Err(error) = assigned.add_partition_offset(self.topic.as_ref(), *partition, offset) {
+            if let Err(error) =
+                assigned.add_partition_offset(self.topic.as_ref(), *partition, offset)
+            {
                 tracing::error!(topic = %self.topic, partition, %error, "the start position was refused");
             }
         }
-        let result = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(&assigned),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&assigned),
-        };
+        let result = answer_assign(consumer, &assigned);
         if let Err(error) = result.and_then(|()| consumer.pause(&halted)) {
             tracing::error!(topic = %self.topic, ?partitions, %error, "the assignment was refused");
             self.give_up();
-            return;
+            return self.decline(consumer);
         }
         drop(self.outbox.send(Fetched::Assigned(starts)));
     }
 
-    fn starts(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<Vec<(i32, Start)>> {
+    /// Takes none of the offered partitions. librdkafka waits for an answer, and a consumer that owes one never closes.
+    fn decline(&self, consumer: &BaseConsumer<Self>) {
+        if let Err(error) = answer_assign(consumer, &TopicPartitionList::new()) {
+            tracing::warn!(topic = %self.topic, %error, "declining partitions");
+        }
+    }
+
+    fn starts(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> KafkaResult<Vec<(i32, Start)>> {
         let committed = asked_again(|| consumer.committed_offsets(list.clone(), ASK))?;
         let mut starts = Vec::new();
         for element in committed.elements() {
             let partition = element.partition();
             let start = match element.offset() {
                 Offset::Offset(committed) => {
-                    let (log_start, log_end) =
-                        asked_again(|| consumer.fetch_watermarks(self.topic.as_ref(), partition, ASK))?;
+                    let (log_start, log_end) = asked_again(|| {
+                        consumer.fetch_watermarks(self.topic.as_ref(), partition, ASK)
+                    })?;
                     start_of(committed, log_start, log_end)
                 }
                 _ => Start::Earliest,
@@ -359,9 +417,21 @@ impl Rebalancing {
         }
         // The runtime answers within its drain deadline, or drops its end when it is gone.
         let Ok(offsets) = answer.recv() else { return };
-        if !offsets.is_empty() && let Err(error) = commit(consumer, &self.topic, &offsets) {
+        if !offsets.is_empty()
+            && let Err(error) = commit(consumer, &self.topic, &offsets)
+        {
             tracing::warn!(topic = %self.topic, %error, "the commit at a revoke failed: the next owner skips duplicates");
         }
+    }
+}
+
+fn answer_assign(
+    consumer: &BaseConsumer<Rebalancing>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list),
     }
 }
 
@@ -407,7 +477,12 @@ impl ClientContext for Rebalancing {
 }
 
 impl ConsumerContext for Rebalancing {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
         match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
             _ => self.revoke(consumer, list),

@@ -3,7 +3,10 @@
 //! The safe wrapper panics on a header name that is not UTF-8, so one hostile record would end the process again
 //! and again. Kafka's protocol says that a name is UTF-8 but no broker checks it: such a name is read with
 //! replacement characters here.
-#![expect(unsafe_code, reason = "librdkafka's header list has no safe reader that survives a name that is not UTF-8")]
+#![expect(
+    unsafe_code,
+    reason = "librdkafka's header list has no safe reader that survives a name that is not UTF-8"
+)]
 
 use std::ffi::CStr;
 use std::{ptr, slice};
@@ -32,7 +35,9 @@ fn copied_header(list: *const native::rd_kafka_headers_t, index: usize) -> Optio
     let mut value = ptr::null();
     let mut size = 0;
     // SAFETY: `list` is valid (see the caller); the three out-pointers are ours and live through the call.
-    let found = unsafe { native::rd_kafka_header_get_all(list, index, &raw mut name, &raw mut value, &raw mut size) };
+    let found = unsafe {
+        native::rd_kafka_header_get_all(list, index, &raw mut name, &raw mut value, &raw mut size)
+    };
     if found != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
         return None;
     }

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header as NativeHeader, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
 
 use super::{KafkaConfig, context};
 use crate::envelope::OutgoingRecord;
@@ -103,7 +105,9 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: Self::DeliveryOpaque) {
         let report = match result {
-            Ok(message) => Ok(Delivered { partition: message.partition(), offset: message.offset() }),
+            Ok(message) => {
+                Ok(Delivered { partition: message.partition(), offset: message.offset() })
+            }
             Err((error, _)) => Err(send_error(&opaque.topic, error)),
         };
         (opaque.on_delivery)(report);
@@ -129,16 +133,53 @@ impl Producer {
     /// # Errors
     /// When librdkafka can't start a client with this configuration.
     pub fn connect(config: &KafkaConfig) -> Result<Self, ConnectError> {
-        let client = ThreadedProducer::from_config_and_context(&config.producer(), Reports)
+        Self::from_native(config, &config.producer())
+    }
+
+    /// A producer that ends at the first record which Kafka refuses for good: else the records behind it would go out
+    /// as if it had never been there. A partition must have taken one record of this producer before that holds.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_gapless(config: &KafkaConfig) -> Result<Self, ConnectError> {
+        let mut native = config.producer();
+        native.set("enable.gapless.guarantee", "true");
+        Self::from_native(config, &native)
+    }
+
+    fn from_native(config: &KafkaConfig, native: &ClientConfig) -> Result<Self, ConnectError> {
+        let client = ThreadedProducer::from_config_and_context(native, Reports)
             .map_err(|source| ConnectError { bootstrap: config.bootstrap().to_owned(), source })?;
         Ok(Self { client: Arc::new(client), partition_counts: Arc::default() })
+    }
+
+    /// Whether the client sends nothing any more: a new one is needed.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.client.client().fatal_error().is_some()
+    }
+
+    /// Makes a client that has ended report the records that it will not send any more; it keeps them otherwise.
+    pub fn let_go_if_ended(&self) {
+        if self.has_ended() {
+            self.client.purge(PurgeConfig::default().queue());
+        }
+    }
+
+    /// Asks Kafka again for a topic's partitions at the next question.
+    pub fn forget_partition_count(&self, topic: &TopicName) {
+        self.counts().remove(topic);
     }
 
     /// Hands a record to the client; `on_delivery` runs once, on the client's thread, when its report comes.
     ///
     /// # Errors
     /// When the client did not take the record; then `on_delivery` has not run and never will, and comes back.
-    pub fn send(&self, record: &OutgoingRecord, on_delivery: OnDelivery) -> Result<(), (SendError, OnDelivery)> {
+    pub fn send(
+        &self,
+        record: &OutgoingRecord,
+        on_delivery: OnDelivery,
+    ) -> Result<(), (SendError, OnDelivery)> {
         let opaque = Box::new(Opaque { topic: record.topic.clone(), on_delivery });
         let mut native = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_ref(), opaque);
         native.key = record.key.as_deref();
@@ -154,7 +195,10 @@ impl Producer {
     /// How many partitions a topic has, if that was asked lately.
     #[must_use]
     pub fn known_partition_count(&self, topic: &TopicName) -> Option<i32> {
-        self.counts().get(topic).filter(|(_, known_at)| known_at.elapsed() < PARTITION_COUNT_AGE).map(|(count, _)| *count)
+        self.counts()
+            .get(topic)
+            .filter(|(_, known_at)| known_at.elapsed() < PARTITION_COUNT_AGE)
+            .map(|(count, _)| *count)
     }
 
     /// How many partitions a topic has, asking Kafka when that isn't known. Blocks up to `timeout`.
@@ -217,9 +261,9 @@ fn send_error(topic: &TopicName, error: &KafkaError) -> SendError {
         | RDKafkaErrorCode::InvalidRecord
         | RDKafkaErrorCode::InvalidMessage
         | RDKafkaErrorCode::InvalidTimestamp => SendError::Refused { topic, code },
-        RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight => {
-            SendError::Fatal { code }
-        }
+        RDKafkaErrorCode::Fatal
+        | RDKafkaErrorCode::PurgeQueue
+        | RDKafkaErrorCode::PurgeInflight => SendError::Fatal { code },
         _ => SendError::NotAcknowledged { topic, source: error.clone() },
     }
 }

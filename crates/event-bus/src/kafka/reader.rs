@@ -3,26 +3,28 @@
 //! The consumer lives on a thread of its own and hands batches over through a short channel, so a slow reader slows
 //! the thread and not the process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::{Message as _, TopicPartitionList};
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message as _, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
-use super::context::Logged;
-use super::{KafkaConfig, Record};
+use super::{KafkaConfig, Record, context};
 use crate::names::TopicName;
 
 /// What librdkafka wants as a group id although nothing is committed and no group is joined.
 const GROUP: &str = "event-bus-reader";
 /// The longest wait inside one poll, and so the longest until the thread sees that nobody reads any more.
 const POLL: Duration = Duration::from_millis(100);
+/// How long no record may come before what is still open is read topic by topic.
+const QUIET: Duration = Duration::from_secs(1);
 /// Records handed over at once.
 const BATCH: usize = 500;
 /// Batches under way before the thread waits.
@@ -68,8 +70,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts reading all partitions that the topics have now, from the given position. With [`Until::CaughtUp`] one
-    /// topic follows the other.
+    /// Starts reading all partitions that the topics have now, from the given position.
     ///
     /// # Errors
     /// When a topic does not exist, or Kafka does not tell its offsets.
@@ -87,7 +88,10 @@ impl Reader {
         native.set("auto.offset.reset", "earliest");
         // The end of a partition may be a transaction's marker, which is never handed out: only this tells.
         native.set("enable.partition.eof", "true");
-        let consumer = BaseConsumer::from_config_and_context(&native, Logged).map_err(ReadError::Client)?;
+        // With a full queue the client waits a second by default before it fetches again, however soon there is room.
+        native.set("fetch.queue.backoff.ms", "10");
+        let consumer =
+            BaseConsumer::from_config_and_context(&native, Reading).map_err(ReadError::Client)?;
         let (sender, batches) = mpsc::channel(BATCHES);
         let names = topics.iter().map(|topic| (topic.to_string(), topic.clone())).collect();
         let session = Session { consumer, names, sender };
@@ -151,21 +155,60 @@ async fn spans(
         .collect()
 }
 
-impl ConsumerContext for Logged {}
+/// Logs what the client says, but not that a partition's end is reached, which here is what is waited for.
+struct Reading;
+
+impl ClientContext for Reading {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(target: "event_bus::kafka", %error, reason, "kafka reader");
+        }
+    }
+}
+
+impl ConsumerContext for Reading {}
+
+type Spans = BTreeMap<TopicPartition, Span>;
+
+/// Takes those of the records that are asked for, and moves the spans on; a span that is read leaves.
+fn taken(open: &mut Spans, mut records: Vec<Record>) -> Vec<Record> {
+    records.retain(|record| {
+        let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+        let Some(span) = open.get_mut(&at) else { return false };
+        let is_asked = record.offset < span.end;
+        span.start = record.offset + 1;
+        if span.len() == 0 {
+            open.remove(&at);
+        }
+        is_asked
+    });
+    records
+}
+
+/// What one round of polling gave.
+struct Polled {
+    records: Vec<Record>,
+    /// The numbers of partitions whose end was reached.
+    ended: Vec<i32>,
+}
 
 /// Nobody reads any more.
 struct Gone;
 
-struct Session<C: ConsumerContext> {
-    consumer: BaseConsumer<C>,
+struct Session {
+    consumer: BaseConsumer<Reading>,
     names: BTreeMap<String, TopicName>,
     sender: mpsc::Sender<Result<Vec<Record>, ReadError>>,
 }
 
-impl<C: ConsumerContext> Session<C> {
+impl Session {
     fn run(self, spans: Vec<(TopicPartition, Span)>, until: Until) {
         let outcome = match until {
-            Until::Stopped => self.follow(&spans),
+            Until::Stopped => self.follow(spans),
             Until::CaughtUp => self.catch_up(spans),
         };
         if let Err(error) = outcome {
@@ -174,42 +217,44 @@ impl<C: ConsumerContext> Session<C> {
         }
     }
 
-    fn follow(&self, spans: &[(TopicPartition, Span)]) -> Result<(), ReadError> {
-        self.assign(spans)?;
+    fn follow(&self, spans: Vec<(TopicPartition, Span)>) -> Result<(), ReadError> {
+        self.assign(&spans.into_iter().collect())?;
         loop {
-            let Ok(()) = self.hand_over(self.polled(|_| {})?) else { return Ok(()) };
+            let Ok(()) = self.hand_over(self.polled()?.records) else { return Ok(()) };
         }
     }
 
-    /// Reads topic by topic, because the client tells of a partition's end by the partition's number alone.
+    /// Reads all partitions at once, each up to its end. Where the last offsets before the end are a transaction's
+    /// markers, no record tells that the end is reached, but only the client; and that by the partition's number
+    /// alone. What is still open once nothing more comes is therefore read again topic by topic.
     fn catch_up(&self, spans: Vec<(TopicPartition, Span)>) -> Result<(), ReadError> {
-        let mut by_topic: BTreeMap<TopicName, Vec<(TopicPartition, Span)>> = BTreeMap::new();
-        for (partition, span) in spans.into_iter().filter(|(_, span)| span.len() > 0) {
-            by_topic.entry(partition.topic.clone()).or_default().push((partition, span));
+        let mut open: Spans = spans.into_iter().filter(|(_, span)| span.len() > 0).collect();
+        self.assign(&open)?;
+        let mut last = Instant::now();
+        while !open.is_empty() && last.elapsed() < QUIET {
+            let records = taken(&mut open, self.polled()?.records);
+            if !records.is_empty() {
+                last = Instant::now();
+            }
+            let Ok(()) = self.hand_over(records) else { return Ok(()) };
         }
-        for (topic, spans) in by_topic {
-            self.assign(&spans)?;
-            let ends: BTreeMap<i32, i64> = spans.iter().map(|(at, span)| (at.partition, span.end)).collect();
-            let mut open: BTreeSet<i32> = ends.keys().copied().collect();
-            while !open.is_empty() {
-                let mut records = self.polled(|partition| {
-                    open.remove(&partition);
-                })?;
-                // What came after the start is not asked for.
-                let is_asked = |record: &Record| ends.get(&record.partition).is_some_and(|end| record.offset < *end);
-                records.retain(|record| record.topic == topic && is_asked(record));
-                for record in &records {
-                    if ends.get(&record.partition).is_some_and(|end| record.offset + 1 >= *end) {
-                        open.remove(&record.partition);
-                    }
-                }
+        while let Some((at, _)) = open.first_key_value() {
+            let topic = at.topic.clone();
+            let (mut of_topic, others): (Spans, Spans) =
+                open.into_iter().partition(|(at, _)| at.topic == topic);
+            open = others;
+            self.assign(&of_topic)?;
+            while !of_topic.is_empty() {
+                let Polled { records, ended } = self.polled()?;
+                let records = taken(&mut of_topic, records);
+                of_topic.retain(|at, _| !ended.contains(&at.partition));
                 let Ok(()) = self.hand_over(records) else { return Ok(()) };
             }
         }
         Ok(())
     }
 
-    fn assign(&self, spans: &[(TopicPartition, Span)]) -> Result<(), ReadError> {
+    fn assign(&self, spans: &Spans) -> Result<(), ReadError> {
         let mut list = TopicPartitionList::new();
         for (at, span) in spans {
             list.add_partition_offset(at.topic.as_str(), at.partition, Offset::Offset(span.start))
@@ -219,8 +264,8 @@ impl<C: ConsumerContext> Session<C> {
     }
 
     /// Polls once with a wait and then takes what is there already.
-    fn polled(&self, mut ended: impl FnMut(i32)) -> Result<Vec<Record>, ReadError> {
-        let mut records = Vec::new();
+    fn polled(&self) -> Result<Polled, ReadError> {
+        let (mut records, mut ended) = (Vec::new(), Vec::new());
         let mut wait = POLL;
         while records.len() < BATCH {
             match self.consumer.poll(wait) {
@@ -229,15 +274,17 @@ impl<C: ConsumerContext> Session<C> {
                         records.push(Record::copied(topic.clone(), &message));
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => ended(partition),
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(ReadError::Stopped(error)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => ended.push(partition),
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return Err(ReadError::Stopped(error));
+                }
                 // The client goes on by itself once the broker is back.
                 Some(Err(error)) => tracing::warn!(%error, "reading"),
                 None => break,
             }
             wait = Duration::ZERO;
         }
-        Ok(records)
+        Ok(Polled { records, ended })
     }
 
     fn hand_over(&self, records: Vec<Record>) -> Result<(), Gone> {
@@ -245,5 +292,49 @@ impl<C: ConsumerContext> Session<C> {
             return if self.sender.is_closed() { Err(Gone) } else { Ok(()) };
         }
         self.sender.blocking_send(Ok(records)).map_err(|_| Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(topic: &str, partition: i32, offset: i64) -> Record {
+        let topic = TopicName::new(topic).unwrap();
+        Record {
+            topic,
+            partition,
+            offset,
+            timestamp_ms: 0,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn at(topic: &str, partition: i32) -> TopicPartition {
+        TopicPartition { topic: TopicName::new(topic).unwrap(), partition }
+    }
+
+    #[test]
+    fn what_came_after_the_end_is_not_taken_and_a_span_that_is_read_leaves() {
+        let mut open = Spans::from([
+            (at("a", 0), Span { start: 3, end: 5 }),
+            (at("b", 0), Span { start: 0, end: 9 }),
+        ]);
+        let records = [("a", 3), ("b", 0), ("a", 4), ("a", 5)]
+            .map(|(topic, offset)| record(topic, 0, offset));
+        let taken: Vec<_> =
+            taken(&mut open, records.into()).into_iter().map(|record| record.offset).collect();
+        assert_eq!(taken, [3, 0, 4]);
+        assert_eq!(open, Spans::from([(at("b", 0), Span { start: 1, end: 9 })]));
+    }
+
+    #[test]
+    fn a_gap_before_the_end_is_passed() {
+        let mut open = Spans::from([(at("a", 0), Span { start: 0, end: 5 })]);
+        // Offsets 3 and 4 were markers; the next record lies beyond the end.
+        assert!(taken(&mut open, vec![record("a", 0, 6)]).is_empty());
+        assert!(open.is_empty());
     }
 }

@@ -43,6 +43,8 @@ impl Record {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(Header::bytes).sum();
-        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + headers
+        self.key.as_ref().map_or(0, Bytes::len)
+            + self.value.as_ref().map_or(0, Bytes::len)
+            + headers
     }
 }

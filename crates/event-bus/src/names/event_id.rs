@@ -1,9 +1,6 @@
-use std::{
-    fmt,
-    str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, str::FromStr};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
@@ -29,20 +26,25 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
 }
 
 impl EventId {
-    /// The id of an event that starts something: UUIDv7 with the time to a quarter of a microsecond,
-    /// so that ids of one process sort by time.
+    /// The id of an event that starts something now.
     #[expect(
         clippy::new_without_default,
         reason = "a default that differs each time would surprise"
     )]
     pub fn new() -> EventId {
-        // A timestamp before 1970 means a broken clock; ids stay unique all the same.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        EventId::at(Timestamp::now())
+    }
+
+    /// The id of an event that starts something at `now`: UUIDv7 with the time to a quarter of a
+    /// microsecond, so that ids of one process sort by time. The rest is random.
+    pub fn at(now: Timestamp) -> EventId {
+        // A time before 1970 means a broken clock; ids stay unique all the same.
+        let nanos = u128::try_from(now.as_nanosecond()).unwrap_or(0);
+        let millis = u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX);
         // RFC 9562, method 3: the 12 bits behind the milliseconds hold their fraction.
-        let fraction = (now.subsec_nanos() % 1_000_000) * 4096 / 1_000_000;
+        let fraction = (nanos % 1_000_000) * 4096 / 1_000_000;
         let mut rest = rand::random::<[u8; 10]>();
-        rest[..2].copy_from_slice(&fraction.to_be_bytes()[2..]);
+        rest[..2].copy_from_slice(&fraction.to_be_bytes()[14..]);
         EventId(Builder::from_unix_timestamp_millis(millis, &rest).into_uuid())
     }
 
@@ -135,10 +137,7 @@ impl<'de> Deserialize<'de> for EventId {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::HashSet,
-        time::{Duration, Instant},
-    };
+    use std::collections::HashSet;
 
     use super::*;
 
@@ -148,24 +147,25 @@ mod tests {
 
     #[test]
     fn new_ids_are_version_7_with_the_time_and_differ() {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let ids = (0..10_000).map(|_| EventId::new()).collect::<HashSet<_>>();
-        let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        assert_eq!(ids.len(), 10_000);
+        let now: Timestamp = "2025-06-01T10:30:00.123456789Z".parse().unwrap();
+        let ids = (0..1_000).map(|_| EventId::at(now)).collect::<HashSet<_>>();
+        assert_eq!(ids.len(), 1_000);
         for id in ids {
             assert_eq!(id.as_uuid().get_version_num(), 7);
             assert_eq!(id.as_uuid().get_variant(), uuid::Variant::RFC4122);
-            let millis = id.as_uuid().as_u128() >> 80;
-            assert!((before..=after).contains(&millis), "{id}");
+            assert_eq!(
+                (id.as_uuid().as_u128() >> 80).to_string(),
+                now.as_millisecond().to_string()
+            );
         }
     }
 
     #[test]
-    fn ids_of_different_microseconds_sort_by_time() {
-        let first = EventId::new();
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_micros(2) {}
-        assert!(first < EventId::new());
+    fn ids_sort_by_time_within_a_millisecond() {
+        let ids = (0..4_000).map(|step| {
+            EventId::at(Timestamp::from_nanosecond(1_748_773_800_000_000_000 + step * 250).unwrap())
+        });
+        assert!(ids.collect::<Vec<_>>().is_sorted());
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::{MigrateDatabase, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use super::migrations::{self, Migration};
 use super::{postgres, sqlite, tx::Tx};
@@ -75,7 +78,9 @@ impl Store {
         } else {
             return Err(ConnectError::UnknownScheme { url: shown });
         };
-        migrations::run(&backend, own).await.map_err(|source| ConnectError::Migration { url: shown, source })?;
+        migrations::run(&backend, own)
+            .await
+            .map_err(|source| ConnectError::Migration { url: shown, source })?;
         Ok(Self { backend })
     }
 
@@ -113,7 +118,10 @@ impl Store {
 
 async fn open_postgres(url: &str) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?;
-    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).connect_lazy_with(options);
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with(options);
     match pool.acquire().await {
         Ok(mut connection) => postgres::create_missing_schema(&mut connection).await?,
         Err(error) if postgres::is_missing_database(&error) => {
@@ -137,11 +145,23 @@ async fn open_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
         // In WAL mode anything less may lose the last commits at a power failure, behind an offset that is committed.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true);
-    SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(600)).connect_with(options).await
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(600))
+        // After a transaction that SQLite ended by itself sqlx counts on a level that is not there, and begins no other.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
+        .connect_with(options)
+        .await
 }
 
-/// The URL as it may be shown: without user and password.
+/// The URL as it may be shown: without user and password, which may also stand among its parameters.
 fn without_credentials(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
         _ => url.to_owned(),
@@ -154,7 +174,14 @@ mod tests {
 
     #[test]
     fn a_shown_url_has_no_password() {
-        assert_eq!(without_credentials("postgres://bus:secret@db:5432/brand"), "postgres://db:5432/brand");
+        assert_eq!(
+            without_credentials("postgres://bus:secret@db:5432/brand"),
+            "postgres://db:5432/brand"
+        );
+        assert_eq!(
+            without_credentials("postgres://db/brand?user=bus&password=secret"),
+            "postgres://db/brand"
+        );
         assert_eq!(without_credentials("sqlite://brand.db"), "sqlite://brand.db");
     }
 }

@@ -47,7 +47,11 @@ impl Tx {
     ///
     /// # Errors
     /// The database's.
-    pub async fn claim(&mut self, claimant: &Claimant<'_>, claims: &[Claim]) -> Result<Vec<Claimed>, sqlx::Error> {
+    pub async fn claim(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claims: &[Claim],
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         match &mut self.connection {
             Connection::Postgres(tx) => postgres::claim(tx, claimant, claims).await,
             Connection::Sqlite(tx) => sqlite::claim(tx, claimant, claims).await,

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 
 use super::connect::Backend;
 
@@ -43,19 +43,39 @@ const LIBRARY: &[Migration] = &[Migration {
 pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), MigrateError> {
     for (table, steps) in [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)] {
         match backend {
-            Backend::Postgres(pool) => migrator(table, steps, |step| step.postgres).run(pool).await?,
-            Backend::Sqlite(pool) => migrator(table, steps, |step| step.sqlite).run(pool).await?,
+            Backend::Postgres(pool) => {
+                migrator(table, steps, |step| step.postgres).run(pool).await?
+            }
+            Backend::Sqlite(pool) => {
+                // On SQLite sqlx takes no lock: without this one two processes that start at once run the same step.
+                let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                // `Migrator::run` as it is for a borrowed connection: that one's future can't be sent to a task.
+                migrator(table, steps, |step| step.sqlite)
+                    .run_direct(None, &mut *tx, false)
+                    .await?;
+                tx.commit().await?;
+            }
         }
     }
     Ok(())
 }
 
-fn migrator(table: &'static str, steps: &[Migration], sql: impl Fn(&Migration) -> &'static str) -> Migrator {
+fn migrator(
+    table: &'static str,
+    steps: &[Migration],
+    sql: impl Fn(&Migration) -> &'static str,
+) -> Migrator {
     let steps = steps
         .iter()
         .map(|step| {
             let description = Cow::Borrowed(step.description);
-            sqlx::migrate::Migration::new(step.version, description, MigrationType::Simple, sql(step).into_sql_str(), false)
+            sqlx::migrate::Migration::new(
+                step.version,
+                description,
+                MigrationType::Simple,
+                sql(step).into_sql_str(),
+                false,
+            )
         })
         .collect();
     let mut migrator = Migrator::with_migrations(steps);

@@ -9,6 +9,7 @@ use super::connect::{Backend, Store};
 use super::{postgres, sqlite};
 use crate::envelope::OutgoingRecord;
 use crate::headers::Header;
+use crate::names::TopicName;
 
 /// The right to relay, until it expires. A later lease has a greater token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +32,18 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn hold_relay_lease(&self, holder: Uuid, time: Duration) -> Result<Option<Lease>, sqlx::Error> {
+    pub async fn hold_relay_lease(
+        &self,
+        holder: Uuid,
+        time: Duration,
+    ) -> Result<Option<Lease>, sqlx::Error> {
         let token = match &self.backend {
-            Backend::Postgres(pool) => postgres::hold_relay_lease(&mut *pool.acquire().await?, holder, time).await?,
-            Backend::Sqlite(pool) => sqlite::hold_relay_lease(&mut *pool.acquire().await?, holder, time).await?,
+            Backend::Postgres(pool) => {
+                postgres::hold_relay_lease(&mut *pool.acquire().await?, holder, time).await?
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::hold_relay_lease(&mut *pool.acquire().await?, holder, time).await?
+            }
         };
         Ok(token.map(|token| Lease { token }))
     }
@@ -45,19 +54,33 @@ impl Store {
     /// The database's.
     pub async fn release_relay_lease(&self, lease: Lease) -> Result<(), sqlx::Error> {
         match &self.backend {
-            Backend::Postgres(pool) => postgres::release_relay_lease(&mut *pool.acquire().await?, lease.token).await,
-            Backend::Sqlite(pool) => sqlite::release_relay_lease(&mut *pool.acquire().await?, lease.token).await,
+            Backend::Postgres(pool) => {
+                postgres::release_relay_lease(&mut *pool.acquire().await?, lease.token).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::release_relay_lease(&mut *pool.acquire().await?, lease.token).await
+            }
         }
     }
 
-    /// The first rows in the order of their ids, without those behind a quarantined row of their topic and key.
+    /// The first rows in the order of their ids, without those behind a quarantined row of their topic and key, and
+    /// without those of the topics that are left out.
     ///
     /// # Errors
     /// The database's, and a row that can't be read.
-    pub async fn pending_outgoing(&self, most: i64) -> Result<Vec<PendingRow>, sqlx::Error> {
+    pub async fn pending_outgoing(
+        &self,
+        most: i64,
+        left_out: &[TopicName],
+    ) -> Result<Vec<PendingRow>, sqlx::Error> {
+        let left_out: Vec<&str> = left_out.iter().map(TopicName::as_str).collect();
         match &self.backend {
-            Backend::Postgres(pool) => postgres::pending_outgoing(&mut *pool.acquire().await?, most).await,
-            Backend::Sqlite(pool) => sqlite::pending_outgoing(&mut *pool.acquire().await?, most).await,
+            Backend::Postgres(pool) => {
+                postgres::pending_outgoing(&mut *pool.acquire().await?, most, &left_out).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::pending_outgoing(&mut *pool.acquire().await?, most, &left_out).await
+            }
         }
     }
 
@@ -67,8 +90,12 @@ impl Store {
     /// The database's.
     pub async fn remove_sent(&self, lease: Lease, ids: &[i64]) -> Result<(), sqlx::Error> {
         match &self.backend {
-            Backend::Postgres(pool) => postgres::remove_sent(&mut *pool.acquire().await?, lease.token, ids).await,
-            Backend::Sqlite(pool) => sqlite::remove_sent(&mut *pool.acquire().await?, lease.token, ids).await,
+            Backend::Postgres(pool) => {
+                postgres::remove_sent(&mut *pool.acquire().await?, lease.token, ids).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::remove_sent(&mut *pool.acquire().await?, lease.token, ids).await
+            }
         }
     }
 
@@ -76,10 +103,19 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn quarantine_outgoing(&self, lease: Lease, id: i64, error: &str) -> Result<(), sqlx::Error> {
+    pub async fn quarantine_outgoing(
+        &self,
+        lease: Lease,
+        id: i64,
+        error: &str,
+    ) -> Result<(), sqlx::Error> {
         match &self.backend {
-            Backend::Postgres(pool) => postgres::quarantine(&mut *pool.acquire().await?, lease.token, id, error).await,
-            Backend::Sqlite(pool) => sqlite::quarantine(&mut *pool.acquire().await?, lease.token, id, error).await,
+            Backend::Postgres(pool) => {
+                postgres::quarantine(&mut *pool.acquire().await?, lease.token, id, error).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::quarantine(&mut *pool.acquire().await?, lease.token, id, error).await
+            }
         }
     }
 
@@ -89,25 +125,36 @@ impl Store {
     /// The database's.
     pub async fn outbox_len(&self) -> Result<i64, sqlx::Error> {
         match &self.backend {
-            Backend::Postgres(pool) => sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(pool).await,
-            Backend::Sqlite(pool) => sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(pool).await,
+            Backend::Postgres(pool) => {
+                sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(pool).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(pool).await
+            }
         }
     }
 }
 
-/// The selection of the relay. `$1` is the most rows.
+/// The selection of the relay. `$1` is the most rows; the condition leaves topics out.
 ///
 /// By status and not behind a cursor: ids commit out of order, so a cursor would pass rows that show up later.
-pub(super) const PENDING: &str = "
-    SELECT id, event_id, topic, partition_id, record_key, record_value, headers
-    FROM outbox AS waiting
-    WHERE status = 'pending'
-      AND NOT EXISTS (
-        SELECT 1 FROM outbox AS halted
-        WHERE halted.status = 'quarantined' AND halted.topic = waiting.topic
-          AND halted.record_key IS NOT DISTINCT FROM waiting.record_key AND halted.id < waiting.id)
-    ORDER BY id
-    LIMIT $1";
+macro_rules! pending {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, event_id, topic, partition_id, record_key, record_value, headers
+             FROM outbox AS waiting
+             WHERE status = 'pending' AND ",
+            $condition,
+            " AND NOT EXISTS (
+                 SELECT 1 FROM outbox AS halted
+                 WHERE halted.status = 'quarantined' AND halted.topic = waiting.topic
+                   AND halted.record_key IS NOT DISTINCT FROM waiting.record_key AND halted.id < waiting.id)
+             ORDER BY id
+             LIMIT $1"
+        )
+    };
+}
+pub(super) use pending;
 
 /// A row as it stands in the table, of either database.
 pub(super) struct RawRow {
@@ -122,9 +169,11 @@ pub(super) struct RawRow {
 
 impl RawRow {
     pub(super) fn decoded(self) -> Result<PendingRow, sqlx::Error> {
-        let headers = decode_headers(&self.headers).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let headers =
+            decode_headers(&self.headers).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let topic = self.topic.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let event_id = self.event_id.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let event_id =
+            self.event_id.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let record = OutgoingRecord {
             topic,
             partition: self.partition,
@@ -152,8 +201,10 @@ pub(super) struct BadHeaders(#[source] Option<serde_json::Error>);
 
 /// Headers as the `headers` column holds them.
 pub(super) fn encode_headers(headers: &[Header]) -> String {
-    let pairs: Vec<(&str, Option<HeaderValue>)> =
-        headers.iter().map(|header| (header.name.as_ref(), header.value.as_deref().map(encoded_value))).collect();
+    let pairs: Vec<(&str, Option<HeaderValue>)> = headers
+        .iter()
+        .map(|header| (header.name.as_ref(), header.value.as_deref().map(encoded_value)))
+        .collect();
     serde_json::to_string(&pairs).expect("strings and arrays always serialise")
 }
 
@@ -166,7 +217,8 @@ fn encoded_value(value: &[u8]) -> HeaderValue {
 }
 
 fn decode_headers(column: &str) -> Result<Vec<Header>, BadHeaders> {
-    let pairs: Vec<(String, Option<HeaderValue>)> = serde_json::from_str(column).map_err(|error| BadHeaders(Some(error)))?;
+    let pairs: Vec<(String, Option<HeaderValue>)> =
+        serde_json::from_str(column).map_err(|error| BadHeaders(Some(error)))?;
     pairs
         .into_iter()
         .map(|(name, value)| {
@@ -194,7 +246,8 @@ mod tests {
 
     #[test]
     fn headers_of_any_bytes_survive_the_column() {
-        let values: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"text \"quoted\""), Some(&[0xff, 0x00, 0x10]), Some(b"a\0b")];
+        let values: [Option<&[u8]>; 5] =
+            [None, Some(b""), Some(b"text \"quoted\""), Some(&[0xff, 0x00, 0x10]), Some(b"a\0b")];
         let headers: Vec<Header> = values
             .iter()
             .map(|value| Header { name: "twice".into(), value: value.map(Bytes::copy_from_slice) })
@@ -204,7 +257,9 @@ mod tests {
 
     #[test]
     fn a_column_that_is_no_header_list_is_refused() {
-        for column in ["{}", "[[\"a\", {\"hex\": \"0\"}]]", "[[\"a\", {\"hex\": \"zz\"}]]", "[[\"a\", 1]]"] {
+        for column in
+            ["{}", "[[\"a\", {\"hex\": \"0\"}]]", "[[\"a\", {\"hex\": \"zz\"}]]", "[[\"a\", 1]]"]
+        {
             assert!(decode_headers(column).is_err(), "{column}");
         }
     }

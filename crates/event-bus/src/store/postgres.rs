@@ -8,13 +8,17 @@ use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _};
 
 use super::inbox::{Claim, Claimant, Claimed};
-use super::outbox::{PENDING, PendingRow, RawRow, encode_headers};
+use super::outbox::{PendingRow, RawRow, encode_headers, pending};
 use crate::envelope::OutgoingRecord;
 
 /// `3D000 invalid_catalog_name`
 const MISSING_DATABASE: &str = "3D000";
 /// `42P04 duplicate_database` and `23505 unique_violation`, which a race of two creations ends in.
 const DUPLICATE_DATABASE: [&str; 2] = ["42P04", "23505"];
+/// `42P06 duplicate_schema` and `23505 unique_violation`, likewise.
+const DUPLICATE_SCHEMA: [&str; 2] = ["42P06", "23505"];
+/// What PostgreSQL's own `search_path` begins with: no schema was asked for.
+const USERS_SCHEMA: &str = "$user";
 
 pub(super) async fn probe(connection: &mut PgConnection) -> Result<(), Error> {
     sqlx::query("SELECT 1").execute(connection).await.map(drop)
@@ -32,16 +36,45 @@ fn code_of(error: &Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-/// Makes the schema that the URL's `search_path` names, where it names one that is not there.
+/// Makes the schema that the URL's `search_path` names first, where it is not there: what a service makes would land
+/// in the next schema of the path, among the tables of others.
 pub(super) async fn create_missing_schema(connection: &mut PgConnection) -> Result<(), Error> {
-    let current: Option<String> = sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut *connection).await?;
-    if current.is_some() {
+    let (path, current): (String, Option<String>) =
+        sqlx::query_as("SELECT current_setting('search_path'), current_schema()")
+            .fetch_one(&mut *connection)
+            .await?;
+    let first = first_schema(&path);
+    if first == USERS_SCHEMA || current.is_some_and(|current| current == first) {
         return Ok(());
     }
-    let path: String = sqlx::query_scalar("SELECT current_setting('search_path')").fetch_one(&mut *connection).await?;
-    let first = path.split(',').next().unwrap_or_default().trim().trim_matches('"').replace('"', "\"\"");
-    let statement = format!("CREATE SCHEMA IF NOT EXISTS \"{first}\"");
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+    let statement = format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", first.replace('"', "\"\""));
+    match sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await {
+        // IF NOT EXISTS does not see what another service is creating at this moment.
+        Err(error)
+            if code_of(&error).is_none_or(|code| !DUPLICATE_SCHEMA.contains(&code.as_str())) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first name of a `search_path`. PostgreSQL reads what is not quoted in lower case.
+fn first_schema(path: &str) -> String {
+    let path = path.trim_start();
+    let Some(quoted) = path.strip_prefix('"') else {
+        return path.split(',').next().unwrap_or_default().trim().to_lowercase();
+    };
+    let mut name = String::new();
+    let mut letters = quoted.chars().peekable();
+    while let Some(letter) = letters.next() {
+        // Two quotes within quotes mean one.
+        if letter == '"' && letters.next_if_eq(&'"').is_none() {
+            break;
+        }
+        name.push(letter);
+    }
+    name
 }
 
 /// First in the handler's transaction: under READ COMMITTED a SELECT before the INSERT would let two twins in.
@@ -133,10 +166,13 @@ pub(super) async fn mark_dead(
     Ok(written.rows_affected() == 1)
 }
 
-/// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two transactions wait for each other, and then
-/// writes the rows. The ids are drawn behind the locks, which are held to the commit: per key, the order of ids is the
-/// order of commits. 1,024 buckets keep the lock table small.
-pub(super) async fn insert_outgoing(connection: &mut PgConnection, records: &[OutgoingRecord]) -> Result<(), Error> {
+/// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two
+/// transactions wait for each other, and then writes the rows. The ids are drawn behind the locks, which are held to
+/// the commit: per key, the order of ids is the order of commits. 1,024 buckets keep the lock table small.
+pub(super) async fn insert_outgoing(
+    connection: &mut PgConnection,
+    records: &[OutgoingRecord],
+) -> Result<(), Error> {
     let topics: Vec<&str> = records.iter().map(|record| record.topic.as_ref()).collect();
     let keys: Vec<Option<&[u8]>> = records.iter().map(|record| record.key.as_deref()).collect();
     sqlx::query(
@@ -152,7 +188,8 @@ pub(super) async fn insert_outgoing(connection: &mut PgConnection, records: &[Ou
     let ids: Vec<Uuid> = records.iter().map(|record| record.event_id.as_uuid()).collect();
     let partitions: Vec<Option<i32>> = records.iter().map(|record| record.partition).collect();
     let values: Vec<Option<&[u8]>> = records.iter().map(|record| record.value.as_deref()).collect();
-    let headers: Vec<String> = records.iter().map(|record| encode_headers(&record.headers)).collect();
+    let headers: Vec<String> =
+        records.iter().map(|record| encode_headers(&record.headers)).collect();
     sqlx::query(
         "INSERT INTO outbox (event_id, topic, partition_id, record_key, record_value, headers)
          SELECT id, topic, place, record_key, record_value, headers
@@ -189,7 +226,10 @@ pub(super) async fn hold_relay_lease(
     .await
 }
 
-pub(super) async fn release_relay_lease(connection: &mut PgConnection, token: i64) -> Result<(), Error> {
+pub(super) async fn release_relay_lease(
+    connection: &mut PgConnection,
+    token: i64,
+) -> Result<(), Error> {
     sqlx::query("UPDATE outbox_lease SET expires_at = '-infinity' WHERE shard = 0 AND token = $1")
         .bind(token)
         .execute(connection)
@@ -197,8 +237,16 @@ pub(super) async fn release_relay_lease(connection: &mut PgConnection, token: i6
         .map(drop)
 }
 
-pub(super) async fn pending_outgoing(connection: &mut PgConnection, most: i64) -> Result<Vec<PendingRow>, Error> {
-    let rows = sqlx::query(PENDING).bind(most).fetch_all(connection).await?;
+pub(super) async fn pending_outgoing(
+    connection: &mut PgConnection,
+    most: i64,
+    left_out: &[&str],
+) -> Result<Vec<PendingRow>, Error> {
+    let rows = sqlx::query(pending!("topic <> ALL ($2)"))
+        .bind(most)
+        .bind(left_out)
+        .fetch_all(connection)
+        .await?;
     rows.iter()
         .map(|row| {
             RawRow {
@@ -215,7 +263,11 @@ pub(super) async fn pending_outgoing(connection: &mut PgConnection, most: i64) -
         .collect()
 }
 
-pub(super) async fn remove_sent(connection: &mut PgConnection, token: i64, ids: &[i64]) -> Result<(), Error> {
+pub(super) async fn remove_sent(
+    connection: &mut PgConnection,
+    token: i64,
+    ids: &[i64],
+) -> Result<(), Error> {
     sqlx::query(
         "DELETE FROM outbox WHERE id = ANY($1)
          AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
@@ -227,7 +279,12 @@ pub(super) async fn remove_sent(connection: &mut PgConnection, token: i64, ids: 
     .map(drop)
 }
 
-pub(super) async fn quarantine(connection: &mut PgConnection, token: i64, id: i64, error: &str) -> Result<(), Error> {
+pub(super) async fn quarantine(
+    connection: &mut PgConnection,
+    token: i64,
+    id: i64,
+    error: &str,
+) -> Result<(), Error> {
     sqlx::query(
         "UPDATE outbox SET status = 'quarantined', error = $3 WHERE id = $1
          AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
@@ -238,4 +295,18 @@ pub(super) async fn quarantine(connection: &mut PgConnection, token: i64, id: i6
     .execute(connection)
     .await
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_schema_of_a_path_is_read_as_postgres_reads_it() {
+        assert_eq!(first_schema("billing"), "billing");
+        assert_eq!(first_schema(" Billing , public"), "billing");
+        assert_eq!(first_schema("\"Billing, old\",public"), "Billing, old");
+        assert_eq!(first_schema("\"a \"\"b\"\" c\""), "a \"b\" c");
+        assert_eq!(first_schema("\"$user\", public"), USERS_SCHEMA);
+    }
 }

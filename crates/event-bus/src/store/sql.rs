@@ -87,7 +87,10 @@ impl Row {
     /// When the column does not exist, or holds another type or null.
     pub fn get<T>(&self, column: &str) -> Result<T, sqlx::Error>
     where
-        T: for<'r> Decode<'r, Postgres> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + Type<Sqlite>,
+        T: for<'r> Decode<'r, Postgres>
+            + Type<Postgres>
+            + for<'r> Decode<'r, Sqlite>
+            + Type<Sqlite>,
     {
         match &self.0 {
             RowOf::Postgres(row) => row.try_get(column),
@@ -96,7 +99,10 @@ impl Row {
     }
 }
 
-pub(super) fn postgres_query<'q>(sql: &'static str, values: &[Value]) -> Query<'q, Postgres, PgArguments> {
+pub(super) fn postgres_query<'q>(
+    sql: &'static str,
+    values: &[Value],
+) -> Query<'q, Postgres, PgArguments> {
     values.iter().cloned().fold(sqlx::query(sql), |query, value| match value {
         Value::Text(value) => query.bind(value),
         Value::Integer(value) => query.bind(value),
@@ -104,7 +110,10 @@ pub(super) fn postgres_query<'q>(sql: &'static str, values: &[Value]) -> Query<'
     })
 }
 
-pub(super) fn sqlite_query<'q>(sql: &'static str, values: &[Value]) -> Query<'q, Sqlite, SqliteArguments> {
+pub(super) fn sqlite_query<'q>(
+    sql: &'static str,
+    values: &[Value],
+) -> Query<'q, Sqlite, SqliteArguments> {
     values.iter().cloned().fold(sqlx::query(sql), |query, value| match value {
         Value::Text(value) => query.bind(value),
         Value::Integer(value) => query.bind(value),

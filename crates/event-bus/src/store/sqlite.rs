@@ -6,11 +6,24 @@ use sqlx::types::Uuid;
 use sqlx::{Error, Row as _, SqliteConnection};
 
 use super::inbox::{Claim, Claimant, Claimed};
-use super::outbox::{PENDING, PendingRow, RawRow, encode_headers};
+use super::outbox::{PendingRow, RawRow, encode_headers, pending};
 use crate::envelope::OutgoingRecord;
 
 pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), Error> {
     sqlx::query("SELECT 1").execute(connection).await.map(drop)
+}
+
+/// Says whether SQLite has ended the transaction, as it does when a disk is full or a statement says so (`OR
+/// ROLLBACK`). What follows would be committed statement by statement, so another transaction stands in then.
+///
+/// There is no statement that asks; but `BEGIN` fails within a transaction, and otherwise is what is wanted.
+pub(super) async fn replace_ended(connection: &mut SqliteConnection) -> bool {
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(connection).await.is_ok()
+}
+
+/// Takes back what followed the end of a transaction; its COMMIT then says that there is none.
+pub(super) async fn roll_back(connection: &mut SqliteConnection) -> Result<(), Error> {
+    sqlx::raw_sql("ROLLBACK").execute(connection).await.map(drop)
 }
 
 pub(super) async fn claim(
@@ -32,7 +45,11 @@ pub(super) async fn claim(
     Ok(answers)
 }
 
-async fn known_hash(connection: &mut SqliteConnection, claimant: &Claimant<'_>, claim: &Claim) -> Result<Vec<u8>, Error> {
+async fn known_hash(
+    connection: &mut SqliteConnection,
+    claimant: &Claimant<'_>,
+    claim: &Claim,
+) -> Result<Vec<u8>, Error> {
     sqlx::query_scalar(
         "SELECT value_sha256 FROM processed_events
          WHERE consumer_group = $1 AND epoch = 0 AND tenant_id = $2 AND topic = $3 AND event_id = $4",
@@ -81,7 +98,10 @@ async fn insert(
     Ok(written.rows_affected() == 1)
 }
 
-pub(super) async fn insert_outgoing(connection: &mut SqliteConnection, records: &[OutgoingRecord]) -> Result<(), Error> {
+pub(super) async fn insert_outgoing(
+    connection: &mut SqliteConnection,
+    records: &[OutgoingRecord],
+) -> Result<(), Error> {
     for record in records {
         sqlx::query(
             "INSERT INTO outbox (event_id, topic, partition_id, record_key, record_value, headers)
@@ -117,7 +137,10 @@ pub(super) async fn hold_relay_lease(
     .await
 }
 
-pub(super) async fn release_relay_lease(connection: &mut SqliteConnection, token: i64) -> Result<(), Error> {
+pub(super) async fn release_relay_lease(
+    connection: &mut SqliteConnection,
+    token: i64,
+) -> Result<(), Error> {
     sqlx::query("UPDATE outbox_lease SET expires_at = 0 WHERE shard = 0 AND token = $1")
         .bind(token)
         .execute(connection)
@@ -125,14 +148,21 @@ pub(super) async fn release_relay_lease(connection: &mut SqliteConnection, token
         .map(drop)
 }
 
-pub(super) async fn pending_outgoing(connection: &mut SqliteConnection, most: i64) -> Result<Vec<PendingRow>, Error> {
-    let rows = sqlx::query(PENDING).bind(most).fetch_all(connection).await?;
+pub(super) async fn pending_outgoing(
+    connection: &mut SqliteConnection,
+    most: i64,
+    left_out: &[&str],
+) -> Result<Vec<PendingRow>, Error> {
+    let left_out = serde_json::to_string(left_out).expect("strings always serialise");
+    let statement = pending!("topic NOT IN (SELECT value FROM json_each($2))");
+    let rows = sqlx::query(statement).bind(most).bind(left_out).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             let event_id: String = row.try_get("event_id")?;
             RawRow {
                 id: row.try_get("id")?,
-                event_id: Uuid::parse_str(&event_id).map_err(|error| Error::Decode(Box::new(error)))?,
+                event_id: Uuid::parse_str(&event_id)
+                    .map_err(|error| Error::Decode(Box::new(error)))?,
                 topic: row.try_get("topic")?,
                 partition: row.try_get("partition_id")?,
                 key: row.try_get("record_key")?,
@@ -144,7 +174,11 @@ pub(super) async fn pending_outgoing(connection: &mut SqliteConnection, most: i6
         .collect()
 }
 
-pub(super) async fn remove_sent(connection: &mut SqliteConnection, token: i64, ids: &[i64]) -> Result<(), Error> {
+pub(super) async fn remove_sent(
+    connection: &mut SqliteConnection,
+    token: i64,
+    ids: &[i64],
+) -> Result<(), Error> {
     let ids = serde_json::to_string(ids).expect("integers always serialise");
     sqlx::query(
         "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each($1))
@@ -157,7 +191,12 @@ pub(super) async fn remove_sent(connection: &mut SqliteConnection, token: i64, i
     .map(drop)
 }
 
-pub(super) async fn quarantine(connection: &mut SqliteConnection, token: i64, id: i64, error: &str) -> Result<(), Error> {
+pub(super) async fn quarantine(
+    connection: &mut SqliteConnection,
+    token: i64,
+    id: i64,
+    error: &str,
+) -> Result<(), Error> {
     sqlx::query(
         "UPDATE outbox SET status = 'quarantined', error = $3 WHERE id = $1
          AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",

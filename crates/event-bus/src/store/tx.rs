@@ -13,6 +13,8 @@ pub struct Tx {
     outgoing: Vec<OutgoingRecord>,
     /// How many records were to leave at the last [`Tx::mark`].
     marked: usize,
+    /// Whether SQLite ended the transaction at an error. What came after it is in another, which is never committed.
+    is_lost: bool,
 }
 
 #[derive(Debug)]
@@ -23,11 +25,21 @@ pub(super) enum Connection {
 
 impl Tx {
     pub(super) fn on_postgres(transaction: Transaction<'static, Postgres>) -> Self {
-        Self { connection: Connection::Postgres(transaction), outgoing: Vec::new(), marked: 0 }
+        Self {
+            connection: Connection::Postgres(transaction),
+            outgoing: Vec::new(),
+            marked: 0,
+            is_lost: false,
+        }
     }
 
     pub(super) fn on_sqlite(transaction: Transaction<'static, Sqlite>) -> Self {
-        Self { connection: Connection::Sqlite(transaction), outgoing: Vec::new(), marked: 0 }
+        Self {
+            connection: Connection::Sqlite(transaction),
+            outgoing: Vec::new(),
+            marked: 0,
+            is_lost: false,
+        }
     }
 
     /// Runs a statement that reads the same on both databases, with `$1`, `$2`, … for the values. Says how many
@@ -35,26 +47,41 @@ impl Tx {
     ///
     /// # Errors
     /// The database's.
-    pub async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, sqlx::Error> {
-        Ok(match &mut self.connection {
-            Connection::Postgres(tx) => postgres_query(sql, values).execute(&mut **tx).await?.rows_affected(),
-            Connection::Sqlite(tx) => sqlite_query(sql, values).execute(&mut **tx).await?.rows_affected(),
-        })
+    pub async fn execute(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<u64, sqlx::Error> {
+        match &mut self.connection {
+            Connection::Postgres(tx) => {
+                Ok(postgres_query(sql, values).execute(&mut **tx).await?.rows_affected())
+            }
+            Connection::Sqlite(tx) => {
+                let done = sqlite_query(sql, values).execute(&mut **tx).await;
+                self.is_lost |= done.is_err() && sqlite::replace_ended(tx).await;
+                Ok(done?.rows_affected())
+            }
+        }
     }
 
     /// Runs a query that reads the same on both databases.
     ///
     /// # Errors
     /// The database's.
-    pub async fn fetch_all(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+    pub async fn fetch_all(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match &mut self.connection {
             Connection::Postgres(tx) => {
                 let rows = postgres_query(sql, values).fetch_all(&mut **tx).await?;
                 rows.into_iter().map(|row| Row(RowOf::Postgres(row))).collect()
             }
             Connection::Sqlite(tx) => {
-                let rows = sqlite_query(sql, values).fetch_all(&mut **tx).await?;
-                rows.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
+                let rows = sqlite_query(sql, values).fetch_all(&mut **tx).await;
+                self.is_lost |= rows.is_err() && sqlite::replace_ended(tx).await;
+                rows?.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
             }
         })
     }
@@ -63,7 +90,11 @@ impl Tx {
     ///
     /// # Errors
     /// The database's.
-    pub async fn fetch_optional(&mut self, sql: &'static str, values: &[Value]) -> Result<Option<Row>, sqlx::Error> {
+    pub async fn fetch_optional(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Option<Row>, sqlx::Error> {
         Ok(self.fetch_all(sql, values).await?.into_iter().next())
     }
 
@@ -93,8 +124,8 @@ impl Tx {
     /// Writes the buffered events into the outbox and commits both.
     ///
     /// # Errors
-    /// The database's; then nothing is committed. A transaction in which a statement failed that nobody heeded is
-    /// such an error: PostgreSQL would roll it back and say that it committed.
+    /// The database's; then nothing is committed. A statement that failed and that nobody heeded may be behind it:
+    /// PostgreSQL gives up its transaction then and would say that it committed, SQLite does after some errors.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         let outgoing = std::mem::take(&mut self.outgoing);
         match self.connection {
@@ -107,7 +138,11 @@ impl Tx {
                 tx.commit().await
             }
             Connection::Sqlite(mut tx) => {
-                sqlite::insert_outgoing(&mut tx, &outgoing).await?;
+                if self.is_lost || sqlite::replace_ended(&mut tx).await {
+                    sqlite::roll_back(&mut tx).await?;
+                } else {
+                    sqlite::insert_outgoing(&mut tx, &outgoing).await?;
+                }
                 tx.commit().await
             }
         }

@@ -39,14 +39,20 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// When the new partitions did not get leaders in time; the steps' own failures are told to `on_applied`.
-pub async fn apply(admin: &Admin, plan: &Plan, mut on_applied: impl FnMut(Applied)) -> Result<(), AdminError> {
+pub async fn apply(
+    admin: &Admin,
+    plan: &Plan,
+    mut on_applied: impl FnMut(Applied),
+) -> Result<(), AdminError> {
     let mut failed = BTreeSet::new();
     let mut grown = Vec::new();
     for is_dead_letter in [true, false] {
-        let steps = || plan.steps.iter().filter(move |step| step.is_dead_letter() == is_dead_letter);
+        let steps =
+            || plan.steps.iter().filter(move |step| step.is_dead_letter() == is_dead_letter);
         for kind in [Kind::Create, Kind::Extend, Kind::Configure] {
-            let (blocked, ready): (Vec<&Step>, Vec<&Step>) =
-                steps().filter(|step| kind.is_of(step)).partition(|step| failed.contains(&step.topic().dead_letter()));
+            let (blocked, ready): (Vec<&Step>, Vec<&Step>) = steps()
+                .filter(|step| kind.is_of(step))
+                .partition(|step| failed.contains(&step.topic().dead_letter()));
             for step in blocked {
                 let dead_letter_topic = step.topic().dead_letter();
                 let outcome = Err(ApplyError::DeadLetterTopicFailed { dead_letter_topic });
@@ -57,7 +63,11 @@ pub async fn apply(admin: &Admin, plan: &Plan, mut on_applied: impl FnMut(Applie
                     (Err(_), step) => {
                         failed.insert(step.topic().clone());
                     }
-                    (Ok(()), Step::Create { topic, partitions: count, .. } | Step::Extend { topic, to: count, .. }) => {
+                    (
+                        Ok(()),
+                        Step::Create { topic, partitions: count, .. }
+                        | Step::Extend { topic, to: count, .. },
+                    ) => {
                         grown.push((topic.clone(), *count));
                     }
                     (Ok(()), Step::Configure { .. }) => {}
@@ -99,7 +109,9 @@ impl Kind {
                     Ok(answers) => answers
                         .iter()
                         .find(|(topic, _)| topic == step.topic())
-                        .map_or(Err(ApplyError::NoAnswer), |(_, answer)| answer.clone().map_err(Into::into)),
+                        .map_or(Err(ApplyError::NoAnswer), |(_, answer)| {
+                            answer.clone().map_err(Into::into)
+                        }),
                 };
                 Applied { step: (*step).clone(), outcome }
             })
@@ -108,7 +120,13 @@ impl Kind {
 
     async fn ask(self, admin: &Admin, steps: &[&Step]) -> Answers {
         match self {
-            Self::Create => admin.create_topics(&steps.iter().filter_map(|step| new_topic(step)).collect::<Vec<_>>()).await,
+            Self::Create => {
+                admin
+                    .create_topics(
+                        &steps.iter().filter_map(|step| new_topic(step)).collect::<Vec<_>>(),
+                    )
+                    .await
+            }
             Self::Extend => {
                 let counts = steps.iter().filter_map(|step| match step {
                     Step::Extend { topic, to, .. } => Some((topic.clone(), *to)),
@@ -119,7 +137,8 @@ impl Kind {
             Self::Configure => {
                 let configs = steps.iter().filter_map(|step| match step {
                     Step::Configure { topic, configs, .. } => {
-                        let set = configs.iter().map(|change| (change.name, change.to.clone())).collect();
+                        let set =
+                            configs.iter().map(|change| (change.name, change.to.clone())).collect();
                         Some((topic.clone(), set))
                     }
                     Step::Create { .. } | Step::Extend { .. } => None,

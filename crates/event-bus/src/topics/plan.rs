@@ -23,7 +23,11 @@ pub fn plan(catalogue: &Catalogue, cluster: &Cluster, options: Options) -> Plan 
     for event in catalogue.events() {
         let wanted = Wanted::of_topic(event, options);
         let on_cluster = cluster.topics.get(&wanted.topic).map_or(0, |state| state.partitions);
-        Wanted::of_dead_letter_topic(event, options, on_cluster).compare(cluster, options, &mut dead_letter);
+        Wanted::of_dead_letter_topic(event, options, on_cluster).compare(
+            cluster,
+            options,
+            &mut dead_letter,
+        );
         wanted.compare(cluster, options, &mut events);
     }
     let joined = |mut first: Vec<_>, second| {
@@ -99,7 +103,10 @@ impl Wanted {
             is_dead_letter: self.is_dead_letter,
             partitions: self.partitions,
             replication: self.replication,
-            configs: configs.into_iter().map(|(name, to)| ConfigChange { name, from: None, to }).collect(),
+            configs: configs
+                .into_iter()
+                .map(|(name, to)| ConfigChange { name, from: None, to })
+                .collect(),
             topic: self.topic,
         });
     }
@@ -111,11 +118,20 @@ impl Wanted {
             if self.is_keyed && !options.accept_reorder {
                 plan.refused.push(Difference::WouldReorder { topic, from, to });
             } else {
-                plan.steps.push(Step::Extend { topic, is_dead_letter: self.is_dead_letter, from, to });
+                plan.steps.push(Step::Extend {
+                    topic,
+                    is_dead_letter: self.is_dead_letter,
+                    from,
+                    to,
+                });
             }
         } else if from > to && !self.is_dead_letter {
             // A dead letter topic may have more partitions than its topic.
-            plan.left_alone.push(Difference::MorePartitions { topic, on_cluster: from, in_catalogue: to });
+            plan.left_alone.push(Difference::MorePartitions {
+                topic,
+                on_cluster: from,
+                in_catalogue: to,
+            });
         }
         if state.replication != self.replication {
             plan.left_alone.push(Difference::Replication {
@@ -125,9 +141,14 @@ impl Wanted {
             });
         }
         let wanted = self.configs(state.replication);
-        let configs: Vec<_> = wanted.into_iter().filter_map(|(name, to)| change(name, to, &state.configs)).collect();
+        let configs: Vec<_> =
+            wanted.into_iter().filter_map(|(name, to)| change(name, to, &state.configs)).collect();
         if !configs.is_empty() {
-            plan.steps.push(Step::Configure { topic: self.topic, is_dead_letter: self.is_dead_letter, configs });
+            plan.steps.push(Step::Configure {
+                topic: self.topic,
+                is_dead_letter: self.is_dead_letter,
+                configs,
+            });
         }
     }
 
@@ -144,7 +165,11 @@ impl Wanted {
     }
 }
 
-fn change(name: &'static str, to: String, on_cluster: &BTreeMap<String, String>) -> Option<ConfigChange> {
+fn change(
+    name: &'static str,
+    to: String,
+    on_cluster: &BTreeMap<String, String>,
+) -> Option<ConfigChange> {
     let from = on_cluster.get(name);
     (from != Some(&to)).then(|| ConfigChange { name, from: from.cloned(), to })
 }

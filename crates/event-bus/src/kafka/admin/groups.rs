@@ -106,7 +106,10 @@ impl Admin {
         };
         let answers = self
             .blocking("tell the offsets of its partitions", move |client| {
-                let asked: Vec<_> = partitions.iter().map(|asked| (asked.topic.as_str(), asked.partition)).collect();
+                let asked: Vec<_> = partitions
+                    .iter()
+                    .map(|asked| (asked.topic.as_str(), asked.partition))
+                    .collect();
                 admin_native::list_offsets(client.inner(), &asked, spec, REQUEST)
             })
             .await?;

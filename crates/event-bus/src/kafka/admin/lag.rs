@@ -10,7 +10,10 @@ impl Admin {
     ///
     /// # Errors
     /// When no broker answered, or a group's coordinator refused. An error of one partition stays with that partition.
-    pub async fn lag(&self, groups: &[(GroupName, TopicName)]) -> Result<Vec<GroupLag>, AdminError> {
+    pub async fn lag(
+        &self,
+        groups: &[(GroupName, TopicName)],
+    ) -> Result<Vec<GroupLag>, AdminError> {
         // In this order, so that a group which goes on meanwhile is not ahead of the log.
         let mut committed = BTreeMap::new();
         for (group, _) in groups {
@@ -22,7 +25,8 @@ impl Admin {
         let mut topics: Vec<&TopicName> = groups.iter().map(|(_, topic)| topic).collect();
         topics.sort();
         topics.dedup();
-        let partitions: Vec<_> = topics.into_iter().flat_map(|topic| cluster.partitions(topic)).collect();
+        let partitions: Vec<_> =
+            topics.into_iter().flat_map(|topic| cluster.partitions(topic)).collect();
         let ends = self.offsets(Position::End, partitions.clone()).await?;
         let starts = self.offsets(Position::Start, partitions).await?;
         let lags = groups.iter().map(|(group, topic)| GroupLag {
@@ -58,7 +62,8 @@ fn reading(
         partition: partition.partition,
         committed: committed.ok().flatten(),
         log_end: log_end.ok().flatten(),
-        reading: reading.unwrap_or_else(|error: AdminError| Reading::Unknown { error: with_causes(&error) }),
+        reading: reading
+            .unwrap_or_else(|error: AdminError| Reading::Unknown { error: with_causes(&error) }),
     }
 }
 
@@ -66,7 +71,11 @@ fn with_causes(error: &AdminError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let next = error.to_string();
+        // The client's errors tell their cause in their own text.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
         cause = error.source();
     }
     text

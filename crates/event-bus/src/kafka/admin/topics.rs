@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminOptions, ConfigResource, NewPartitions, NewTopic as NativeTopic, ResourceSpecifier, TopicReplication,
-    TopicResult,
+    AdminOptions, ConfigResource, NewPartitions, NewTopic as NativeTopic, ResourceSpecifier,
+    TopicReplication, TopicResult,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -74,7 +74,11 @@ impl Admin {
                 if topic.error().is_some() || partitions.is_empty() {
                     continue;
                 }
-                let replicas = partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+                let replicas = partitions
+                    .iter()
+                    .map(|partition| partition.replicas().len())
+                    .min()
+                    .unwrap_or(0);
                 let state = TopicState {
                     partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
                     replication: i32::try_from(replicas).unwrap_or(i32::MAX),
@@ -94,11 +98,13 @@ impl Admin {
     /// When no broker answered, or one topic's configs may not be read.
     pub async fn cluster_with_configs(&self, wanted: &[TopicName]) -> Result<Cluster, AdminError> {
         let mut cluster = self.cluster().await?;
-        let existing: Vec<&TopicName> = wanted.iter().filter(|topic| cluster.topics.contains_key(*topic)).collect();
+        let existing: Vec<&TopicName> =
+            wanted.iter().filter(|topic| cluster.topics.contains_key(*topic)).collect();
         if existing.is_empty() {
             return Ok(cluster);
         }
-        let resources: Vec<_> = existing.iter().map(|topic| ResourceSpecifier::Topic(topic.as_str())).collect();
+        let resources: Vec<_> =
+            existing.iter().map(|topic| ResourceSpecifier::Topic(topic.as_str())).collect();
         let answers = self
             .client
             .describe_configs(&resources, &AdminOptions::new().request_timeout(Some(REQUEST)))
@@ -106,7 +112,8 @@ impl Admin {
             .map_err(|source| self.failed("describe its topics", source))?;
         // The answers come in the order of the questions.
         for (topic, answer) in existing.into_iter().zip(answers) {
-            let described = answer.map_err(|code| refused("describe topic", topic.as_str(), code))?;
+            let described =
+                answer.map_err(|code| refused("describe topic", topic.as_str(), code))?;
             if let Some(state) = cluster.topics.get_mut(topic) {
                 state.configs = configs(described);
             }
@@ -154,7 +161,9 @@ impl Admin {
         }
         let native: Vec<_> = topics
             .iter()
-            .map(|(topic, partitions)| NewPartitions::new(topic.as_str(), usize::try_from(*partitions).unwrap_or(0)))
+            .map(|(topic, partitions)| {
+                NewPartitions::new(topic.as_str(), usize::try_from(*partitions).unwrap_or(0))
+            })
             .collect();
         let answers = self
             .client
@@ -180,7 +189,9 @@ impl Admin {
             .blocking(OPERATION, move |client| {
                 let configs: Vec<Vec<(&str, &str)>> = topics
                     .iter()
-                    .map(|(_, configs)| configs.iter().map(|(name, value)| (*name, value.as_str())).collect())
+                    .map(|(_, configs)| {
+                        configs.iter().map(|(name, value)| (*name, value.as_str())).collect()
+                    })
                     .collect();
                 let native: Vec<_> = topics
                     .iter()
@@ -207,12 +218,19 @@ impl Admin {
     ///
     /// # Errors
     /// When no broker answered, or `timeout` passed.
-    pub async fn await_topics(&self, topics: &[(TopicName, i32)], timeout: Duration) -> Result<(), AdminError> {
+    pub async fn await_topics(
+        &self,
+        topics: &[(TopicName, i32)],
+        timeout: Duration,
+    ) -> Result<(), AdminError> {
         let deadline = Instant::now() + timeout;
         loop {
             let cluster = self.cluster().await?;
             let is_ready = |(topic, partitions): &(TopicName, i32)| {
-                cluster.topics.get(topic).is_some_and(|state| state.has_leaders && state.partitions >= *partitions)
+                cluster
+                    .topics
+                    .get(topic)
+                    .is_some_and(|state| state.has_leaders && state.partitions >= *partitions)
             };
             if topics.iter().all(is_ready) {
                 return Ok(());
@@ -230,7 +248,10 @@ fn changing() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST / 2))
 }
 
-fn outcome(operation: &'static str, answer: TopicResult) -> Option<(TopicName, Result<(), AdminError>)> {
+fn outcome(
+    operation: &'static str,
+    answer: TopicResult,
+) -> Option<(TopicName, Result<(), AdminError>)> {
     let (topic, outcome) = match answer {
         Ok(topic) => (topic, Ok(())),
         Err((topic, code)) => {

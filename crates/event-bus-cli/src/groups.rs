@@ -1,0 +1,221 @@
+//! `event-bus groups`: who consumes, and how far behind.
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use event_bus::catalogue::Catalogue;
+use event_bus::kafka::admin::{Admin, GroupState};
+use event_bus::lag::{GroupLag, PartitionReading, Reading, Standing};
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, usage};
+use crate::global::Global;
+use crate::output::{Output, printable};
+use crate::settings::Settings;
+
+/// The state shown for a group of the catalogue that the cluster has never seen.
+const ABSENT: &str = "absent";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the catalogue's consumer groups and who is in them
+    List {
+        /// Also the cluster's other groups
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show how many events each group still has to settle
+    Lag {
+        /// Only these groups [default: all of the catalogue]
+        groups: Vec<String>,
+        /// A row per partition
+        #[arg(long)]
+        partitions: bool,
+    },
+}
+
+impl Command {
+    pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let settings = Settings::of(global)?;
+        let catalogue = settings.catalogue()?;
+        let admin = Admin::connect(&settings.kafka()?)?;
+        let mut output = global.output();
+        match self {
+            Self::List { all } => list(&catalogue, admin.groups().await?, all, &mut output)?,
+            Self::Lag { groups, partitions } => {
+                let lags = lag(&catalogue, &admin, &groups).await?;
+                show_lag(&lags, partitions, &mut output)?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn list(
+    catalogue: &Catalogue,
+    found: Vec<GroupState>,
+    all: bool,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let mut found: BTreeMap<String, GroupState> =
+        found.into_iter().map(|group| (group.name.clone(), group)).collect();
+    let mut rows = Vec::new();
+    for subscription in catalogue.subscriptions() {
+        let consumer = subscription.consumer;
+        let state = found.remove(consumer.group.as_str());
+        rows.push((
+            consumer.group.to_string(),
+            consumer.service.as_str(),
+            subscription.event.topic.as_str(),
+            state,
+        ));
+    }
+    if all {
+        rows.extend(found.into_iter().map(|(name, group)| (name, "", "", Some(group))));
+    }
+    if output.is_json() {
+        let groups: Vec<Value> = rows
+            .iter()
+            .map(|(name, service, topic, state)| of_group(name, service, topic, state.as_ref()))
+            .collect();
+        return output.json_document(&groups);
+    }
+    let rows = rows.into_iter().map(|(name, service, topic, state)| {
+        let (word, members, protocol) = match &state {
+            Some(group) => (group.state.as_str(), group.members.len(), group.protocol.as_str()),
+            None => (ABSENT, 0, ""),
+        };
+        vec![
+            printable(&name),
+            service.to_owned(),
+            topic.to_owned(),
+            word.to_owned(),
+            members.to_string(),
+            printable(protocol),
+        ]
+    });
+    output.table(&["GROUP", "SERVICE", "TOPIC", "STATE", "MEMBERS", "PROTOCOL"], rows)
+}
+
+fn of_group(name: &str, service: &str, topic: &str, state: Option<&GroupState>) -> Value {
+    let given = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
+    let members: Vec<Value> = state
+        .iter()
+        .flat_map(|group| &group.members)
+        .map(
+            |member| json!({ "id": member.id, "client_id": member.client_id, "host": member.host }),
+        )
+        .collect();
+    json!({
+        "group": name,
+        "service": given(service),
+        "topic": given(topic),
+        "state": state.map_or(ABSENT, |group| group.state.as_str()),
+        "protocol": state.map_or(Value::Null, |group| given(&group.protocol)),
+        "members": members,
+    })
+}
+
+async fn lag(
+    catalogue: &Catalogue,
+    admin: &Admin,
+    only: &[String],
+) -> anyhow::Result<Vec<GroupLag>> {
+    let known =
+        || catalogue.subscriptions().map(|found| (&found.consumer.group, &found.event.topic));
+    if let Some(unknown) =
+        only.iter().find(|name| !known().any(|(group, _)| group.as_str() == *name))
+    {
+        return usage(format!(
+            "the catalogue has no consumer group {unknown}: `event-bus groups list` shows them"
+        ));
+    }
+    let asked: Vec<_> = known()
+        .filter(|(group, _)| only.is_empty() || only.iter().any(|name| name == group.as_str()))
+        .map(|(group, topic)| (group.clone(), topic.clone()))
+        .collect();
+    Ok(admin.lag(&asked).await?)
+}
+
+fn show_lag(lags: &[GroupLag], partitions: bool, output: &mut Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        let documents: Vec<Value> = lags.iter().map(of_lag).collect();
+        return output.json_document(&documents);
+    }
+    if partitions {
+        let rows = lags
+            .iter()
+            .flat_map(|group| group.partitions.iter().map(move |partition| row(group, partition)));
+        return output
+            .table(&["GROUP", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "NOTE"], rows);
+    }
+    let rows = lags.iter().map(|group| {
+        let topic = group.topic.to_string();
+        vec![group.group.to_string(), topic, group.total().to_string(), notes(group).join(", ")]
+    });
+    output.table(&["GROUP", "TOPIC", "LAG", "NOTE"], rows)
+}
+
+fn notes(group: &GroupLag) -> Vec<String> {
+    let all = group.partitions.len();
+    let mut notes = Vec::new();
+    if all == 0 {
+        notes.push("the topic does not exist".to_owned());
+    }
+    // Most groups have no commit in a partition that never had an event, which says nothing.
+    let uncommitted = group.partitions.iter().filter(|partition| match &partition.reading {
+        Reading::Known(lag) => lag.standing == Standing::NeverCommitted && lag.lag > 0,
+        Reading::Unknown { .. } => false,
+    });
+    for (count, what) in [
+        (uncommitted.count(), "without a commit, counted from the start"),
+        (group.count(Standing::BelowLogStart), "committed below the start of the log"),
+        (group.count(Standing::BeyondLogEnd), "committed beyond the end of the log"),
+        (group.unknown(), "unknown, so the lag is at least this"),
+    ] {
+        if count > 0 {
+            notes.push(format!("{count} of {all} partitions {what}"));
+        }
+    }
+    if group.lost() > 0 {
+        notes.push(format!("{} events lost to retention", group.lost()));
+    }
+    notes
+}
+
+fn row(group: &GroupLag, partition: &PartitionReading) -> Vec<String> {
+    let number =
+        |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
+    let (lag, note) = match &partition.reading {
+        Reading::Known(lag) => {
+            let note = match lag.standing {
+                Standing::Committed => String::new(),
+                Standing::NeverCommitted => "no commit".to_owned(),
+                Standing::BelowLogStart => format!("{} events lost to retention", lag.lost),
+                Standing::BeyondLogEnd => "committed beyond the end".to_owned(),
+            };
+            (lag.lag.to_string(), note)
+        }
+        Reading::Unknown { error } => ("?".to_owned(), error.clone()),
+    };
+    vec![
+        group.group.to_string(),
+        group.topic.to_string(),
+        partition.partition.to_string(),
+        number(partition.committed),
+        number(partition.log_end),
+        lag,
+        note,
+    ]
+}
+
+fn of_lag(group: &GroupLag) -> Value {
+    json!({
+        "group": group.group,
+        "topic": group.topic,
+        "lag": group.total(),
+        "lost": group.lost(),
+        "unknown_partitions": group.unknown(),
+        "partitions": group.partitions,
+    })
+}

@@ -1,0 +1,142 @@
+//! The `event-bus` command: arguments in, calls of the library's verbs, tables or JSON out. It holds no logic of the
+//! bus itself.
+
+mod exit;
+mod global;
+mod logging;
+mod output;
+mod progress;
+mod settings;
+mod view;
+
+mod catalogue;
+mod topics;
+mod publish;
+mod tail;
+mod trace;
+mod selection;
+mod service;
+mod groups;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+use global::Global;
+
+/// Events on Apache Kafka by a catalogue: topics, publishing, reading, services and consumer groups.
+#[derive(Parser)]
+#[command(name = "event-bus", version, after_help = exit::HELP, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check and show the catalogue of events
+    #[command(subcommand)]
+    Catalogue(catalogue::Command),
+    /// Compare the cluster's topics with the catalogue, and bring them to it
+    #[command(subcommand)]
+    Topics(topics::Command),
+    /// Publish events from NDJSON: a payload or a whole envelope per line
+    Publish(publish::Args),
+    /// Show events as they come, or from an earlier time on
+    Tail(tail::Args),
+    /// Show every event that carries an id, across all topics, in time order
+    Trace(trace::Args),
+    /// Run Blindstrader's services
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Show consumer groups and how far they are behind
+    #[command(subcommand)]
+    Groups(groups::Command),
+}
+
+impl Command {
+    async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        match self {
+            Self::Catalogue(command) => command.run(global),
+            Self::Topics(command) => command.run(global).await,
+            Self::Publish(args) => args.run(global).await,
+            Self::Tail(args) => args.run(global).await,
+            Self::Trace(args) => args.run(global).await,
+            Self::Service(command) => command.run(global).await,
+            Self::Groups(command) => command.run(global).await,
+        }
+    }
+
+    /// What is logged when nobody says: a service tells what it does, a tool only what goes wrong.
+    fn default_log(&self) -> &'static str {
+        if matches!(self, Self::Service(_)) { "info" } else { "warn" }
+    }
+}
+
+/// Runs the command that the process was called with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let outcome = logging::start(global.log.as_deref(), command.default_log()).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let outcome = runtime.block_on(command.run(&global));
+        // A blocked call to a broker that is gone must not hold the process.
+        runtime.shutdown_background();
+        outcome
+    });
+    exit::report(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_command_lines_parse() {
+        for line in [
+            "event-bus catalogue check",
+            "event-bus catalogue check my.toml --output json",
+            "event-bus catalogue show --namespace staging",
+            "event-bus topics plan --bootstrap a:9092,b:9092",
+            "event-bus --kafka security.protocol=sasl_ssl topics apply --replication 1 --accept-reorder",
+            "event-bus publish OrderPlaced --tenant louvolite --file -",
+            "event-bus publish OrderPlaced --strict --file orders.ndjson",
+            "event-bus tail",
+            "event-bus tail OrderPlaced order.confirmed --from beginning --tenant t --key k --max 3 --until-end --dlq",
+            "event-bus tail --from 2025-06-01T10:30:00Z",
+            "event-bus trace ORD-1001",
+            "event-bus service run brand --store sqlite://brand.db",
+            "event-bus service run --all --store sqlite://{service}.db --traffic 5",
+            "event-bus groups list --all",
+            "event-bus groups lag --partitions",
+        ] {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "event-bus",
+            "event-bus tail --from yesterday-ish",
+            "event-bus service run --store sqlite://x.db",
+            "event-bus service run brand --all --store sqlite://{service}.db",
+            "event-bus topics apply --replication 0",
+            "event-bus --kafka nonsense topics plan",
+            "event-bus --namespace Upper topics plan",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+use super::{Run, stop};
+use crate::exit::{Exit, UsageError, with_causes};
+use crate::global::Global;
+use crate::settings::Settings;
+
+/// Runs one service in this process.
+pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit> {
+    let settings = Settings::of(global)?;
+    let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
+    // Before anything is opened, so that a signal meanwhile is not lost.
+    let requested = stop::requested(run.until_stdin_ends)?;
+    let service = match blindstrader::open(name, catalogue, kafka, &run.store_of(name)).await {
+        Err(error @ blindstrader::OpenServiceError::UnknownService { .. }) => {
+            return Err(UsageError(error.to_string()).into());
+        }
+        opened => opened?,
+    };
+    let outbox = service.outbox().clone();
+    let traffic = async {
+        let Some(rate) = run.traffic else { return };
+        if let Err(error) =
+            blindstrader::traffic::run(outbox, rate, stop::of(requested.clone())).await
+        {
+            tracing::error!(error = with_causes(&error), "no more traffic");
+        }
+    };
+    let (ended, ()) = tokio::join!(service.run(stop::of(requested.clone())), traffic);
+    ended?;
+    Ok(Exit::Done)
+}

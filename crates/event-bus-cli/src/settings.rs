@@ -1,0 +1,192 @@
+//! What the options, the environment and the configuration file come to. Options win over the environment, and that
+//! over the file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use anyhow::Context;
+use event_bus::names::Namespace;
+use event_bus::{Catalogue, KafkaConfig};
+use serde::Deserialize;
+
+use crate::exit::{UsageError, usage};
+use crate::global::Global;
+
+/// The configuration file that is read where it exists.
+const FILE: &str = "event-bus.toml";
+const BOOTSTRAP: &str = "localhost:9092";
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    bootstrap: Option<String>,
+    /// Relative to the file's directory.
+    catalogue: Option<PathBuf>,
+    namespace: Option<Namespace>,
+    #[serde(default)]
+    kafka: toml::Table,
+}
+
+/// The settings of this call.
+#[derive(Debug)]
+pub struct Settings {
+    bootstrap: String,
+    properties: BTreeMap<String, String>,
+    catalogue: Option<PathBuf>,
+    namespace: Option<Namespace>,
+}
+
+impl Settings {
+    pub fn of(global: &Global) -> anyhow::Result<Self> {
+        let file = match &global.config {
+            Some(path) => match read(path)? {
+                Some(file) => file,
+                None => {
+                    return usage(format!(
+                        "the configuration file {} does not exist",
+                        path.display()
+                    ));
+                }
+            },
+            None => read(Path::new(FILE))?.unwrap_or_default(),
+        };
+        let mut properties = BTreeMap::new();
+        flatten("", &file.kafka, &mut properties)?;
+        properties.extend(global.kafka.iter().cloned());
+        Ok(Self {
+            bootstrap: global
+                .bootstrap
+                .clone()
+                .or(file.bootstrap)
+                .unwrap_or_else(|| BOOTSTRAP.to_owned()),
+            properties,
+            catalogue: global.catalogue.clone().or(file.catalogue),
+            namespace: global.namespace.clone().or(file.namespace),
+        })
+    }
+
+    /// How to reach Kafka.
+    pub fn kafka(&self) -> anyhow::Result<KafkaConfig> {
+        let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Ok(KafkaConfig::new(self.bootstrap.clone(), properties)?)
+    }
+
+    /// The catalogue, under the namespace that was asked for.
+    pub fn catalogue(&self) -> anyhow::Result<Arc<Catalogue>> {
+        let catalogue = match &self.catalogue {
+            Some(path) => Catalogue::load(path)?,
+            None => blindstrader::catalogue(),
+        };
+        Ok(Arc::new(self.renamed(catalogue)))
+    }
+
+    fn renamed(&self, catalogue: Catalogue) -> Catalogue {
+        match &self.namespace {
+            Some(namespace) => catalogue.with_namespace(namespace.clone()),
+            None => catalogue,
+        }
+    }
+
+    /// The catalogue's file; `None` for the shipped one.
+    pub fn catalogue_file(&self) -> Option<&Path> {
+        self.catalogue.as_deref()
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<File>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!("the configuration file {} can't be read", path.display())
+            });
+        }
+    };
+    let unusable = |error| {
+        UsageError(format!("the configuration file {} is not usable: {error}", path.display()))
+    };
+    let mut file: File = toml::from_str(&text).map_err(unusable)?;
+    file.catalogue =
+        file.catalogue.map(|catalogue| path.parent().unwrap_or(Path::new("")).join(catalogue));
+    Ok(Some(file))
+}
+
+/// In TOML, `security.protocol = "ssl"` is a table inside a table; a client property has dots in its name.
+fn flatten(
+    prefix: &str,
+    table: &toml::Table,
+    properties: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    for (name, value) in table {
+        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let text = match value {
+            toml::Value::Table(inner) => {
+                flatten(&name, inner, properties)?;
+                continue;
+            }
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => {
+                value.to_string()
+            }
+            toml::Value::Datetime(_) | toml::Value::Array(_) => {
+                return usage(format!(
+                    "the client property {name} in the configuration file is no text or number"
+                ));
+            }
+        };
+        properties.insert(name, text);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn global(config: &Path) -> Global {
+        Global {
+            bootstrap: None,
+            kafka: vec![("sasl.username".to_owned(), "from-option".to_owned())],
+            catalogue: None,
+            namespace: None,
+            config: Some(config.to_owned()),
+            output: crate::output::Format::Table,
+            log: None,
+        }
+    }
+
+    #[test]
+    fn options_win_over_the_file_and_dotted_properties_stay_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some.toml");
+        fs::write(
+            &path,
+            "bootstrap = \"b:1\"\ncatalogue = \"c.toml\"\n[kafka]\nsecurity.protocol = \"sasl_ssl\"\n\
+             \"sasl.username\" = \"from-file\"\nlinger.ms = 7\n",
+        )
+        .unwrap();
+        let settings = Settings::of(&global(&path)).unwrap();
+        assert_eq!(settings.bootstrap, "b:1");
+        assert_eq!(settings.catalogue_file(), Some(&*dir.path().join("c.toml")));
+        let properties: Vec<_> =
+            settings.properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(
+            properties,
+            ["linger.ms=7", "sasl.username=from-option", "security.protocol=sasl_ssl"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_exist_and_have_only_known_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some.toml");
+        assert!(Settings::of(&global(&path)).unwrap_err().is::<UsageError>());
+        fs::write(&path, "bootsrap = \"b:1\"").unwrap();
+        let error = Settings::of(&global(&path)).unwrap_err();
+        assert!(error.to_string().contains("bootsrap"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! `event-bus topics`: the cluster's topics by the catalogue.
+
+use std::collections::BTreeSet;
+
+use clap::Subcommand;
+use event_bus::kafka::admin::Admin;
+use event_bus::names::TopicName;
+use event_bus::topics::{Applied, Difference, Options, Plan, apply, plan};
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, with_causes};
+use crate::global::Global;
+use crate::output::Output;
+use crate::progress;
+use crate::settings::Settings;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show what separates the cluster from the catalogue, without changing anything
+    Plan(Args),
+    /// Create, extend and configure topics by the catalogue; nothing is ever deleted
+    Apply(Args),
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Copies of every topic, instead of the catalogue's (min.insync.replicas is then at most this)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    replication: Option<i32>,
+    /// Let topics with an ordering key get more partitions, although keys then move and lose their order meanwhile
+    #[arg(long)]
+    accept_reorder: bool,
+}
+
+impl Command {
+    pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let settings = Settings::of(global)?;
+        let mut output = global.output();
+        match self {
+            Self::Plan(args) => {
+                let (_, plan) = args.plan(&settings).await?;
+                show(&plan, &mut output)
+            }
+            Self::Apply(args) => {
+                let (admin, plan) = args.plan(&settings).await?;
+                carry_out(&admin, &plan, &mut output).await
+            }
+        }
+    }
+}
+
+impl Args {
+    async fn plan(&self, settings: &Settings) -> anyhow::Result<(Admin, Plan)> {
+        let catalogue = settings.catalogue()?;
+        let admin = Admin::connect(&settings.kafka()?)?;
+        let wanted: Vec<TopicName> = catalogue
+            .events()
+            .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
+            .collect();
+        let cluster = admin.cluster_with_configs(&wanted).await?;
+        let options =
+            Options { replication: self.replication, accept_reorder: self.accept_reorder };
+        Ok((admin, plan(&catalogue, &cluster, options)))
+    }
+}
+
+fn show(plan: &Plan, output: &mut Output) -> anyhow::Result<Exit> {
+    if output.is_json() {
+        output.json_document(plan)?;
+    } else {
+        for step in &plan.steps {
+            output.line(&step.to_string())?;
+        }
+        show_differences(plan, output)?;
+        if plan.is_empty() {
+            output.line("nothing to do: the topics are as the catalogue says")?;
+        }
+        output.flush()?;
+    }
+    Ok(if plan.is_empty() { Exit::Done } else { Exit::Difference })
+}
+
+/// The differences, and then each cure once.
+fn show_differences(plan: &Plan, output: &mut Output) -> anyhow::Result<()> {
+    for difference in &plan.refused {
+        output.line(&format!("refused: {difference}"))?;
+    }
+    for difference in &plan.left_alone {
+        output.line(&format!("left as it is: {difference}"))?;
+    }
+    let cures: BTreeSet<String> =
+        plan.refused.iter().chain(&plan.left_alone).map(Difference::cure).collect();
+    for cure in cures {
+        output.line(&format!("hint: {cure}"))?;
+    }
+    Ok(())
+}
+
+async fn carry_out(admin: &Admin, plan: &Plan, output: &mut Output) -> anyhow::Result<Exit> {
+    let mut applied = Vec::new();
+    let bar = progress::bar(Some(plan.steps.len() as u64), "topics");
+    let ready = apply(admin, plan, |step| {
+        bar.inc(1);
+        applied.push(step);
+    })
+    .await;
+    bar.finish_and_clear();
+    let failed = applied.iter().filter(|applied| applied.outcome.is_err()).count();
+    if output.is_json() {
+        let steps: Vec<Value> = applied.iter().map(of_step).collect();
+        let document = json!({ "applied": steps, "refused": plan.refused, "left_alone": plan.left_alone, "failed": failed });
+        output.json_document(&document)?;
+    } else {
+        for Applied { step, outcome } in &applied {
+            match outcome {
+                Ok(()) => output.line(&format!("done: {step}"))?,
+                Err(error) => eprintln!("event-bus: {step}: {}", with_causes(error)),
+            }
+        }
+        show_differences(plan, output)?;
+        output.line(&format!(
+            "{} done, {failed} failed, {} refused",
+            applied.len() - failed,
+            plan.refused.len()
+        ))?;
+        output.flush()?;
+    }
+    ready?;
+    Ok(match (failed, plan.refused.len()) {
+        (0, 0) => Exit::Done,
+        (0, _) => Exit::Difference,
+        _ => Exit::Failed,
+    })
+}
+
+fn of_step(applied: &Applied) -> Value {
+    let error = applied.outcome.as_ref().err().map(|error| with_causes(error));
+    json!({ "change": applied.step, "error": error })
+}

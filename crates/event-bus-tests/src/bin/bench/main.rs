@@ -1,0 +1,27 @@
+//! Benchmarks of the library beside its peers, on the same servers and in the same run. Start them by
+//! `cargo xtask bench`.
+
+mod publish;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The publisher beside bare client calls that send the same bytes
+    Publish(publish::Args),
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    match Cli::parse().what {
+        What::Publish(args) => publish::run(&args).await,
+    }
+}

@@ -1,0 +1,10 @@
+//! What the integration tests share: where the servers are, names of their own, and waiting without sleeping.
+
+pub mod databases;
+pub mod eventually;
+pub mod kafka;
+pub mod kafka_tools;
+pub mod letters;
+pub mod platform;
+pub mod servers;
+pub mod shop;

@@ -1,0 +1,54 @@
+//! Where the servers are that `cargo xtask test` started.
+
+use std::env;
+
+use event_bus::KafkaConfig;
+use event_bus::names::Namespace;
+
+fn variable(name: &str) -> String {
+    env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run these tests by `cargo xtask test`"))
+}
+
+/// Kafka's `host:port`.
+pub fn bootstrap() -> String {
+    variable("EVENT_BUS_TEST_BOOTSTRAP")
+}
+
+/// A client configuration for the test's Kafka. Sessions are short, so that a killed member's partitions move soon.
+pub fn kafka() -> KafkaConfig {
+    let properties = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    KafkaConfig::new(bootstrap(), properties).expect("the properties are librdkafka's own")
+}
+
+/// PostgreSQL's maintenance database, `postgres://…`.
+pub fn postgres() -> String {
+    variable("EVENT_BUS_TEST_POSTGRES")
+}
+
+/// The `event-bus` program.
+pub fn program() -> String {
+    variable("EVENT_BUS_TEST_BIN")
+}
+
+/// The class path of Kafka's own command-line tools.
+pub fn kafka_tools() -> String {
+    variable("EVENT_BUS_TEST_KAFKA_TOOLS")
+}
+
+/// The kcat program.
+pub fn kcat() -> String {
+    variable("KCAT")
+}
+
+/// Whether the tests run at full length, as `cargo xtask prove` does.
+pub fn at_full_length() -> bool {
+    env::var_os("EVENT_BUS_TEST_FULL").is_some()
+}
+
+/// A namespace that no other test has, so that tests share a Kafka without seeing each other.
+pub fn namespace() -> Namespace {
+    Namespace::new(&format!("t{:010x}", rand::random::<u64>() >> 24))
+        .expect("a letter and hexadecimal digits are a slug")
+}

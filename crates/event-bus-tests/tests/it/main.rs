@@ -1,0 +1,14 @@
+//! Tests of the whole on a real Kafka and PostgreSQL. `cargo xtask test` starts both and says
+//! where they are.
+
+mod both;
+mod each;
+mod handling;
+mod hostile;
+mod order;
+mod membership;
+mod platform;
+mod store;
+mod selling;
+mod outbox;
+mod relay;

@@ -1,0 +1,201 @@
+//! The rows of the outbox: any bytes, in program order, halted per topic and key, and fenced by the lease.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use event_bus::envelope::OutgoingRecord;
+use event_bus::headers::Header;
+use event_bus::store::{Lease, Store};
+use event_bus_tests::databases::Databases;
+use event_bus_tests::kafka::raw;
+use sqlx::types::Uuid;
+
+use super::{SERVICE, commit, event_id, open, pending, record, topic, values};
+use crate::both::on_both_databases;
+
+on_both_databases!(
+    any_bytes_come_back_as_they_were,
+    bytes_are_stored_as_bytes,
+    rows_of_one_transaction_stand_in_program_order,
+    the_first_rows_come_first_and_a_limit_holds,
+    rows_of_topics_that_are_left_out_hide_no_others,
+    a_quarantined_row_halts_what_is_behind_it_under_its_topic_and_key_only,
+    a_quarantined_row_without_a_key_halts_its_topics_rows_without_a_key_only,
+    a_former_lease_removes_and_quarantines_nothing,
+);
+
+async fn lease(store: &Store) -> Lease {
+    let holder = Uuid::from_u128(1);
+    let held = store
+        .hold_relay_lease(holder, Duration::from_secs(60))
+        .await
+        .expect("the lease is asked for");
+    held.expect("nobody else has it")
+}
+
+fn header(name: &str, value: Option<&[u8]>) -> Header {
+    Header { name: name.to_owned(), value: value.map(Bytes::copy_from_slice) }
+}
+
+async fn any_bytes_come_back_as_they_were(databases: &Databases) {
+    let store = open(databases).await;
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let bytes: [Option<&[u8]>; 7] = [
+        None,
+        Some(b""),
+        Some(b"\0"),
+        Some(&[0xff]),
+        Some(b"a\0b\xff\xfe"),
+        Some(&all_bytes),
+        Some(br#"{"a":1e2,"a":"\u0000"}"#),
+    ];
+    let mut sent = Vec::new();
+    for key in bytes {
+        for value in bytes {
+            let headers = vec![
+                header("twice", value),
+                header("twice", key),
+                header("", Some(b"no name")),
+                header("quoted \" \\ \u{1}\0 €", value),
+            ];
+            sent.push(raw(&topic("shop.any_bytes-1"), key, value, headers));
+        }
+    }
+    sent[3].partition = Some(0);
+    sent[4].partition = Some(i32::MAX);
+    commit(&store, sent.clone()).await;
+    let found: Vec<OutgoingRecord> =
+        pending(&store).await.into_iter().map(|row| row.record).collect();
+    assert_eq!(found, sent);
+}
+
+/// jsonb refuses NUL and rewrites numbers and doubled fields.
+async fn bytes_are_stored_as_bytes(databases: &Databases) {
+    let store = open(databases).await;
+    commit(&store, [record("orders", Some(b"k"), "{}")]).await;
+    let sql = match databases {
+        Databases::Postgres(_) => {
+            "SELECT count(*) FROM outbox
+             WHERE pg_typeof(record_key) = 'bytea'::regtype AND pg_typeof(record_value) = 'bytea'::regtype
+               AND pg_typeof(headers) = 'text'::regtype"
+        }
+        Databases::Sqlite(_) => {
+            "SELECT count(*) FROM outbox
+             WHERE typeof(record_key) = 'blob' AND typeof(record_value) = 'blob' AND typeof(headers) = 'text'"
+        }
+    };
+    assert_eq!(databases.number(SERVICE, sql).await, 1);
+}
+
+async fn rows_of_one_transaction_stand_in_program_order(databases: &Databases) {
+    let store = open(databases).await;
+    let numbers: Vec<String> = (0..2_500).map(|number| number.to_string()).collect();
+    let keyed = |number: &String| {
+        record("orders", Some(format!("k-{}", number.len() * 7 % 5).as_bytes()), number)
+    };
+    commit(&store, numbers.iter().map(keyed)).await;
+    let rows = pending(&store).await;
+    assert_eq!(values(&rows), numbers);
+    assert!(rows.is_sorted_by(|one, next| one.id < next.id));
+}
+
+async fn the_first_rows_come_first_and_a_limit_holds(databases: &Databases) {
+    let store = open(databases).await;
+    for number in 0..5 {
+        commit(&store, [record("orders", Some(b"k"), &number.to_string())]).await;
+    }
+    let first = store.pending_outgoing(2, &[]).await.expect("the outbox is read");
+    assert_eq!(values(&first), ["0", "1"]);
+    store.remove_sent(lease(&store).await, &[first[0].id]).await.expect("it is removed");
+    let next = store.pending_outgoing(2, &[]).await.expect("the outbox is read");
+    assert_eq!(values(&next), ["1", "2"]);
+    assert_eq!(store.outbox_len().await.expect("it is counted"), 4);
+}
+
+async fn rows_of_topics_that_are_left_out_hide_no_others(databases: &Databases) {
+    let store = open(databases).await;
+    let missing = (0..30).map(|number| record("missing", Some(b"k"), &number.to_string()));
+    commit(
+        &store,
+        missing.chain([record("orders", Some(b"k"), "here"), record("gone", None, "gone")]),
+    )
+    .await;
+    let left_out = [topic("missing"), topic("gone")];
+    let rows = store.pending_outgoing(10, &left_out).await.expect("the outbox is read");
+    assert_eq!(values(&rows), ["here"]);
+}
+
+/// Quarantines the row with this value.
+async fn quarantine(store: &Store, lease: Lease, wanted: &str) {
+    let rows = pending(store).await;
+    let row = rows.iter().find(|row| super::value(&row.record) == wanted).expect("the row waits");
+    store.quarantine_outgoing(lease, row.id, "refused for good").await.expect("it is set aside");
+}
+
+async fn a_quarantined_row_halts_what_is_behind_it_under_its_topic_and_key_only(
+    databases: &Databases,
+) {
+    let store = open(databases).await;
+    let rows = [
+        record("orders", Some(b"a"), "before"),
+        record("orders", Some(b"a"), "bad"),
+        record("orders", Some(b"a"), "behind"),
+        record("orders", Some(b"b"), "other key"),
+        record("bills", Some(b"a"), "other topic"),
+        record("orders", None, "no key"),
+    ];
+    commit(&store, rows).await;
+    let lease = lease(&store).await;
+    quarantine(&store, lease, "bad").await;
+    commit(&store, [record("orders", Some(b"a"), "later")]).await;
+    assert_eq!(values(&pending(&store).await), ["before", "other key", "other topic", "no key"]);
+    assert_eq!(store.outbox_len().await.expect("it is counted"), 7, "nothing is lost");
+    assert_eq!(
+        databases
+            .number(SERVICE, "SELECT count(*) FROM outbox WHERE error = 'refused for good'")
+            .await,
+        1
+    );
+}
+
+async fn a_quarantined_row_without_a_key_halts_its_topics_rows_without_a_key_only(
+    databases: &Databases,
+) {
+    let store = open(databases).await;
+    let rows = [
+        record("orders", None, "bad"),
+        record("orders", None, "behind"),
+        record("orders", Some(b""), "empty key"),
+        record("orders", Some(b"a"), "a key"),
+        record("bills", None, "other topic"),
+    ];
+    commit(&store, rows).await;
+    let lease = lease(&store).await;
+    quarantine(&store, lease, "bad").await;
+    assert_eq!(values(&pending(&store).await), ["empty key", "a key", "other topic"]);
+}
+
+async fn a_former_lease_removes_and_quarantines_nothing(databases: &Databases) {
+    let store = open(databases).await;
+    commit(&store, [record("orders", Some(b"a"), "1"), record("orders", Some(b"a"), "2")]).await;
+    let former = lease(&store).await;
+    store.release_relay_lease(former).await.expect("it is released");
+    let next = store
+        .hold_relay_lease(event_id().as_uuid(), Duration::from_secs(60))
+        .await
+        .expect("the lease is asked for");
+    let next = next.expect("it is free");
+    let rows = pending(&store).await;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    store.remove_sent(former, &ids).await.expect("it is no error");
+    store.quarantine_outgoing(former, ids[0], "zombie").await.expect("it is no error");
+    store.release_relay_lease(former).await.expect("it is no error");
+    assert_eq!(values(&pending(&store).await), ["1", "2"]);
+    let third = store
+        .hold_relay_lease(event_id().as_uuid(), Duration::from_secs(60))
+        .await
+        .expect("the lease is asked for");
+    assert_eq!(third, None, "a former holder released another's lease");
+    store.remove_sent(next, &ids).await.expect("they are removed");
+    assert_eq!(store.outbox_len().await.expect("it is counted"), 0);
+}

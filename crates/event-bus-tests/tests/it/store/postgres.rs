@@ -1,0 +1,152 @@
+//! What PostgreSQL's concurrency makes hard, and a relay gets wrong easily.
+
+use event_bus::store::{Migration, Store};
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
+use sqlx::types::Uuid;
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinHandle;
+
+use super::{SERVICE, SOON, assert_waits, commit, pending, record, values};
+
+/// A row in `slow` makes its transaction's COMMIT wait for whoever holds the gate: behind the outbox's inserts.
+const SLOW_COMMITS: &[Migration] = &[Migration::same(
+    1,
+    "slow commits",
+    "CREATE TABLE slow (name text NOT NULL);
+     CREATE FUNCTION wait_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$;
+     CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+       FOR EACH ROW EXECUTE FUNCTION wait_at_the_gate();",
+)];
+
+/// The gate that slow commits wait at; dropped, it is open.
+async fn closed_gate(databases: &Databases) -> PgConnection {
+    let mut connection =
+        PgConnection::connect(&databases.url(SERVICE)).await.expect("PostgreSQL answers");
+    sqlx::query("SELECT pg_advisory_lock(4711)")
+        .execute(&mut connection)
+        .await
+        .expect("the gate is closed");
+    connection
+}
+
+async fn open(databases: &Databases) -> Store {
+    Store::open(&databases.url(SERVICE), SLOW_COMMITS).await.expect("the store opens")
+}
+
+/// A transaction that has drawn its ids and hangs in its COMMIT.
+async fn commit_slowly(
+    databases: &Databases,
+    store: &Store,
+    key: &[u8],
+    name: &str,
+) -> JoinHandle<()> {
+    let mut tx = store.begin().await.expect("a transaction begins");
+    tx.execute("INSERT INTO slow (name) VALUES ($1)", &[name.into()])
+        .await
+        .expect("a row is written");
+    tx.enqueue(record("orders", Some(key), name));
+    let mut committing = tokio::spawn(async move { tx.commit().await.expect("it commits") });
+    assert_waits(databases, &mut committing, 1).await;
+    committing
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_whose_smaller_id_commits_later_is_not_passed_over() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let gate = closed_gate(&databases).await;
+    let committing = commit_slowly(&databases, &store, b"a", "drawn first").await;
+    commit(&store, [record("orders", Some(b"b"), "drawn second")]).await;
+    let lease = store
+        .hold_relay_lease(Uuid::from_u128(1), SOON)
+        .await
+        .expect("the lease is asked for")
+        .expect("it is free");
+    let first = pending(&store).await;
+    assert_eq!(values(&first), ["drawn second"]);
+    store.remove_sent(lease, &[first[0].id]).await.expect("it is removed");
+    drop(gate);
+    committing.await.expect("it commits");
+    let second = pending(&store).await;
+    assert_eq!(values(&second), ["drawn first"]);
+    assert!(second[0].id < first[0].id, "the ids did not commit out of order");
+    databases.drop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_transaction_of_one_key_draws_its_ids_behind_the_first_ones_commit() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let gate = closed_gate(&databases).await;
+    let first = commit_slowly(&databases, &store, b"a", "first").await;
+    let mut second = {
+        let store = store.clone();
+        tokio::spawn(async move { commit(&store, [record("orders", Some(b"a"), "second")]).await })
+    };
+    assert_waits(&databases, &mut second, 2).await;
+    let drawn = databases.number(SERVICE, "SELECT last_value FROM outbox_id_seq").await;
+    assert_eq!(drawn, 1, "the second transaction drew an id before the first ended");
+    drop(gate);
+    first.await.expect("it commits");
+    second.await.expect("it commits");
+    assert_eq!(values(&pending(&store).await), ["first", "second"]);
+    databases.drop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_without_records_waits_for_no_other() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let gate = closed_gate(&databases).await;
+    let committing = commit_slowly(&databases, &store, b"a", "slow").await;
+    commit(&store, []).await;
+    assert!(!committing.is_finished());
+    drop(gate);
+    committing.await.expect("it commits");
+    databases.drop_all().await;
+}
+
+/// With a larger cache a session's later id may be smaller than another session's earlier one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outboxs_sequence_caches_no_ids() {
+    let databases = Databases::postgres().await;
+    open(&databases).await.close().await;
+    let sql = "SELECT seqcache FROM pg_sequence WHERE seqrelid = 'outbox_id_seq'::regclass";
+    assert_eq!(databases.number(SERVICE, sql).await, 1);
+    databases.drop_all().await;
+}
+
+/// Partitioned by time, the inbox's key would have to hold the time, and no twin would conflict.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_is_one_table_with_the_event_as_its_key() {
+    let databases = Databases::postgres().await;
+    open(&databases).await.close().await;
+    let sql =
+        "SELECT count(*) FROM pg_class WHERE oid = 'processed_events'::regclass AND relkind = 'r'";
+    assert_eq!(databases.number(SERVICE, sql).await, 1);
+    databases.drop_all().await;
+}
+
+/// More keys than one transaction may lock one by one: the lock table is the server's, for all databases.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_of_ten_thousand_keys_locks_buckets_and_not_keys() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let gate = closed_gate(&databases).await;
+    let mut tx = store.begin().await.expect("a transaction begins");
+    tx.execute("INSERT INTO slow (name) VALUES ('many')", &[]).await.expect("a row is written");
+    for key in 0..10_000_u32 {
+        tx.enqueue(record("orders", Some(&key.to_be_bytes()), "many"));
+    }
+    let mut committing = tokio::spawn(async move { tx.commit().await.expect("it commits") });
+    assert_waits(&databases, &mut committing, 1).await;
+    let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually(SOON, async || equal(databases.number(SERVICE, sql).await, 1_024)).await;
+    drop(gate);
+    committing.await.expect("it commits");
+    assert_eq!(store.outbox_len().await.expect("it is counted"), 10_000);
+    databases.drop_all().await;
+}
