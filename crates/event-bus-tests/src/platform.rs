@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_bus::Catalogue;
-use event_bus::kafka::admin::{Admin, Position};
+use event_bus::kafka::admin::{Admin, AdminError, Position};
 use event_bus::lag::Reading;
 use event_bus::names::{GroupName, TopicName};
 use tempfile::TempDir;
@@ -35,6 +35,9 @@ pub const SERVICES: [&str; 8] = [
 
 /// How long a process may take to end after SIGTERM: the drain's deadline and some seconds for the group.
 const STOPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long Kafka may take to find the leaders of new partitions.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// The running platform. Its processes end with it.
 pub struct Platform {
@@ -228,23 +231,24 @@ impl Platform {
     /// How many records each topic and dead letter topic ever got.
     ///
     /// # Panics
-    /// When Kafka does not say.
+    /// When Kafka does not say for a while.
     pub async fn ends(&self) -> BTreeMap<TopicName, i64> {
+        // A leader may be unknown for a moment after its topic was made.
+        eventually(ANSWERS_WITHIN, async || self.try_ends().await).await
+    }
+
+    async fn try_ends(&self) -> Result<BTreeMap<TopicName, i64>, AdminError> {
         let admin = admin();
-        let cluster = admin.cluster().await.expect("Kafka answers");
-        let topics: Vec<TopicName> = self
-            .catalogue
-            .events()
-            .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
-            .collect();
+        let cluster = admin.cluster().await?;
+        let events = self.catalogue.events();
+        let topics: Vec<TopicName> =
+            events.flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()]).collect();
         let partitions = topics.iter().flat_map(|topic| cluster.partitions(topic)).collect();
-        let ends = admin.offsets(Position::End, partitions).await.expect("Kafka answers");
         let mut sums = BTreeMap::new();
-        for (partition, end) in ends {
-            *sums.entry(partition.topic).or_insert(0) +=
-                end.expect("the partition has a leader").unwrap_or(0);
+        for (partition, end) in admin.offsets(Position::End, partitions).await? {
+            *sums.entry(partition.topic).or_insert(0) += end?.unwrap_or(0);
         }
-        sums
+        Ok(sums)
     }
 
     /// How many records an event's topic got.
@@ -271,19 +275,19 @@ impl Platform {
             .sum()
     }
 
-    /// Moves every group to the beginning, by Kafka's own tool. No service may run.
+    /// Moves every group that has committed to the beginning, by Kafka's own tool. No service may run.
     ///
     /// # Panics
     /// When the tool refuses.
     pub async fn reset_all_groups(&self) {
-        kafka_tools::reset_groups_to_earliest(
-            &self
-                .catalogue
-                .subscriptions()
-                .map(|subscription| subscription.consumer.group.clone())
-                .collect::<Vec<_>>(),
-        )
-        .await;
+        let mut groups = Vec::new();
+        for subscription in self.catalogue.subscriptions() {
+            let group = &subscription.consumer.group;
+            if !admin().committed_offsets(group).await.expect("Kafka answers").is_empty() {
+                groups.push(group.clone());
+            }
+        }
+        kafka_tools::reset_groups_to_earliest(&groups).await;
     }
 
     /// The last lines of all logs.

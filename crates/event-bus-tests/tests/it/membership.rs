@@ -147,7 +147,7 @@ async fn a_replica_ends_that_is_asked_for_its_partitions_while_it_stops() {
 
     let stopping = tokio::spawn(first.stop());
     let second = run_billing(&catalogue, &databases, Billing::default()).await;
-    stopping.await.unwrap();
+    stopping.await.expect("the first replica ends");
     let more: Vec<_> = (0..30).map(|n| order(&format!("later-{n}"), 0, Fate::Ok)).collect();
     shop::publish(&catalogue, &more).await;
     at_least_bills(&databases, 130).await;
