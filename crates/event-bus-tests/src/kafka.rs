@@ -39,7 +39,7 @@ pub fn raw(
         key: key.map(Bytes::copy_from_slice),
         value: value.map(Bytes::copy_from_slice),
         headers,
-        event_id: EventId::new(),
+        event_id: EventId::at(jiff::Timestamp::now()),
     }
 }
 

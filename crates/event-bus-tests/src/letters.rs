@@ -1,6 +1,7 @@
 //! What a dead letter must say, and must leave as it was.
 
 use event_bus::dead_letter::dlq_id;
+use event_bus::envelope::Envelope;
 use event_bus::headers::{self, Header};
 use event_bus::kafka::Record;
 use event_bus::names::{EventId, GroupName};
@@ -50,7 +51,14 @@ pub fn is_of(letter: &Record, original: &Record) -> bool {
         && text(letter, headers::DLQ_ERRORS_OFFSET) == original.offset.to_string()
 }
 
-/// The id that an event has by its place in the log.
+/// The id of an event that died for this reason: its own where its envelope can be read.
+pub fn event_id(record: &Record, reason: &str) -> EventId {
+    let own_id = || Envelope::parse(record.value.as_deref()?).ok()?.event_id;
+    let is_envelope = matches!(reason, "schema-invalid" | "wrong-topic" | "unsupported-version");
+    is_envelope.then(own_id).flatten().unwrap_or_else(|| position_id(record))
+}
+
+/// The id of a record that has none of its own, or one that is another event's.
 pub fn position_id(record: &Record) -> EventId {
     let value = record.value.as_deref().unwrap_or_default();
     EventId::of_position(&record.topic, record.partition, record.offset, record.timestamp_ms, value)

@@ -1,6 +1,6 @@
 //! Blindstrader's eight services as processes of the `event-bus` program, on topics and databases of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_bus::Catalogue;
+use event_bus::envelope::Envelope;
 use event_bus::kafka::admin::{Admin, AdminError, Position};
 use event_bus::lag::Reading;
-use event_bus::names::{GroupName, TopicName};
+use event_bus::names::{EventId, GroupName, TopicName};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::databases::Databases;
 use crate::eventually::eventually;
-use crate::kafka::create_topics;
+use crate::kafka::{create_topics, everything_in};
 use crate::kafka_tools;
 use crate::servers;
 
@@ -241,8 +242,9 @@ impl Platform {
         let admin = admin();
         let cluster = admin.cluster().await?;
         let events = self.catalogue.events();
-        let topics: Vec<TopicName> =
-            events.flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()]).collect();
+        let topics: Vec<TopicName> = events
+            .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
+            .collect();
         let partitions = topics.iter().flat_map(|topic| cluster.partitions(topic)).collect();
         let mut sums = BTreeMap::new();
         for (partition, end) in admin.offsets(Position::End, partitions).await? {
@@ -251,13 +253,23 @@ impl Platform {
         Ok(sums)
     }
 
-    /// How many records an event's topic got.
+    /// How many events a topic got. A relay that is killed between sending and removing sends again, so there may be
+    /// more records.
     ///
     /// # Panics
-    /// When the catalogue has no such event.
+    /// When the catalogue has no such event, or a record is none.
     pub async fn published(&self, event: &str) -> i64 {
         let topic = &self.catalogue.event(event).expect("the catalogue has it").topic;
-        self.ends().await[topic]
+        let records = everything_in(std::slice::from_ref(topic)).await;
+        let ids: BTreeSet<EventId> = records
+            .iter()
+            .map(|record| {
+                let value = record.value.as_deref().expect("the record has a value");
+                let envelope = Envelope::parse(value).expect("the record is an event");
+                envelope.event_id.expect("the event has an id")
+            })
+            .collect();
+        i64::try_from(ids.len()).expect("a small number")
     }
 
     /// All dead letters.

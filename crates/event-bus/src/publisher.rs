@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::catalogue::Catalogue;
@@ -109,7 +110,8 @@ impl Publisher {
             .catalogue
             .event(E::NAME)
             .ok_or_else(|| PublishError::UnknownEvent { event: E::NAME.to_owned() })?;
-        let record = Draft::typed(Arc::clone(event), tenant.clone(), payload)?.seal()?;
+        let record =
+            Draft::typed(Arc::clone(event), tenant.clone(), payload, Timestamp::now())?.seal()?;
         Ok(self.hand_over(&record).await?)
     }
 
@@ -118,7 +120,7 @@ impl Publisher {
     /// # Errors
     /// As [`Self::publish`], and when the bytes are no envelope or name another service as the producer.
     pub async fn publish_envelope(&self, envelope: &[u8]) -> Result<Receipt, PublishError> {
-        let record = seal_bytes(&self.catalogue, envelope)?;
+        let record = seal_bytes(&self.catalogue, envelope, Timestamp::now())?;
         self.hand_over(&record).await?.receipt().await
     }
 

@@ -107,8 +107,13 @@ impl Bus {
     /// Publishes an event from outside the services.
     pub(super) fn publish<E: EventType>(&mut self, tenant: &str, payload: &E) {
         let event = Arc::clone(self.catalogue.event(E::NAME).unwrap());
-        let draft =
-            event_bus::envelope::Draft::typed(event, tenant.parse().unwrap(), payload).unwrap();
+        let draft = event_bus::envelope::Draft::typed(
+            event,
+            tenant.parse().unwrap(),
+            payload,
+            jiff::Timestamp::now(),
+        )
+        .unwrap();
         let record = draft.seal().unwrap();
         self.send(record.topic.as_str(), &record.key.unwrap(), &record.value.unwrap());
     }
@@ -224,7 +229,7 @@ struct Typed<E, H>(H, PhantomData<fn(E)>);
 impl<E: EventType, H: Handler<E>> AnyHandler for Typed<E, H> {
     fn handle<'a>(&'a self, envelope: Envelope, context: &'a mut Context<'_>) -> Handling<'a> {
         let event = Event {
-            id: envelope.event_id.unwrap_or_else(EventId::new),
+            id: envelope.event_id.unwrap_or_else(|| EventId::at(jiff::Timestamp::now())),
             tenant: envelope.tenant_id,
             occurred_at: envelope.occurred_at,
             version: envelope.version,

@@ -89,7 +89,7 @@ pub async fn place_order(
     let tenant = TenantId::new(&order.retailer_id)?;
     let (currency, lines) = priced_lines(context.tx(), &order).await?;
     let placed = OrderPlaced {
-        order_id: format!("o-{}", EventId::new()),
+        order_id: format!("o-{}", EventId::at(jiff::Timestamp::now())),
         retailer_id: order.retailer_id,
         placed_at: now(),
         customer: order.customer,

@@ -6,6 +6,7 @@ use event_bus::envelope::{
     Draft, Envelope, OutgoingRecord, ParseError, Payload, SealError, seal_bytes,
 };
 use event_bus::names::{EventName, TenantId};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -88,7 +89,7 @@ impl<'a> Sealer<'a> {
             Some(asked) if *asked != tenant_id => {
                 Err(BadLine::OtherTenant { found: tenant_id, asked: asked.clone() })
             }
-            _ => Ok(seal_bytes(self.catalogue, line)?),
+            _ => Ok(seal_bytes(self.catalogue, line, Timestamp::now())?),
         }
     }
 
@@ -98,7 +99,7 @@ impl<'a> Sealer<'a> {
         let tenant = self.tenant.clone().ok_or(BadLine::NoTenant)?;
         let newest =
             self.event.versions.last().expect("an event of a catalogue has a version").version;
-        Ok(Draft::new(Arc::clone(self.event), newest, tenant, payload).seal()?)
+        Ok(Draft::new(Arc::clone(self.event), newest, tenant, payload, Timestamp::now()).seal()?)
     }
 }
 

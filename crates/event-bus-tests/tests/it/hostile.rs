@@ -94,7 +94,7 @@ fn of_size(catalogue: &Catalogue, name: &str, fate: Fate, bytes: usize) -> Outgo
 fn envelopes(catalogue: &Catalogue) -> Vec<Case> {
     let case = |name, reason, record| Case { name, reason, record };
     let with = |name, from: &str, to: &str| replaced(catalogue, name, from, to);
-    let id = || EventId::new().to_string();
+    let id = || EventId::at(jiff::Timestamp::now()).to_string();
     vec![
         case("no-json", "malformed", changed(catalogue, "no-json", |_| b"not json".to_vec())),
         case(
@@ -297,7 +297,7 @@ async fn each_hostile_record_is_one_dead_letter(databases: Databases, settings: 
             letters.iter().filter(|letter| letters::is_of(letter, original)).collect();
         let [letter] = of_it[..] else { panic!("{}: {} dead letters", case.name, of_it.len()) };
         assert_eq!(letters::reason(letter), case.reason, "{}", case.name);
-        let event_id = letters::position_id(original);
+        let event_id = letters::event_id(original, case.reason);
         letters::check(
             letter,
             original,
@@ -407,16 +407,19 @@ async fn an_id_names_the_same_bytes_always(databases: Databases, settings: &str)
     run_twice(&catalogue, &databases, 2, 2).await;
     // Under another key it would have been the first under concurrent execution.
     other.key = Some(Bytes::from_static(b"elsewhere"));
-    delivered.extend(send_all(vec![other]).await);
-    run_twice(&catalogue, &databases, 2, 3).await;
+    let mut invalid = other.clone();
+    invalid.value = Some(Bytes::from(text(&other).replace("\"number\":5", "\"number\":-5")));
+    delivered.extend(send_all(vec![other, invalid]).await);
+    run_twice(&catalogue, &databases, 2, 4).await;
     let originals = by_place(everything_in(&[shop::orders(&catalogue)]).await);
     let letters = dead_letters(&catalogue).await;
     let group = shop::billing_group(&catalogue);
-    for index in [2, 5, 6] {
+    let collisions = [2, 5, 6].map(|index| (index, "id-collision"));
+    for (index, reason) in collisions.into_iter().chain([(7, "schema-invalid")]) {
         let original = &originals[&place(delivered[index])];
         let letter = letters.iter().find(|letter| letters::is_of(letter, original));
         let event_id = letters::position_id(original);
-        let expected = Expected { group: &group, reason: "id-collision", attempts: 0, event_id };
+        let expected = Expected { group: &group, reason, attempts: 0, event_id };
         letters::check(letter.expect("it has a dead letter"), original, expected);
     }
     let billed =

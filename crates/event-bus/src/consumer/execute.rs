@@ -252,7 +252,14 @@ impl Executor {
             // Its own id has a row, which belongs to the other event.
             claim = received.claim_by_position();
         }
-        if tx.mark_dead(claimant, &claim, dlq_id(&self.group, &received.record)).await? {
+        let dlq_id = dlq_id(&self.group, &received.record);
+        let mut marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
+        if marked == Claimed::Collides {
+            // It would otherwise vanish behind the other event.
+            claim = received.claim_by_position();
+            marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
+        }
+        if marked == Claimed::Fresh {
             let obituary = Obituary {
                 record: &received.record,
                 event_id: claim.event_id,

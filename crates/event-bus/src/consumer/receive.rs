@@ -29,15 +29,18 @@ impl Received {
     pub(crate) fn read(record: Record, event: &catalogue::Event) -> Arc<Self> {
         let value = record.value.as_deref().unwrap_or_default();
         let sha256 = Sha256::digest(value).into();
-        let (tenant, event_id, envelope) = match read(&record, event) {
-            Ok(envelope) => {
-                let id = envelope.event_id.unwrap_or_else(|| position_id(&record));
-                (envelope.tenant_id.to_string(), id, Ok(envelope))
-            }
-            // What can't be trusted to be an event can't be trusted to name itself either.
-            Err((tenant, cause)) => (tenant, position_id(&record), Err(cause)),
+        let parsed = parse(&record);
+        // What is no envelope has no tenant, and names itself by its place.
+        let (tenant, own_id) = match &parsed {
+            Ok(envelope) => (envelope.tenant_id.to_string(), envelope.event_id),
+            Err(_) => (String::new(), None),
         };
+        let event_id = own_id.unwrap_or_else(|| position_id(&record));
         let claim = Claim { tenant, event_id, sha256, offset: record.offset };
+        let envelope = parsed.and_then(|envelope| {
+            check(&envelope, event)?;
+            Ok(envelope)
+        });
         Arc::new(Self { record, claim, envelope })
     }
 
@@ -64,14 +67,10 @@ fn position_id(record: &Record) -> EventId {
     EventId::of_position(&record.topic, record.partition, record.offset, record.timestamp_ms, value)
 }
 
-fn read(record: &Record, event: &catalogue::Event) -> Result<Envelope, (String, Cause)> {
-    let unreadable = |cause| (String::new(), cause);
+fn parse(record: &Record) -> Result<Envelope, Cause> {
     let Some(value) = record.value.as_deref() else {
-        return Err(unreadable(Cause::new(
-            Reason::NullValue,
-            "NullValue",
-            "the record has no value, so it is no event",
-        )));
+        let text = "the record has no value, so it is no event";
+        return Err(Cause::new(Reason::NullValue, "NullValue", text));
     };
     if let Err(error) = limits::check_record(record.key.as_deref(), Some(value), &record.headers) {
         let reason = match error {
@@ -80,13 +79,10 @@ fn read(record: &Record, event: &catalogue::Event) -> Result<Envelope, (String, 
             | LimitExceeded::Headers { .. }
             | LimitExceeded::HeaderBytes { .. } => Reason::Malformed,
         };
-        return Err(unreadable(Cause::of(reason, "LimitExceeded", &error)));
+        return Err(Cause::of(reason, "LimitExceeded", &error));
     }
-    let envelope = Envelope::parse(value).map_err(|error| {
-        unreadable(Cause::of(Reason::Malformed, parse_error_type(&error), &error))
-    })?;
-    check(&envelope, event).map_err(|cause| (envelope.tenant_id.to_string(), cause))?;
-    Ok(envelope)
+    Envelope::parse(value)
+        .map_err(|error| Cause::of(Reason::Malformed, parse_error_type(&error), &error))
 }
 
 fn parse_error_type(error: &ParseError) -> &'static str {

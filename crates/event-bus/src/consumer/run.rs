@@ -49,7 +49,7 @@ impl Subscription {
             match Fetcher::start(&self.kafka, &self.executor.group, &self.executor.event.topic) {
                 Ok(fetcher) => Session::new(&self, fetcher).run(&mut stop).await,
                 Err(error) => {
-                    tracing::error!(group = %self.executor.group, %error, "no Kafka consumer could be made")
+                    tracing::error!(group = %self.executor.group, %error, "no Kafka consumer could be made");
                 }
             }
             if !*stop.borrow() {

@@ -103,13 +103,8 @@ fn listed(violations: &[Violation]) -> String {
 }
 
 impl Draft {
-    /// An event that happens now and starts something: a new id and a new trace.
-    pub fn new(event: Arc<Event>, version: Version, tenant: TenantId, payload: Payload) -> Draft {
-        Draft::at(event, version, tenant, payload, Timestamp::now())
-    }
-
-    /// As [`Draft::new`], at a given time.
-    pub fn at(
+    /// An event that happens at `now` and starts something: a new id and a new trace.
+    pub fn new(
         event: Arc<Event>,
         version: Version,
         tenant: TenantId,
@@ -132,6 +127,7 @@ impl Draft {
         event: Arc<Event>,
         tenant: TenantId,
         payload: &E,
+        now: Timestamp,
     ) -> Result<Draft, SealError> {
         if event.name != E::NAME {
             return Err(SealError::WrongType { given: E::NAME, event: event.name.clone() });
@@ -139,7 +135,7 @@ impl Draft {
         let version = E::VERSION
             .parse()
             .map_err(|source| SealError::TypeVersion { text: E::VERSION, source })?;
-        Ok(Draft::new(event, version, tenant, Payload::of(payload)?))
+        Ok(Draft::new(event, version, tenant, Payload::of(payload)?, now))
     }
 
     /// Checks the payload against exactly its version's schema and makes the record: key, envelope,

@@ -57,7 +57,7 @@ fn counted(sku: &str, quantity: i64) -> StockCounted {
 }
 
 fn draft(tenant: &str, payload: &StockCounted) -> Draft {
-    Draft::typed(event(), TenantId::new(tenant).unwrap(), payload).unwrap()
+    Draft::typed(event(), TenantId::new(tenant).unwrap(), payload, Timestamp::now()).unwrap()
 }
 
 fn fields() -> Value {
@@ -272,7 +272,7 @@ fn a_type_is_published_only_as_its_own_event() {
         const NAME: &'static str = "StockLost";
         const VERSION: &'static str = "1.0";
     }
-    let error = Draft::typed(event(), "t".parse().unwrap(), &Other).unwrap_err();
+    let error = Draft::typed(event(), "t".parse().unwrap(), &Other, Timestamp::now()).unwrap_err();
     assert_eq!(error.to_string(), "a payload of type StockLost is not one of StockCounted");
 }
 
@@ -281,7 +281,7 @@ fn a_whole_envelope_keeps_its_bytes() {
     let text = "\n { \"version\" : \"1.0\", \"event\":\"StockCounted\", \"extra\": 1e2, \"occurred_at\":\"2025-06-01T10:30:00.000Z\",\
         \"service\":\"warehouse\",\"event_id\":\"0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10\",\"tenant_id\":\"t\",\
         \"payload\":{\"quantity\": 3.0,\"sku\":\"a\"}}\r\n";
-    let record = seal_bytes(&catalogue(), text.as_bytes()).unwrap();
+    let record = seal_bytes(&catalogue(), text.as_bytes(), Timestamp::now()).unwrap();
     assert_eq!(record.value.as_deref(), Some(text.trim().as_bytes()));
     assert_eq!(record.event_id.to_string(), ID);
     assert_eq!(headers::last(&record.headers, headers::CE_ID), Some(ID));
@@ -293,7 +293,7 @@ fn a_whole_envelope_without_an_id_gets_one_in_front_of_its_fields() {
     let mut fields = fields();
     fields.as_object_mut().unwrap().remove("event_id");
     let text = fields.to_string();
-    let record = seal_bytes(&catalogue(), text.as_bytes()).unwrap();
+    let record = seal_bytes(&catalogue(), text.as_bytes(), Timestamp::now()).unwrap();
     let value = record.value.unwrap();
     let expected = format!("{{\"event_id\":\"{}\",{}", record.event_id, &text[1..]);
     assert_eq!(value, expected);
@@ -305,7 +305,7 @@ fn a_whole_envelope_of_an_unknown_event_or_another_producer_is_refused() {
     let seal = |name: &str, value: Value| {
         let mut fields = fields();
         fields[name] = value;
-        seal_bytes(&catalogue(), fields.to_string().as_bytes()).unwrap_err()
+        seal_bytes(&catalogue(), fields.to_string().as_bytes(), Timestamp::now()).unwrap_err()
     };
     assert!(matches!(seal("event", json!("StockLost")), SealError::UnknownEvent { .. }));
     assert!(matches!(seal("service", json!("brand")), SealError::WrongProducer { .. }));

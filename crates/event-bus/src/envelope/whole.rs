@@ -1,4 +1,5 @@
 use bytes::{BufMut, Bytes, BytesMut};
+use jiff::Timestamp;
 
 use super::{
     Envelope, OutgoingRecord, SealError,
@@ -7,12 +8,17 @@ use super::{
 use crate::{catalogue::Catalogue, headers, names::EventId, trace_context::TraceContext};
 
 /// Makes the record of an envelope that was written elsewhere. Its bytes stay as they are, without
-/// white space around; only a missing `event_id` is put in front of its fields.
+/// white space around; only a missing `event_id`, new at `now`, is put in front of
+/// its fields.
 ///
 /// # Errors
 /// As [`Draft::seal`](super::Draft::seal), and for an event that the catalogue doesn't have or that
 /// another service publishes.
-pub fn seal_bytes(catalogue: &Catalogue, envelope: &[u8]) -> Result<OutgoingRecord, SealError> {
+pub fn seal_bytes(
+    catalogue: &Catalogue,
+    envelope: &[u8],
+    now: Timestamp,
+) -> Result<OutgoingRecord, SealError> {
     let bytes = envelope.trim_ascii();
     let envelope = Envelope::parse(bytes)?;
     let unknown = || SealError::UnknownEvent { event: envelope.event.clone() };
@@ -29,7 +35,7 @@ pub fn seal_bytes(catalogue: &Catalogue, envelope: &[u8]) -> Result<OutgoingReco
     let key = event.key.of(&envelope)?;
     let (event_id, value) = match envelope.event_id {
         Some(event_id) => (event_id, Bytes::copy_from_slice(bytes)),
-        None => with_new_id(bytes),
+        None => with_new_id(bytes, now),
     };
     let occurred_at = envelope.occurred_at.to_string();
     let headers = headers::first_publish(
@@ -44,8 +50,8 @@ pub fn seal_bytes(catalogue: &Catalogue, envelope: &[u8]) -> Result<OutgoingReco
 
 /// Puts a new id in front of the fields. `object` is the text of a JSON object with at least one
 /// field and without white space before it, which being an envelope implies.
-fn with_new_id(object: &[u8]) -> (EventId, Bytes) {
-    let event_id = EventId::new();
+fn with_new_id(object: &[u8], now: Timestamp) -> (EventId, Bytes) {
+    let event_id = EventId::at(now);
     let mut bytes = BytesMut::with_capacity(object.len() + 64);
     bytes.put_slice(b"{\"event_id\":\"");
     bytes.put_slice(event_id.to_string().as_bytes());

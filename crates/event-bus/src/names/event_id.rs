@@ -26,15 +26,6 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
 }
 
 impl EventId {
-    /// The id of an event that starts something now.
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default that differs each time would surprise"
-    )]
-    pub fn new() -> EventId {
-        EventId::at(Timestamp::now())
-    }
-
     /// The id of an event that starts something at `now`: UUIDv7 with the time to a quarter of a
     /// microsecond, so that ids of one process sort by time. The rest is random.
     pub fn at(now: Timestamp) -> EventId {

@@ -41,6 +41,16 @@ pub enum Claimed {
     Collides,
 }
 
+impl Claim {
+    /// What a row with this hash says to the claim. The row may be gone again: then its event ran.
+    pub(super) fn against(&self, known: Option<&[u8]>) -> Claimed {
+        match known {
+            Some(hash) if hash != self.sha256 => Claimed::Collides,
+            _ => Claimed::Seen,
+        }
+    }
+}
+
 impl Tx {
     /// Writes a row for each event that has none and says which those are, in the order of `claims`. A claim waits
     /// while another transaction holds the same one, and sees what became of it. It comes before any effect.
@@ -58,7 +68,7 @@ impl Tx {
         }
     }
 
-    /// Notes an event as dead. Says whether it had no row before; where it had one, nothing is written.
+    /// Notes an event as dead, unless it has a row already; then nothing is written, and the answer says whose it is.
     ///
     /// # Errors
     /// The database's.
@@ -67,7 +77,7 @@ impl Tx {
         claimant: &Claimant<'_>,
         claim: &Claim,
         dlq_id: Uuid,
-    ) -> Result<bool, sqlx::Error> {
+    ) -> Result<Claimed, sqlx::Error> {
         match &mut self.connection {
             Connection::Postgres(tx) => postgres::mark_dead(tx, claimant, claim, dlq_id).await,
             Connection::Sqlite(tx) => sqlite::mark_dead(tx, claimant, claim, dlq_id).await,

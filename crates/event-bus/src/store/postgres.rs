@@ -115,8 +115,7 @@ pub(super) async fn claim(
         .iter()
         .map(|claim| match known.get(&(claim.tenant.clone(), claim.event_id.as_uuid())) {
             _ if fresh.contains(&claim.offset) => Claimed::Fresh,
-            Some(hash) if hash.as_slice() != claim.sha256 => Claimed::Collides,
-            _ => Claimed::Seen,
+            known => claim.against(known.map(Vec::as_slice)),
         })
         .collect())
 }
@@ -146,7 +145,7 @@ pub(super) async fn mark_dead(
     claimant: &Claimant<'_>,
     claim: &Claim,
     dlq_id: Uuid,
-) -> Result<bool, Error> {
+) -> Result<Claimed, Error> {
     let written = sqlx::query(
         "INSERT INTO processed_events
            (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
@@ -161,9 +160,14 @@ pub(super) async fn mark_dead(
     .bind(claim.sha256.as_slice())
     .bind(claimant.partition)
     .bind(claim.offset)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(written.rows_affected() == 1)
+    if written.rows_affected() == 1 {
+        return Ok(Claimed::Fresh);
+    }
+    let id = claim.event_id.as_uuid();
+    let known = known_hashes(connection, claimant, &[&claim.tenant], &[id]).await?;
+    Ok(claim.against(known.get(&(claim.tenant.clone(), id)).map(Vec::as_slice)))
 }
 
 /// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two

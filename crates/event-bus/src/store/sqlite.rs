@@ -33,14 +33,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<Claimed>, Error> {
     let mut answers = Vec::with_capacity(claims.len());
     for claim in claims {
-        let answer = if insert(connection, claimant, claim, "done", None).await? {
-            Claimed::Fresh
-        } else if known_hash(connection, claimant, claim).await? == claim.sha256 {
-            Claimed::Seen
-        } else {
-            Claimed::Collides
-        };
-        answers.push(answer);
+        answers.push(insert(connection, claimant, claim, "done", None).await?);
     }
     Ok(answers)
 }
@@ -67,7 +60,7 @@ pub(super) async fn mark_dead(
     claimant: &Claimant<'_>,
     claim: &Claim,
     dlq_id: Uuid,
-) -> Result<bool, Error> {
+) -> Result<Claimed, Error> {
     insert(connection, claimant, claim, "dead", Some(dlq_id.to_string())).await
 }
 
@@ -77,7 +70,7 @@ async fn insert(
     claim: &Claim,
     status: &str,
     dlq_id: Option<String>,
-) -> Result<bool, Error> {
+) -> Result<Claimed, Error> {
     let written = sqlx::query(
         "INSERT INTO processed_events
            (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
@@ -93,9 +86,13 @@ async fn insert(
     .bind(claim.sha256.as_slice())
     .bind(claimant.partition)
     .bind(claim.offset)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(written.rows_affected() == 1)
+    if written.rows_affected() == 1 {
+        return Ok(Claimed::Fresh);
+    }
+    let known = known_hash(connection, claimant, claim).await?;
+    Ok(claim.against(Some(&known)))
 }
 
 pub(super) async fn insert_outgoing(

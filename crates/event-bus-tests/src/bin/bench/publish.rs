@@ -201,8 +201,9 @@ fn sealed(catalogue: &Catalogue, tenant: &TenantId, orders: &[OrderPlaced]) -> V
     orders
         .iter()
         .map(|order| {
-            let draft = Draft::typed(Arc::clone(event), tenant.clone(), order)
-                .expect("the order fits its event");
+            let draft =
+                Draft::typed(Arc::clone(event), tenant.clone(), order, jiff::Timestamp::now())
+                    .expect("the order fits its event");
             draft.seal().expect("the order is valid")
         })
         .collect()

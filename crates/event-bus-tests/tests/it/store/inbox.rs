@@ -46,13 +46,13 @@ impl Group {
         claimed
     }
 
-    async fn mark_dead(&self, store: &Store, claim: &Claim) -> bool {
+    async fn mark_dead(&self, store: &Store, claim: &Claim) -> Claimed {
         let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0 };
         let mut tx = store.begin().await.expect("a transaction begins");
-        let was_new =
+        let marked =
             tx.mark_dead(&claimant, claim, Uuid::from_u128(7)).await.expect("a death is noted");
         tx.commit().await.expect("it commits");
-        was_new
+        marked
     }
 }
 
@@ -212,9 +212,10 @@ async fn of_many_claims_of_one_event_at_once_one_takes_effect(databases: &Databa
 async fn a_dead_event_is_seen_and_dies_once(databases: &Databases) {
     let store = open(databases).await;
     let dead = claim(event_id(), 0);
-    assert!(Group::billing().mark_dead(&store, &dead).await);
-    assert!(!Group::billing().mark_dead(&store, &dead).await, "it died twice");
+    assert_eq!(Group::billing().mark_dead(&store, &dead).await, Claimed::Fresh);
+    assert_eq!(Group::billing().mark_dead(&store, &dead).await, Claimed::Seen, "it died twice");
     let other_bytes = Claim { sha256: [8; 32], ..dead.clone() };
+    assert_eq!(Group::billing().mark_dead(&store, &other_bytes).await, Claimed::Collides);
     assert_eq!(Group::billing().claim_and_commit(&store, &[dead]).await, [Claimed::Seen]);
     assert_eq!(
         Group::billing().claim_and_commit(&store, &[other_bytes]).await,
@@ -232,7 +233,7 @@ async fn an_event_that_took_effect_does_not_die(databases: &Databases) {
     let store = open(databases).await;
     let done = claim(event_id(), 0);
     Group::billing().claim_and_commit(&store, std::slice::from_ref(&done)).await;
-    assert!(!Group::billing().mark_dead(&store, &done).await);
+    assert_eq!(Group::billing().mark_dead(&store, &done).await, Claimed::Seen);
     assert_eq!(
         databases
             .number(super::SERVICE, "SELECT count(*) FROM processed_events WHERE status = 'done'")

@@ -91,5 +91,5 @@ async fn assert_waits<T>(databases: &Databases, task: &mut JoinHandle<T>, waiter
 }
 
 fn event_id() -> EventId {
-    EventId::new()
+    EventId::at(jiff::Timestamp::now())
 }
