@@ -9,8 +9,8 @@ use crate::output::StdoutClosed;
 pub const HELP: &str = "Exit codes:
   0  done
   1  failed: stderr says what and why
-  2  wrong usage: an unknown option, event, topic or service, or an unusable
-     configuration file
+  2  wrong usage: an unknown option, event, topic or service, an unusable
+     configuration file or client property
   3  a difference was found: problems by `catalogue check`, something to do or
      refused by `topics plan`, something refused by `topics apply`";
 

@@ -60,6 +60,9 @@ impl Output {
     ) -> anyhow::Result<()> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(header.iter().copied()).add_rows(rows);
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((0, 1));
+        }
         if io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }

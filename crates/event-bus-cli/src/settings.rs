@@ -11,7 +11,7 @@ use event_bus::names::Namespace;
 use event_bus::{Catalogue, KafkaConfig};
 use serde::Deserialize;
 
-use crate::exit::{UsageError, usage};
+use crate::exit::{UsageError, usage, with_causes};
 use crate::global::Global;
 
 /// The configuration file that is read where it exists.
@@ -71,7 +71,8 @@ impl Settings {
     /// How to reach Kafka.
     pub fn kafka(&self) -> anyhow::Result<KafkaConfig> {
         let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
-        Ok(KafkaConfig::new(self.bootstrap.clone(), properties)?)
+        KafkaConfig::new(self.bootstrap.clone(), properties)
+            .or_else(|error| usage(with_causes(&error)))
     }
 
     /// The catalogue, under the namespace that was asked for.

@@ -42,6 +42,9 @@ impl Args {
             }
         }
         output.flush()?;
+        if found.is_empty() {
+            eprintln!("event-bus: no event carries {}", self.value);
+        }
         Ok(Exit::Done)
     }
 }

@@ -9,7 +9,7 @@ use event_bus::envelope::OutgoingRecord;
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
 use event_bus::kafka::admin::{Admin, Position};
-use event_bus::kafka::producer::{Delivered, Producer};
+use event_bus::kafka::producer::{Delivered, OnDelivery, Producer};
 use event_bus::kafka::reader::{Reader, Until};
 use event_bus::names::{EventId, GroupName, TopicName};
 use event_bus::publisher::Publisher;
@@ -53,7 +53,7 @@ pub async fn send_all(records: Vec<OutgoingRecord>) -> Vec<Delivered> {
     for record in &records {
         let (report, reported) = oneshot::channel();
         // The receiver is kept until all reports are in.
-        let on_delivery = Box::new(move |result| drop(report.send(result)));
+        let on_delivery = OnDelivery::Tell(report);
         if let Err((error, _)) = producer.send(record, on_delivery) {
             panic!("the client does not take a record: {error}");
         }

@@ -96,7 +96,7 @@ pub fn check(letter: &Record, original: &Record, expected: Expected<'_>) {
         original.headers.iter().collect::<Vec<_>>(),
         "the original headers have changed"
     );
-    let mut names: Vec<&str> = added.iter().map(|header| header.name.as_str()).collect();
+    let mut names: Vec<&str> = added.iter().map(|header| &*header.name).collect();
     let mut wanted = ADDED.to_vec();
     names.sort_unstable();
     wanted.sort_unstable();

@@ -3,6 +3,8 @@
 //!
 //! Headers follow CloudEvents 1.0 in binary mode (Kafka protocol binding) and W3C Trace Context.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{
@@ -85,19 +87,19 @@ pub const REPLAY_CHAIN_SEQ: &str = "replay.chain.seq";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// As on the wire.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// UTF-8 text in every header of ours.
     pub value: Option<Bytes>,
 }
 
 impl Header {
     /// A header with a text value.
-    pub fn text(name: impl Into<String>, value: impl Into<String>) -> Header {
+    pub fn text(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Header {
         Header { name: name.into(), value: Some(Bytes::from(value.into())) }
     }
 
-    fn fixed(name: &str, value: &'static str) -> Header {
-        Header { name: name.to_owned(), value: Some(Bytes::from_static(value.as_bytes())) }
+    fn fixed(name: &'static str, value: &'static str) -> Header {
+        Header { name: name.into(), value: Some(Bytes::from_static(value.as_bytes())) }
     }
 
     /// The bytes of name and value.
@@ -116,10 +118,7 @@ impl Header {
 
     /// Whether it is one that a replay carries on its way to the original topic.
     pub fn is_replays(&self) -> bool {
-        matches!(
-            self.name.as_str(),
-            REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID
-        )
+        matches!(&*self.name, REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID)
     }
 }
 
@@ -148,7 +147,7 @@ pub fn first_publish(
         end += part.len();
         text.slice(end - part.len()..end)
     });
-    let shared = |name: &str, value| Header { name: name.to_owned(), value: Some(value) };
+    let shared = |name: &'static str, value| Header { name: name.into(), value: Some(value) };
     vec![
         Header::fixed(CE_SPECVERSION, CE_SPECVERSION_VALUE),
         shared(CE_ID, id),

@@ -92,8 +92,8 @@ fn counted_headers(headers: &[Header]) -> (usize, usize) {
     let (mut count, mut bytes) = (0, 0);
     let mut seen = Vec::new();
     for header in headers {
-        if header.is_replays() && !seen.contains(&header.name.as_str()) {
-            seen.push(header.name.as_str());
+        if header.is_replays() && !seen.contains(&&*header.name) {
+            seen.push(&*header.name);
             continue;
         }
         count += 1;

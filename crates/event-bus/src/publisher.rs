@@ -135,8 +135,7 @@ impl Publisher {
     async fn hand_over(&self, record: &OutgoingRecord) -> Result<UnderWay, SendError> {
         let (report, delivery) = oneshot::channel();
         let event_id = record.event_id;
-        // The receiver goes away with the caller; its report interests nobody then.
-        let mut on_delivery: OnDelivery = Box::new(move |result| drop(report.send(result)));
+        let mut on_delivery = OnDelivery::Tell(report);
         loop {
             match self.producer.send(record, on_delivery) {
                 Ok(()) => return Ok(UnderWay { event_id, delivery }),

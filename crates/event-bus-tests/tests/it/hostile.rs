@@ -63,7 +63,7 @@ fn replaced(catalogue: &Catalogue, name: &str, from: &str, to: &str) -> Outgoing
 
 /// Headers that Kafka allows and that are easily lost: repeated, without value, empty, no text.
 fn odd_headers() -> Vec<Header> {
-    let bytes = |name: &str, value: &'static [u8]| Header {
+    let bytes = |name: &'static str, value: &'static [u8]| Header {
         name: name.into(),
         value: Some(Bytes::from_static(value)),
     };

@@ -2,12 +2,14 @@
 //! where they are.
 
 mod both;
+mod contract;
 mod each;
 mod handling;
 mod hostile;
 mod order;
 mod membership;
 mod platform;
+mod program;
 mod store;
 mod selling;
 mod outbox;

@@ -65,7 +65,7 @@ async fn a_commands_event_is_published_with_key_envelope_and_headers(databases: 
             ("1.0".to_owned(), &tenant)
         );
         assert_eq!(envelope.payload["number"], number);
-        let names: Vec<&str> = record.headers.iter().map(|header| header.name.as_str()).collect();
+        let names: Vec<&str> = record.headers.iter().map(|header| &*header.name).collect();
         let wanted = [
             "ce_specversion",
             "ce_id",

@@ -11,8 +11,8 @@ use rdkafka::admin::AdminClient;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
-use super::KafkaConfig;
 use super::context::Logged;
+use super::{KafkaConfig, admin_native};
 use crate::names::TopicName;
 
 pub use groups::{GroupMember, GroupState, Offsets, Position};
@@ -37,15 +37,17 @@ pub enum AdminError {
     #[error("no admin client could be made")]
     Client(#[source] KafkaError),
     /// The request as a whole failed.
-    #[error("Kafka at {bootstrap} did not {operation}")]
+    #[error("Kafka at {bootstrap} did not {operation}{}", detail_after_colon(.detail))]
     Failed {
         /// The bootstrap servers.
-        bootstrap: String,
+        bootstrap: Box<str>,
         /// What was asked, as a verb.
         operation: &'static str,
+        /// What the client says of its connections; empty when they are well.
+        detail: Box<str>,
         /// The client's error.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// The request was answered, but this item of it refused.
     #[error("Kafka refused to {operation} {item}{}", detail_after_colon(.detail))]
@@ -104,7 +106,9 @@ impl Admin {
     }
 
     fn failed(&self, operation: &'static str, source: KafkaError) -> AdminError {
-        AdminError::Failed { bootstrap: self.bootstrap.to_string(), operation, source }
+        let detail = admin_native::last_complaint(self.client.inner()).unwrap_or_default();
+        let (bootstrap, detail) = (Box::from(&*self.bootstrap), detail.into_boxed_str());
+        AdminError::Failed { bootstrap, operation, detail, source: Box::new(source) }
     }
 }
 

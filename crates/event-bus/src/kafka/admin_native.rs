@@ -245,6 +245,31 @@ fn performed<C: ClientContext>(
     }
 }
 
+/// What the client said last of a connection that failed, for example that it was refused or that the broker did not
+/// accept the password. A request that got no answer for that reason only tells that it timed out.
+pub(super) fn last_complaint<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    // SAFETY: the client is alive; the reference to its queue is ours and given back by the drop.
+    let queue = unsafe { native::rd_kafka_queue_get_main(client.native_ptr()) };
+    let queue = Owned::new(queue, native::rd_kafka_queue_destroy).ok()?;
+    let mut complaint = None;
+    // SAFETY: the queue is alive. The answers to requests come on queues of their own, so nobody misses these events.
+    while let Some(event) = NonNull::new(unsafe { native::rd_kafka_queue_poll(queue.ptr(), 0) }) {
+        let event = Owned { pointer: event, free: native::rd_kafka_event_destroy };
+        // SAFETY: the event is alive.
+        let (kind, code) = unsafe {
+            let code = native::rd_kafka_event_error(event.ptr());
+            (native::rd_kafka_event_type(event.ptr()), RDKafkaErrorCode::from(code))
+        };
+        // That all brokers are down follows from what was said of each.
+        if kind == native::RD_KAFKA_EVENT_ERROR && code != RDKafkaErrorCode::AllBrokersDown {
+            // SAFETY: an error event has a text, which ends with a zero byte and lives as long as the event.
+            let text = unsafe { CStr::from_ptr(native::rd_kafka_event_error_string(event.ptr())) };
+            complaint = Some(text.to_string_lossy().into_owned());
+        }
+    }
+    complaint
+}
+
 /// A native object with its destructor.
 struct Owned<T> {
     pointer: NonNull<T>,

@@ -47,5 +47,5 @@ fn copied_header(list: *const native::rd_kafka_headers_t, index: usize) -> Optio
         // SAFETY: `value` points to `size` bytes that live with the list; they are copied before the list goes.
         Bytes::copy_from_slice(unsafe { slice::from_raw_parts(value.cast::<u8>(), size) })
     });
-    Some(Header { name, value })
+    Some(Header { name: name.into(), value })
 }

@@ -13,6 +13,8 @@ use rdkafka::producer::{
     BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
 };
 
+use tokio::sync::oneshot;
+
 use super::{KafkaConfig, context};
 use crate::envelope::OutgoingRecord;
 use crate::headers::Header;
@@ -79,13 +81,22 @@ pub struct ConnectError {
     source: KafkaError,
 }
 
-/// What runs when the delivery report of a record comes.
-pub type OnDelivery = Box<dyn FnOnce(Result<Delivered, SendError>) + Send + Sync>;
+/// What a record's delivery report goes to. It travels with the record through librdkafka.
+pub enum OnDelivery {
+    /// Whoever waits for it; a receiver that is gone does not mind.
+    Tell(oneshot::Sender<Result<Delivered, SendError>>),
+    /// Whatever is to be done, on the client's thread.
+    Run(Box<dyn FnOnce(Result<Delivered, SendError>) + Send + Sync>),
+}
 
-/// What travels with a record through librdkafka to its report.
-struct Opaque {
-    topic: TopicName,
-    on_delivery: OnDelivery,
+impl OnDelivery {
+    /// Passes the report on.
+    pub fn report(self, report: Result<Delivered, SendError>) {
+        match self {
+            Self::Tell(waiting) => drop(waiting.send(report)),
+            Self::Run(run) => run(report),
+        }
+    }
 }
 
 struct Reports;
@@ -101,16 +112,20 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<Opaque>;
+    type DeliveryOpaque = Box<OnDelivery>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, on_delivery: Self::DeliveryOpaque) {
         let report = match result {
             Ok(message) => {
                 Ok(Delivered { partition: message.partition(), offset: message.offset() })
             }
-            Err((error, _)) => Err(send_error(&opaque.topic, error)),
+            Err((error, message)) => Err(match message.topic().parse() {
+                Ok(topic) => send_error(&topic, error),
+                // A topic that is none was never taken by Kafka.
+                Err(_) => SendError::Gone,
+            }),
         };
-        (opaque.on_delivery)(report);
+        on_delivery.report(report);
     }
 }
 
@@ -180,16 +195,15 @@ impl Producer {
         record: &OutgoingRecord,
         on_delivery: OnDelivery,
     ) -> Result<(), (SendError, OnDelivery)> {
-        let opaque = Box::new(Opaque { topic: record.topic.clone(), on_delivery });
+        let opaque = Box::new(on_delivery);
         let mut native = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_ref(), opaque);
         native.key = record.key.as_deref();
         native.payload = record.value.as_deref();
         native.partition = record.partition;
         native.headers = Some(native_headers(&record.headers));
-        self.client.send(native).map_err(|(error, native)| {
-            let opaque = native.delivery_opaque;
-            (send_error(&opaque.topic, &error), opaque.on_delivery)
-        })
+        self.client
+            .send(native)
+            .map_err(|(error, native)| (send_error(&record.topic, &error), *native.delivery_opaque))
     }
 
     /// How many partitions a topic has, if that was asked lately.

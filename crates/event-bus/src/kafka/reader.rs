@@ -25,6 +25,10 @@ const GROUP: &str = "event-bus-reader";
 const POLL: Duration = Duration::from_millis(100);
 /// How long no record may come before what is still open is read topic by topic.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long partitions may be without a leader, as they are for a moment after their topic was made.
+const LEADERLESS: Duration = Duration::from_secs(10);
+/// The wait before asking again after partitions without a leader.
+const LEADERLESS_PAUSE: Duration = Duration::from_millis(100);
 /// Records handed over at once.
 const BATCH: usize = 500;
 /// Batches under way before the thread waits.
@@ -81,7 +85,7 @@ impl Reader {
         until: Until,
     ) -> Result<Self, ReadError> {
         let admin = Admin::connect(config)?;
-        let spans = spans(&admin, topics, from).await?;
+        let spans = spans_once_led(&admin, topics, from).await?;
         let total = spans.iter().map(|(_, span)| span.len()).sum();
         let mut native = config.consumer(GROUP);
         // Where retention overtakes the reader it goes on with the oldest record there is.
@@ -128,6 +132,33 @@ impl Span {
     fn len(self) -> u64 {
         u64::try_from(self.end - self.start).unwrap_or(0)
     }
+}
+
+async fn spans_once_led(
+    admin: &Admin,
+    topics: &[TopicName],
+    from: Position,
+) -> Result<Vec<(TopicPartition, Span)>, ReadError> {
+    let deadline = Instant::now() + LEADERLESS;
+    loop {
+        match spans(admin, topics, from).await {
+            Err(ReadError::Admin(error)) if is_leaderless(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(LEADERLESS_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether a partition has no leader, or one that does not know it yet.
+fn is_leaderless(error: &AdminError) -> bool {
+    let AdminError::Refused { code, .. } = error else { return false };
+    matches!(
+        code,
+        RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+    )
 }
 
 async fn spans(

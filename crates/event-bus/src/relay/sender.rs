@@ -172,7 +172,9 @@ impl Sender {
             // The receiver lives until every sender is gone, unless the round was given up.
             self.hand_over(
                 &record,
-                Box::new(move |result| drop(reports.send(Report { id, topic, result }))),
+                OnDelivery::Run(Box::new(move |result| {
+                    drop(reports.send(Report { id, topic, result }));
+                })),
             )
             .await
         } else {
@@ -243,7 +245,7 @@ impl Sender {
 
     async fn send_alone(&self, record: &OutgoingRecord) -> Result<Delivered, SendError> {
         let (report, delivered) = oneshot::channel();
-        self.hand_over(record, Box::new(move |result| drop(report.send(result)))).await?;
+        self.hand_over(record, OnDelivery::Tell(report)).await?;
         self.reported(delivered).await.unwrap_or(Err(SendError::Gone))
     }
 

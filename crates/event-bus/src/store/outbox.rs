@@ -223,7 +223,7 @@ fn decode_headers(column: &str) -> Result<Vec<Header>, BadHeaders> {
         .into_iter()
         .map(|(name, value)| {
             let value = value.map(decoded_value).transpose()?;
-            Ok(Header { name, value })
+            Ok(Header { name: name.into(), value })
         })
         .collect()
 }

@@ -34,7 +34,7 @@ async fn lease(store: &Store) -> Lease {
 }
 
 fn header(name: &str, value: Option<&[u8]>) -> Header {
-    Header { name: name.to_owned(), value: value.map(Bytes::copy_from_slice) }
+    Header { name: name.to_owned().into(), value: value.map(Bytes::copy_from_slice) }
 }
 
 async fn any_bytes_come_back_as_they_were(databases: &Databases) {
