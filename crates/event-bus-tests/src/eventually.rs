@@ -19,7 +19,7 @@ pub async fn eventually<T, E: Debug>(
         match look().await {
             Ok(found) => return found,
             Err(seen) => {
-                assert!(Instant::now() < deadline, "not within {limit:?}; seen last: {seen:?}")
+                assert!(Instant::now() < deadline, "not within {limit:?}; seen last: {seen:?}");
             }
         }
         // The only pause of the tests: it ends in a look at the condition, never in a guess that it holds.

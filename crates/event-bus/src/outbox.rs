@@ -57,6 +57,13 @@ impl Outbox {
         Ok(())
     }
 
+    /// Commits what [`Tx::flush`] prepared and wakes the relay.
+    pub(crate) async fn end(&self, tx: Tx) -> Result<(), sqlx::Error> {
+        tx.end().await?;
+        self.nudge.notify_one();
+        Ok(())
+    }
+
     /// The database that rows and events are written to.
     #[must_use]
     pub fn store(&self) -> &Store {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use sqlx::types::Uuid;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
+use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
 use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::outbox::Outbox;
@@ -30,7 +32,11 @@ const IDLE: Duration = Duration::from_millis(200);
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// The wait before the lease is asked for again while another relay has it.
 const LEASE_TAKEN: Duration = Duration::from_secs(1);
-
+/// How long one statement of the relay may take, the wait for a connection included: far longer than a healthy database
+/// needs, and an end to one whose connection died without a word.
+const STATEMENT: Duration = Duration::from_secs(30);
+/// How long the release of the lease may take. It expires by itself soon after.
+const RELEASE: Duration = Duration::from_secs(2);
 /// How long a relay that is to stop goes on sending what is committed.
 const LAST_ROUNDS: Duration = Duration::from_secs(10);
 
@@ -49,6 +55,10 @@ pub(crate) struct Relay {
 enum RoundError {
     #[error("the outbox could not be read or written")]
     Store(#[from] sqlx::Error),
+    #[error(
+        "the database did not answer the relay within {STATEMENT:?}: check that it can be reached"
+    )]
+    NoAnswer(#[source] Elapsed),
     #[error("the rows could not be sent")]
     Send(#[from] SendError),
     #[error("no producer")]
@@ -80,7 +90,7 @@ impl Relay {
         let outbox = self.outbox.clone();
         let mut deadline = None;
         loop {
-            let stopping = *stop.borrow();
+            let stopping = shutdown::is_requested(&stop);
             let round = tokio::select! {
                 round = self.round() => round,
                 () = overdue(&mut stop, &mut deadline) => {
@@ -93,7 +103,7 @@ impl Relay {
                 Ok(Round::Idle) if self.lease.is_none() => LEASE_TAKEN,
                 Ok(Round::Idle) => IDLE,
                 Err(error) => {
-                    tracing::warn!(service = %outbox.service(), error = crate::dead_letter::error_chain(&error), "relay");
+                    tracing::warn!(service = %outbox.service(), error = error_chain(&error), "relay");
                     BACK_OFF
                 }
             };
@@ -114,9 +124,10 @@ impl Relay {
     }
 
     async fn round(&mut self) -> Result<Round, RoundError> {
-        self.lease = self.store().hold_relay_lease(self.holder, LEASE).await?;
+        self.lease = in_time(self.store().hold_relay_lease(self.holder, LEASE)).await?;
         let Some(lease) = self.lease else { return Ok(Round::Idle) };
-        let rows = self.store().pending_outgoing(ROUND, &self.topics.missing()).await?;
+        let missing = self.topics.missing();
+        let rows = in_time(self.store().pending_outgoing(ROUND, &missing)).await?;
         if rows.is_empty() {
             return Ok(Round::Idle);
         }
@@ -135,10 +146,10 @@ impl Relay {
     async fn settle(&self, lease: Lease, sent: Sent) -> Result<Round, RoundError> {
         for (id, error) in sent.refused {
             tracing::error!(service = %self.outbox.service(), row = id, %error, "an outbox row is quarantined and halts its key");
-            self.store().quarantine_outgoing(lease, id, &error.to_string()).await?;
+            in_time(self.store().quarantine_outgoing(lease, id, &error.to_string())).await?;
         }
         if !sent.delivered.is_empty() {
-            self.store().remove_sent(lease, &sent.delivered).await?;
+            in_time(self.store().remove_sent(lease, &sent.delivered)).await?;
         }
         match sent.failure {
             _ if sent.again => Ok(Round::Sent),
@@ -151,11 +162,14 @@ impl Relay {
     /// Lets another relay take over at once.
     async fn leave(mut self) {
         self.drop_sender().await;
-        if let Some(lease) = self.lease
-            && let Err(error) = self.store().release_relay_lease(lease).await
-        {
-            tracing::warn!(%error, "the relay's lease was not released: another waits until it expires");
-        }
+        let Some(lease) = self.lease else { return };
+        let released = tokio::time::timeout(RELEASE, self.store().release_relay_lease(lease)).await;
+        let error = match released {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error_chain(&error),
+            Err(elapsed) => elapsed.to_string(),
+        };
+        tracing::warn!(service = %self.outbox.service(), error, "the relay's lease was not released: another waits until it expires");
     }
 
     /// A client's end waits for its threads, which must not hold up those that tasks run on.
@@ -164,6 +178,16 @@ impl Relay {
             // A panic within a destructor has been reported, and nothing is left to be done.
             drop(tokio::task::spawn_blocking(move || drop(sender)).await);
         }
+    }
+}
+
+/// Awaits a statement of the relay, for no longer than one may take.
+async fn in_time<T>(
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, RoundError> {
+    match tokio::time::timeout(STATEMENT, statement).await {
+        Ok(answer) => Ok(answer?),
+        Err(elapsed) => Err(RoundError::NoAnswer(elapsed)),
     }
 }
 

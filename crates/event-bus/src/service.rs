@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,6 +17,10 @@ use crate::names::{NameError, ServiceName};
 use crate::outbox::Outbox;
 use crate::relay::Relay;
 use crate::store::{ConnectError, Migration, Store};
+
+/// How long a service that stops waits for its connections. Nothing runs on them any more, but a database that is
+/// gone without a word never answers their farewell.
+const STORE_CLOSE: Duration = Duration::from_secs(5);
 
 /// A service, ready to run.
 pub struct Service {
@@ -122,13 +127,15 @@ impl Service {
         for subscription in subscriptions {
             consumers.spawn(subscription.run(consumers_stopping.clone()));
         }
-        let relay =
+        let mut relay =
             tokio::spawn(Relay::new(self.outbox.clone(), self.kafka.clone()).run(relay_stopping));
         tracing::info!(%service, subscriptions = consumers.len(), "running");
         let mut ended = Ok(());
+        let mut relay_ended = None;
         tokio::select! {
             () = shutdown => {}
             Some(Err(panic)) = consumers.join_next() => ended = Err(panic),
+            joined = &mut relay => relay_ended = Some(joined),
         }
         tracing::info!(%service, "stopping");
         // A failed send means that no part is left to tell.
@@ -138,8 +145,14 @@ impl Service {
         }
         // The relay stops last: it sends what the last handlers emitted.
         let _ = stop_relay.send(true);
-        ended = ended.and(relay.await);
-        self.outbox.store().close().await;
+        let relay_ended = match relay_ended {
+            Some(joined) => joined,
+            None => relay.await,
+        };
+        ended = ended.and(relay_ended);
+        if tokio::time::timeout(STORE_CLOSE, self.outbox.store().close()).await.is_err() {
+            tracing::warn!(%service, "the database did not let go of its connections in time: they are left to it");
+        }
         ended.map_err(|source| RunError::Panicked { service, source })
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::erased::ErasedHandler;
-use super::infrastructure::{Trouble, trouble_in, trouble_of};
+use super::infrastructure::{Trouble, is_broken_transaction, trouble_in, trouble_of};
 use super::partition::{Death, Job, Verdict};
 use crate::catalogue;
-use crate::dead_letter::{Cause, Obituary, Reason, dlq_id};
+use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::handler::{Context, Failure, Origin};
 use crate::names::{GroupName, ServiceName};
 use crate::outbox::Outbox;
@@ -36,6 +36,13 @@ pub(crate) struct Report {
     pub(crate) trouble: Option<Trouble>,
 }
 
+impl Report {
+    /// Whether a transaction was committed.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Settled))
+    }
+}
+
 /// Whether a failing event takes the transaction with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
@@ -51,14 +58,31 @@ enum Broken {
     Handler(usize, Verdict),
     /// A handler panicked or took too long. Its transaction is gone.
     Interrupted(usize, Verdict),
-    Database(sqlx::Error),
     /// A handler met a database failure.
     Infrastructure(Trouble),
+    /// A statement of the runtime's own failed, or the commit, and the database is why.
+    Database(Trouble, sqlx::Error),
+    /// The transaction could not go on or commit, for something that one of the handlers did in it and hid.
+    Suspect(sqlx::Error),
 }
 
-impl From<sqlx::Error> for Broken {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+impl Broken {
+    /// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that
+    /// the transaction was broken before.
+    fn by_own(error: sqlx::Error) -> Self {
+        match trouble_of(&error) {
+            Some(trouble) => Self::Database(trouble, error),
+            None if is_broken_transaction(&error) => Self::Suspect(error),
+            None => Self::Database(Trouble::Down, error),
+        }
+    }
+
+    /// The commit failed, which may be what a handler did: a deferred constraint, say.
+    fn by_commit(error: sqlx::Error) -> Self {
+        match trouble_of(&error) {
+            Some(trouble) => Self::Database(trouble, error),
+            None => Self::Suspect(error),
+        }
     }
 }
 
@@ -71,7 +95,7 @@ impl Executor {
         };
         // A handler's error may have had its cause in a neighbour, or there may be more of them: once more, apart.
         let broken = match broken {
-            Broken::Handler(..) if jobs.len() > 1 => {
+            Broken::Handler(..) | Broken::Suspect(_) if jobs.len() > 1 => {
                 match self.attempt(partition, jobs, Guard::Marked).await {
                     Ok(verdicts) => return report(jobs, verdicts),
                     Err(broken) => broken,
@@ -84,23 +108,28 @@ impl Executor {
                 only(jobs, index, verdict)
             }
             Broken::Infrastructure(trouble) => disturbed(jobs, trouble),
-            Broken::Database(error) => self.database_failure(jobs, &error),
+            Broken::Database(trouble, error) => {
+                self.log_rollback(jobs, Some(trouble), &error);
+                disturbed(jobs, trouble)
+            }
+            Broken::Suspect(error) => {
+                self.log_rollback(jobs, None, &error);
+                // Whose failure it is is known when an event runs alone, and looked for one by one otherwise.
+                if jobs.len() == 1 {
+                    let cause = Cause::of(Reason::RetriesExhausted, "Database", &error);
+                    only(jobs, 0, Verdict::Failed(cause))
+                } else {
+                    disturbed(jobs, Trouble::Contention)
+                }
+            }
         }
     }
 
-    fn database_failure(&self, jobs: &[Job], error: &sqlx::Error) -> Report {
-        let trouble = trouble_of(error);
-        tracing::warn!(group = %self.group, events = jobs.len(), %error, ?trouble, "a transaction failed");
-        match trouble {
-            Some(trouble) => disturbed(jobs, trouble),
-            // The statement before the commit found a transaction that a handler left broken: its own failure,
-            // known when the event runs alone, and looked for one by one otherwise.
-            None if jobs.len() == 1 => {
-                let cause = Cause::of(Reason::RetriesExhausted, "Database", error);
-                only(jobs, 0, Verdict::Failed(cause))
-            }
-            None => disturbed(jobs, Trouble::Contention),
-        }
+    fn log_rollback(&self, jobs: &[Job], trouble: Option<Trouble>, error: &sqlx::Error) {
+        tracing::warn!(
+            group = %self.group, topic = %self.event.topic, events = jobs.len(), error = error_chain(error), ?trouble,
+            "a transaction failed"
+        );
     }
 
     async fn attempt(
@@ -109,10 +138,12 @@ impl Executor {
         jobs: &[Job],
         guard: Guard,
     ) -> Result<Vec<Verdict>, Broken> {
-        let mut tx = self.outbox.begin().await?;
+        let mut tx = self.outbox.begin().await.map_err(Broken::by_own)?;
         let claimant = Claimant { group: &self.group, topic: &self.event.topic, partition };
         let mut claimed = match guard {
-            Guard::Together => self.claim(&mut tx, &claimant, jobs).await?.into_iter(),
+            Guard::Together => {
+                self.claim(&mut tx, &claimant, jobs).await.map_err(Broken::by_own)?.into_iter()
+            }
             Guard::Marked => Vec::new().into_iter(),
         };
         let mut verdicts = Vec::with_capacity(jobs.len());
@@ -124,7 +155,9 @@ impl Executor {
                 continue;
             }
             let verdict = match (&job.death, guard) {
-                (Some(death), _) => self.bury(&mut tx, &claimant, job, death).await?,
+                (Some(death), _) => {
+                    self.bury(&mut tx, &claimant, job, death).await.map_err(Broken::by_own)?
+                }
                 (None, Guard::Together) => match claimed.next() {
                     Some(Claimed::Fresh) => self.handle(&mut tx, index, job).await?,
                     Some(Claimed::Collides) => collision(job),
@@ -141,7 +174,8 @@ impl Executor {
             }
             verdicts.push(verdict);
         }
-        self.outbox.commit(tx).await?;
+        tx.flush().await.map_err(Broken::by_own)?;
+        self.outbox.end(tx).await.map_err(Broken::by_commit)?;
         Ok(verdicts)
     }
 
@@ -166,29 +200,30 @@ impl Executor {
         index: usize,
         job: &Job,
     ) -> Result<Verdict, Broken> {
-        tx.mark().await?;
-        let claimed = tx.claim(claimant, std::slice::from_ref(&job.received.claim)).await?;
+        tx.mark().await.map_err(Broken::by_own)?;
+        let claims = std::slice::from_ref(&job.received.claim);
+        let claimed = tx.claim(claimant, claims).await.map_err(Broken::by_own)?;
         let verdict = match claimed.first() {
             Some(Claimed::Fresh) => self.handle(tx, index, job).await?,
             Some(Claimed::Collides) => collision(job),
             Some(Claimed::Seen) | None => Verdict::Settled,
         };
         if !matches!(verdict, Verdict::Settled) {
-            tx.undo().await?;
+            undo(tx).await?;
             return Ok(verdict);
         }
         match tx.keep().await {
             Ok(()) => Ok(verdict),
             // The handler swallowed an error of the database, and PostgreSQL has given up the transaction.
             Err(error) if trouble_of(&error).is_none() => {
-                tx.undo().await?;
+                undo(tx).await?;
                 Ok(Verdict::Failed(Cause::of(
                     Reason::RetriesExhausted,
                     "SwallowedDatabaseError",
                     &error,
                 )))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Broken::by_own(error)),
         }
     }
 
@@ -206,6 +241,12 @@ impl Executor {
             Ok(Ok(Ok(()))) => Verdict::Settled,
             Ok(Ok(Err(failure))) => {
                 if let Some(trouble) = trouble_in(failure.error()) {
+                    let record = &job.received.record;
+                    tracing::warn!(
+                        group = %self.group, topic = %record.topic, partition = record.partition,
+                        offset = record.offset, error = error_chain(failure.error()), ?trouble,
+                        "a handler met a database failure: the event runs again"
+                    );
                     return Err(Broken::Infrastructure(trouble));
                 }
                 failed(&failure)
@@ -281,6 +322,14 @@ impl Executor {
     }
 }
 
+/// Takes back what a handler did since the mark. Where SQLite ended the transaction there is no mark any more.
+async fn undo(tx: &mut Tx) -> Result<(), Broken> {
+    match tx.undo().await {
+        Err(error) if tx.is_lost() => Err(Broken::by_commit(error)),
+        other => other.map_err(Broken::by_own),
+    }
+}
+
 fn report(jobs: &[Job], verdicts: Vec<Verdict>) -> Report {
     Report { verdicts: jobs.iter().map(offset_of).zip(verdicts).collect(), trouble: None }
 }
@@ -297,7 +346,7 @@ fn only(jobs: &[Job], index: usize, verdict: Verdict) -> Report {
 
 fn disturbed(jobs: &[Job], trouble: Trouble) -> Report {
     Report {
-        verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed)).collect(),
+        verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed(trouble))).collect(),
         trouble: Some(trouble),
     }
 }
@@ -329,4 +378,22 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a value that is not text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_runtimes_own_statement_is_nobodys_attempt() {
+        let broken = Broken::by_own(sqlx::Error::RowNotFound);
+        assert!(matches!(broken, Broken::Database(Trouble::Down, _)));
+    }
+
+    #[test]
+    fn a_refused_commit_may_be_a_handlers_doing_but_an_outage_is_not() {
+        assert!(matches!(Broken::by_commit(sqlx::Error::RowNotFound), Broken::Suspect(_)));
+        let broken = Broken::by_commit(sqlx::Error::PoolClosed);
+        assert!(matches!(broken, Broken::Database(Trouble::Down, _)));
+    }
 }

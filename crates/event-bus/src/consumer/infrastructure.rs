@@ -18,6 +18,8 @@ const DOWN_CLASSES: [&str; 3] = ["08", "53", "58"];
 const DOWN_CODES: &str = "57P";
 /// Serialisation failure, deadlock detected, lock not available.
 const CONTENTION_CODES: [&str; 3] = ["40001", "40P01", "55P03"];
+/// A transaction that an earlier error ended (`25P02`), or that was left alone or open for too long (`25P03`, `25P04`).
+const BROKEN_TRANSACTION_CODES: [&str; 3] = ["25P02", "25P03", "25P04"];
 /// SQLite's primary result codes `SQLITE_BUSY` and `SQLITE_LOCKED`.
 const SQLITE_BUSY: [u32; 2] = [5, 6];
 /// SQLite's `SQLITE_IOERR`, `SQLITE_FULL` and `SQLITE_CANTOPEN`.
@@ -51,6 +53,12 @@ pub(crate) fn trouble_of(error: &sqlx::Error) -> Option<Trouble> {
         }
         _ => None,
     }
+}
+
+/// Whether PostgreSQL refuses because of what happened in the transaction before, which a handler may have caused.
+pub(crate) fn is_broken_transaction(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| BROKEN_TRANSACTION_CODES.contains(&&*code))
 }
 
 fn postgres_trouble(code: &str) -> Option<Trouble> {

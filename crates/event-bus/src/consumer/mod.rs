@@ -7,6 +7,7 @@ pub(crate) mod erased;
 mod execute;
 mod infrastructure;
 pub mod lane;
+mod outage;
 mod partition;
 mod receive;
 mod run;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::infrastructure::Trouble;
 use super::lane::{Lanes, Width};
 use super::receive::Received;
 use super::track::Tracker;
@@ -17,8 +18,11 @@ use crate::retry::{self, Next};
 
 /// A paused partition is fetched again once its window has this many events or fewer.
 const RESUME_AT: usize = PARTITION_WINDOW / 2;
-/// So many infrastructure failures of one event alone count as a failed attempt: it may deadlock with itself.
-const INFRASTRUCTURE_FAILURES_PER_ATTEMPT: u32 = 10;
+/// So often in a row may one event alone be in another transaction's way before that counts as a failed attempt: it may
+/// deadlock with itself.
+const CONTENTIONS_PER_ATTEMPT: u32 = 10;
+/// How long a dead letter waits that could not be written.
+const BURIAL_WAIT: Duration = Duration::from_secs(1);
 
 /// One event's turn.
 #[derive(Clone, Debug)]
@@ -51,7 +55,7 @@ pub(crate) enum Verdict {
     /// It did not run.
     NotRun,
     /// It was rolled back because the database or a neighbour failed; that is no attempt.
-    Disturbed,
+    Disturbed(Trouble),
 }
 
 /// What the fetcher is to do about a partition's window.
@@ -139,7 +143,8 @@ impl Partition {
     pub(crate) fn apply(&mut self, verdicts: Vec<(i64, Verdict)>, now: Instant, at: Timestamp) {
         let alone = verdicts.len() == 1;
         self.running = self.running.saturating_sub(verdicts.len());
-        let disturbed = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Disturbed));
+        let disturbed =
+            verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Disturbed(_)));
         self.batch_limit = if disturbed {
             (verdicts.len() / 2).max(1)
         } else {
@@ -151,8 +156,9 @@ impl Partition {
                 Verdict::NotRun => self.lanes.give_back(offset),
                 Verdict::Failed(cause) => self.fail(offset, cause, now, at),
                 Verdict::Dead(cause) => self.bury(offset, cause, at),
-                Verdict::Disturbed if alone => self.disturb(offset, now, at),
-                Verdict::Disturbed => self.lanes.give_back(offset),
+                Verdict::Disturbed(Trouble::Contention) if alone => self.disturb(offset, now, at),
+                // What is down is down for all, however often this event was the one to find out.
+                Verdict::Disturbed(_) => self.lanes.give_back(offset),
             }
         }
     }
@@ -166,6 +172,10 @@ impl Partition {
 
     fn fail(&mut self, offset: i64, cause: Cause, now: Instant, at: Timestamp) {
         let Some(entry) = self.entries.get_mut(&offset) else { return };
+        if entry.death.is_some() {
+            // What killed the event stays what its dead letter says, whatever keeps that from being written.
+            return self.lanes.wait(offset, now + BURIAL_WAIT);
+        }
         entry.failed_attempts += 1;
         entry.disturbances = 0;
         entry.first_failed_at.get_or_insert(at);
@@ -191,9 +201,9 @@ impl Partition {
         let Some(entry) = self.entries.get_mut(&offset) else { return };
         entry.disturbances += 1;
         // A dead letter that can't be written waits for the database, however long that takes.
-        if entry.disturbances >= INFRASTRUCTURE_FAILURES_PER_ATTEMPT && entry.death.is_none() {
+        if entry.disturbances >= CONTENTIONS_PER_ATTEMPT && entry.death.is_none() {
             let text = format!(
-                "{INFRASTRUCTURE_FAILURES_PER_ATTEMPT} database failures in a row, and none of its neighbours'"
+                "{CONTENTIONS_PER_ATTEMPT} times in a row the database took its transaction back for another's sake"
             );
             self.fail(
                 offset,
@@ -253,5 +263,78 @@ impl Entry {
             first_failed_at: self.first_failed_at.unwrap_or(at),
             failed_at: at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::kafka::Record;
+    use crate::names::EventId;
+    use crate::store::Claim;
+
+    /// A partition that holds one event at offset 0, dead if `envelope` is why.
+    fn holding(envelope: Cause) -> Partition {
+        let mut partition = Partition::new(Width::Queue, Arc::new([Duration::from_secs(1)]));
+        let record = Record {
+            topic: "shop.orders.placed".parse().unwrap(),
+            partition: 0,
+            offset: 0,
+            timestamp_ms: 0,
+            key: Some(Bytes::from_static(b"a")),
+            value: None,
+            headers: Vec::new(),
+        };
+        let event_id = EventId::of_position(&record.topic, 0, 0, 0, b"");
+        let claim = Claim { tenant: String::new(), event_id, sha256: [0; 32], offset: 0 };
+        let received = Arc::new(Received { record, claim, envelope: Err(envelope) });
+        partition.receive(received, Timestamp::UNIX_EPOCH);
+        partition
+    }
+
+    /// The same, alive: the state does not look into the envelope once it is received.
+    fn holding_alive() -> Partition {
+        let mut partition = holding(Cause::new(Reason::Malformed, "Test", "unused"));
+        partition.entries.get_mut(&0).unwrap().death = None;
+        partition
+    }
+
+    fn attempt_after(partition: &mut Partition, trouble: Trouble, times: u32) -> u32 {
+        let mut now = Instant::now();
+        for _ in 0..times {
+            assert_eq!(partition.take(1, now).len(), 1);
+            partition.apply(vec![(0, Verdict::Disturbed(trouble))], now, Timestamp::UNIX_EPOCH);
+            now += Duration::from_secs(10);
+        }
+        partition.take(1, now)[0].attempt
+    }
+
+    #[test]
+    fn an_outage_is_no_attempt_however_often_an_event_meets_it() {
+        assert_eq!(attempt_after(&mut holding_alive(), Trouble::Down, 50), 1);
+    }
+
+    #[test]
+    fn the_tenth_contention_of_an_event_alone_is_an_attempt() {
+        assert_eq!(attempt_after(&mut holding_alive(), Trouble::Contention, 9), 1);
+        assert_eq!(attempt_after(&mut holding_alive(), Trouble::Contention, 10), 2);
+    }
+
+    #[test]
+    fn a_dead_letter_that_could_not_be_written_keeps_its_cause_and_waits() {
+        let cause = Cause::new(Reason::Malformed, "NotJson", "no JSON");
+        let mut partition = holding(cause.clone());
+        let now = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(partition.take(1, now + BURIAL_WAIT).len(), 1);
+            let other = Cause::new(Reason::RetriesExhausted, "Database", "refused");
+            partition.apply(vec![(0, Verdict::Failed(other))], now, Timestamp::UNIX_EPOCH);
+            assert!(partition.take(1, now).is_empty());
+            assert_eq!(partition.next_wake(), Some(now + BURIAL_WAIT));
+        }
+        let job = partition.take(1, now + BURIAL_WAIT).remove(0);
+        assert_eq!(job.death.map(|death| death.cause), Some(cause));
     }
 }

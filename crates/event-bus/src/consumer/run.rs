@@ -13,9 +13,11 @@ use tokio::time::sleep_until;
 use super::execute::{Executor, Report};
 use super::infrastructure::Trouble;
 use super::lane::Width;
+use super::outage::Outage;
 use super::partition::{Flow, Partition};
 use super::receive::Received;
 use crate::catalogue::Execution;
+use crate::dead_letter::error_chain;
 use crate::kafka::fetch::{CommitError, Fetched, Fetcher, Start};
 use crate::kafka::{KafkaConfig, Record};
 use crate::limits::MAX_BATCH;
@@ -27,9 +29,7 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 const COMMIT_EVENTS: usize = 1_000;
 /// How long running handlers may go on when their partition is revoked or the service stops. Then they are rolled back.
 const DRAIN: Duration = Duration::from_secs(10);
-/// The first and the longest wait between two questions to a database that is down.
-const PROBE_WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How long one such question may take.
+/// How long one question to a database that is down may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait before a failed Kafka consumer is built anew.
 const REBUILD_WAIT: Duration = Duration::from_secs(1);
@@ -45,15 +45,17 @@ pub(crate) struct Subscription {
 impl Subscription {
     /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            match Fetcher::start(&self.kafka, &self.executor.group, &self.executor.event.topic) {
+        let (group, topic) = (&self.executor.group, &self.executor.event.topic);
+        while !shutdown::is_requested(&stop) {
+            match Fetcher::start(&self.kafka, group, topic) {
                 Ok(fetcher) => Session::new(&self, fetcher).run(&mut stop).await,
-                Err(error) => {
-                    tracing::error!(group = %self.executor.group, %error, "no Kafka consumer could be made");
-                }
+                Err(error) => tracing::error!(
+                    %group, %topic, error = error_chain(&error),
+                    "no Kafka consumer could be made, and nothing of this topic is consumed: correct the Kafka settings"
+                ),
             }
-            if !*stop.borrow() {
-                tracing::warn!(group = %self.executor.group, "the Kafka consumer is built anew");
+            if !shutdown::is_requested(&stop) {
+                tracing::warn!(%group, %topic, "the Kafka consumer is built anew");
                 drop(tokio::time::timeout(REBUILD_WAIT, stop.changed()).await);
             }
         }
@@ -73,12 +75,6 @@ struct Finished {
     report: Report,
 }
 
-/// A database that does not answer.
-struct Outage {
-    next_probe: Instant,
-    wait: Duration,
-}
-
 /// The time between two rebuilds of the Kafka consumer.
 struct Session<'a> {
     subscription: &'a Subscription,
@@ -90,7 +86,7 @@ struct Session<'a> {
     assignments: u64,
     /// The partition that started a task last.
     last_turn: i32,
-    outage: Option<Outage>,
+    outage: Outage,
     commit_in_flight: bool,
     commit_failing: bool,
     failed: bool,
@@ -111,7 +107,7 @@ impl<'a> Session<'a> {
             running: HashMap::new(),
             assignments: 0,
             last_turn: -1,
-            outage: None,
+            outage: Outage::default(),
             commit_in_flight: false,
             commit_failing: false,
             failed: false,
@@ -141,7 +137,7 @@ impl<'a> Session<'a> {
 
     /// Starts what may run now.
     fn dispatch(&mut self) {
-        if self.outage.is_some() || self.commit_failing {
+        if self.outage.next_probe().is_some() || self.commit_failing {
             return;
         }
         let now = Instant::now();
@@ -199,9 +195,12 @@ impl<'a> Session<'a> {
                 return;
             }
         };
-        if finished.report.trouble == Some(Trouble::Down) && self.outage.is_none() {
-            tracing::error!(group = %self.subscription.executor.group, "the database is down: waiting for it");
-            self.outage = Some(Outage { next_probe: Instant::now(), wait: PROBE_WAITS.0 });
+        if finished.report.trouble == Some(Trouble::Down) {
+            if self.outage.begin(Instant::now()) {
+                tracing::error!(group = %self.subscription.executor.group, "the database is down or refuses: waiting for it");
+            }
+        } else if finished.report.has_committed() {
+            self.outage.over();
         }
         let Some(assigned) = self.partitions.get_mut(&finished.partition) else { return };
         if assigned.assignment != finished.assignment {
@@ -231,7 +230,12 @@ impl<'a> Session<'a> {
             }
             Fetched::Committed { offsets, result } => self.committed(&offsets, result),
             Fetched::Failed(error) => {
-                tracing::error!(group = %self.subscription.executor.group, %error, "the Kafka consumer failed");
+                tracing::error!(
+                    group = %self.subscription.executor.group, topic = %self.subscription.executor.event.topic,
+                    error = error_chain(&error),
+                    "the Kafka consumer failed and reads again from the last commit; if this repeats, look for records \
+                     there that the brokers or this client can't read"
+                );
                 return false;
             }
         }
@@ -249,6 +253,7 @@ impl<'a> Session<'a> {
         for (number, start) in starts {
             tracing::info!(%group, partition = number, ?start, "assigned");
             match start {
+                // A halted partition has no state, so nothing of it is ever handled or committed.
                 Start::LostToRetention { committed, log_start } => {
                     let lost = log_start - committed;
                     tracing::error!(
@@ -262,11 +267,17 @@ impl<'a> Session<'a> {
                     "the group's offset lies behind the end of the log, as after the topic was made anew; the partition \
                      is halted. Stop the service and reset the group's offset to the earliest"
                 ),
-                Start::Earliest | Start::Committed(_) => {}
+                Start::Earliest | Start::Committed(_) => {
+                    self.assignments += 1;
+                    let state = Partition::new(width, Arc::clone(&self.subscription.waits));
+                    let assigned = Assigned { assignment: self.assignments, state };
+                    self.partitions.insert(number, assigned);
+                    // A pause may have been ordered for an earlier assignment that was lost meanwhile.
+                    if let Some(fetcher) = &self.fetcher {
+                        fetcher.resume(number);
+                    }
+                }
             }
-            self.assignments += 1;
-            let state = Partition::new(width, Arc::clone(&self.subscription.waits));
-            self.partitions.insert(number, Assigned { assignment: self.assignments, state });
         }
     }
 
@@ -331,7 +342,7 @@ impl<'a> Session<'a> {
                 }
             }
             Err(error) => tracing::warn!(
-                group = %self.subscription.executor.group, %error,
+                group = %self.subscription.executor.group, error = error_chain(&error),
                 "a commit failed: no further event starts until one succeeds"
             ),
         }
@@ -382,8 +393,8 @@ impl<'a> Session<'a> {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        match &self.outage {
-            Some(outage) => Some(outage.next_probe),
+        match self.outage.next_probe() {
+            Some(probe) => Some(probe),
             None if self.commit_failing => None,
             // A partition that can start nothing wakes up when its running events end.
             None => {
@@ -395,14 +406,15 @@ impl<'a> Session<'a> {
     }
 
     async fn probe_if_due(&mut self) {
-        let Some(outage) = &mut self.outage else { return };
+        if self.outage.next_probe().is_none_or(|probe| probe > Instant::now()) {
+            return;
+        }
         let store = self.subscription.executor.outbox.store();
         if matches!(tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await, Ok(Ok(()))) {
             tracing::info!(group = %self.subscription.executor.group, "the database answers");
-            self.outage = None;
+            self.outage.answered();
         } else {
-            outage.next_probe = Instant::now() + outage.wait;
-            outage.wait = (outage.wait * 2).min(PROBE_WAITS.1);
+            self.outage.unanswered(Instant::now());
         }
     }
 }

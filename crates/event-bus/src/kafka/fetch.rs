@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{KafkaConfig, Record};
 use crate::names::{GroupName, TopicName};
-use rebalance::Rebalancing;
+use rebalance::{Rebalancing, partitions_of};
 
 pub(crate) use rebalance::Start;
 
@@ -27,10 +27,19 @@ pub(crate) use rebalance::Start;
 const POLL: Duration = Duration::from_millis(50);
 /// Records handed over at once; more wait for the next round, after the runtime's orders.
 const HANDOVER: usize = 1_000;
+
 /// A commit that Kafka did not take.
 #[derive(Debug, thiserror::Error)]
-#[error("the offsets were not committed")]
-pub(crate) struct CommitError(#[source] KafkaError);
+#[error(
+    "the offsets of {group} on {topic} were not committed; they are tried again, so check that the brokers can be \
+     reached and that the group may commit"
+)]
+pub(crate) struct CommitError {
+    group: GroupName,
+    topic: TopicName,
+    #[source]
+    source: KafkaError,
+}
 
 /// What the thread tells the runtime.
 pub(crate) enum Fetched {
@@ -82,7 +91,8 @@ impl Fetcher {
         let consumer =
             BaseConsumer::from_config_and_context(&config.consumer(group.as_ref()), context)?;
         consumer.subscribe(&[topic.as_ref()])?;
-        let session = Session { consumer, topic: topic.clone(), inbox, outbox };
+        let session =
+            Session { consumer, group: group.clone(), topic: topic.clone(), inbox, outbox };
         let thread = thread::Builder::new()
             .name(format!("fetch {topic}"))
             .spawn(move || session.run())
@@ -145,6 +155,7 @@ impl Drop for Fetcher {
 
 struct Session {
     consumer: BaseConsumer<Rebalancing>,
+    group: GroupName,
     topic: TopicName,
     inbox: std_mpsc::Receiver<Order>,
     outbox: UnboundedSender<Fetched>,
@@ -156,13 +167,20 @@ impl Session {
             loop {
                 match self.inbox.try_recv() {
                     Ok(Order::Pause(partition)) => {
-                        self.logged(self.consumer.pause(&self.one(partition)), "pause");
+                        let done = self.held(partition).and_then(|list| self.consumer.pause(&list));
+                        self.logged(done, "pause");
                     }
                     Ok(Order::Resume(partition)) => {
-                        self.logged(self.consumer.resume(&self.one(partition)), "resume");
+                        let done =
+                            self.held(partition).and_then(|list| self.consumer.resume(&list));
+                        self.logged(done, "resume");
                     }
                     Ok(Order::Commit(offsets)) => {
-                        let result = self.commit(&offsets).map_err(CommitError);
+                        let result = self.commit(&offsets).map_err(|source| CommitError {
+                            group: self.group.clone(),
+                            topic: self.topic.clone(),
+                            source,
+                        });
                         self.tell(Fetched::Committed { offsets, result });
                     }
                     Ok(Order::Close(offsets)) => return self.close(&offsets),
@@ -209,8 +227,16 @@ impl Session {
         ended
     }
 
+    /// Commits the offsets of the partitions that are still assigned. An order may have been given before a revoke,
+    /// and what the next owner has committed since must not be set back.
     fn commit(&self, offsets: &[(i32, i64)]) -> KafkaResult<()> {
-        commit(&self.consumer, &self.topic, offsets)
+        let assigned = self.assigned()?;
+        let held = held_offsets(offsets, &assigned);
+        if held.is_empty() { Ok(()) } else { commit(&self.consumer, &self.topic, &held) }
+    }
+
+    fn assigned(&self) -> KafkaResult<Vec<i32>> {
+        Ok(partitions_of(&self.consumer.assignment()?))
     }
 
     /// Commits and leaves the group: dropping the consumer revokes, and the flag tells the callback to let go.
@@ -224,10 +250,14 @@ impl Session {
         drop(self.consumer);
     }
 
-    fn one(&self, partition: i32) -> TopicPartitionList {
+    /// The partition, or nothing when it is not assigned any more: librdkafka would remember the pause for the time
+    /// that it is assigned again.
+    fn held(&self, partition: i32) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        list.add_partition(self.topic.as_ref(), partition);
-        list
+        if self.assigned()?.contains(&partition) {
+            list.add_partition(self.topic.as_ref(), partition);
+        }
+        Ok(list)
     }
 
     fn logged(&self, result: KafkaResult<()>, what: &str) {
@@ -242,7 +272,13 @@ impl Session {
     }
 }
 
-/// Errors after which librdkafka delivers nothing more from some partition unless it is assigned again.
+fn held_offsets(offsets: &[(i32, i64)], assigned: &[i32]) -> Vec<(i32, i64)> {
+    offsets.iter().filter(|(partition, _)| assigned.contains(partition)).copied().collect()
+}
+
+/// Errors after which librdkafka delivers nothing more from some partition unless it is assigned again, or goes on
+/// behind records that it could not read: a broken checksum, an unknown format, a compression it can't undo. Those
+/// would be lost without a trace, so they are read again from the commit.
 fn must_start_anew(error: &KafkaError) -> bool {
     match error {
         KafkaError::MessageConsumptionFatal(_) => true,
@@ -252,6 +288,9 @@ fn must_start_anew(error: &KafkaError) -> bool {
                 RDKafkaErrorCode::AutoOffsetReset
                     | RDKafkaErrorCode::OffsetOutOfRange
                     | RDKafkaErrorCode::PollExceeded
+                    | RDKafkaErrorCode::BadMessage
+                    | RDKafkaErrorCode::BadCompression
+                    | RDKafkaErrorCode::NotImplemented
             )
         }
         _ => false,
@@ -271,5 +310,28 @@ fn commit<C: ConsumerContext>(
         // Nothing to commit is not a failure.
         Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_cannot_be_read_are_not_passed_over() {
+        for code in [
+            RDKafkaErrorCode::BadMessage,
+            RDKafkaErrorCode::BadCompression,
+            RDKafkaErrorCode::NotImplemented,
+        ] {
+            assert!(must_start_anew(&KafkaError::MessageConsumption(code)), "{code}");
+        }
+        let passing = KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown);
+        assert!(!must_start_anew(&passing));
+    }
+
+    #[test]
+    fn only_offsets_of_assigned_partitions_are_committed() {
+        assert_eq!(held_offsets(&[(0, 5), (1, 7), (2, 9)], &[2, 0]), [(0, 5), (2, 9)]);
     }
 }

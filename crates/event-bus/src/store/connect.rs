@@ -43,7 +43,9 @@ pub enum ConnectError {
         url: String,
     },
     /// The database refused or did not answer.
-    #[error("the store `{url}` could not be opened")]
+    #[error(
+        "the store `{url}` could not be opened: check that the database runs, and the URL's host, user and password"
+    )]
     Unreachable {
         /// The URL without its credentials.
         url: String,

@@ -44,7 +44,7 @@ pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), Migr
     for (table, steps) in [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)] {
         match backend {
             Backend::Postgres(pool) => {
-                migrator(table, steps, |step| step.postgres).run(pool).await?
+                migrator(table, steps, |step| step.postgres).run(pool).await?;
             }
             Backend::Sqlite(pool) => {
                 // On SQLite sqlx takes no lock: without this one two processes that start at once run the same step.

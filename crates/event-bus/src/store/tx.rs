@@ -127,25 +127,44 @@ impl Tx {
     /// The database's; then nothing is committed. A statement that failed and that nobody heeded may be behind it:
     /// PostgreSQL gives up its transaction then and would say that it committed, SQLite does after some errors.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.flush().await?;
+        self.end().await
+    }
+
+    /// Writes the buffered events into the outbox: the first half of [`Self::commit`].
+    ///
+    /// # Errors
+    /// The database's; then the transaction must not be ended with [`Self::end`].
+    pub(crate) async fn flush(&mut self) -> Result<(), sqlx::Error> {
         let outgoing = std::mem::take(&mut self.outgoing);
-        match self.connection {
-            Connection::Postgres(mut tx) => {
-                if outgoing.is_empty() {
-                    postgres::probe(&mut tx).await?;
+        match &mut self.connection {
+            Connection::Postgres(tx) if outgoing.is_empty() => postgres::probe(tx).await,
+            Connection::Postgres(tx) => postgres::insert_outgoing(tx, &outgoing).await,
+            Connection::Sqlite(tx) => {
+                if self.is_lost || sqlite::replace_ended(tx).await {
+                    self.is_lost = true;
+                    sqlite::roll_back(tx).await
                 } else {
-                    postgres::insert_outgoing(&mut tx, &outgoing).await?;
+                    sqlite::insert_outgoing(tx, &outgoing).await
                 }
-                tx.commit().await
-            }
-            Connection::Sqlite(mut tx) => {
-                if self.is_lost || sqlite::replace_ended(&mut tx).await {
-                    sqlite::roll_back(&mut tx).await?;
-                } else {
-                    sqlite::insert_outgoing(&mut tx, &outgoing).await?;
-                }
-                tx.commit().await
             }
         }
+    }
+
+    /// Commits what [`Self::flush`] prepared.
+    ///
+    /// # Errors
+    /// The database's; then nothing is committed.
+    pub(crate) async fn end(self) -> Result<(), sqlx::Error> {
+        match self.connection {
+            Connection::Postgres(tx) => tx.commit().await,
+            Connection::Sqlite(tx) => tx.commit().await,
+        }
+    }
+
+    /// Whether SQLite ended the transaction at an error that somebody met in it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Rolls everything back.

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use event_bus::envelope::{Draft, EventType, OutgoingRecord};
@@ -20,8 +20,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
-/// Events under way before the oldest is waited for.
+/// Events under way in each task before the oldest is waited for.
 const UNDER_WAY: usize = 10_000;
 /// Different events, sent in turn.
 const POOL: usize = 10_000;
@@ -36,6 +37,9 @@ pub struct Args {
     /// Events in each round of each side
     #[arg(long, default_value_t = 300_000)]
     events: usize,
+    /// Tasks that publish at once, and threads of the bare client
+    #[arg(long, default_value_t = 2)]
+    tasks: usize,
     /// Rounds, after one that is not counted
     #[arg(long, default_value_t = 7)]
     rounds: usize,
@@ -112,7 +116,7 @@ reads = ["/order_id"]
 
 /// Counts what Kafka acknowledged.
 #[derive(Default)]
-struct Acknowledged(Arc<AtomicU64>);
+struct Acknowledged(Arc<AtomicUsize>);
 
 impl ClientContext for Acknowledged {}
 
@@ -130,12 +134,13 @@ pub async fn run(args: &Args) -> ExitCode {
     let kafka = KafkaConfig::plain(&args.bootstrap);
     let catalogue = catalogue(&kafka).await;
     let tenant: TenantId = "louvolite".parse().expect("a valid tenant");
-    let orders: Vec<OrderPlaced> = (0..POOL).map(order).collect();
+    let orders: Arc<Vec<OrderPlaced>> = Arc::new((0..POOL).map(order).collect());
     let records = sealed(&catalogue, &tenant, &orders);
     let bytes = records[0].value.as_ref().map_or(0, bytes::Bytes::len);
     println!(
-        "{} events of {bytes} bytes a round, {} headers each",
+        "{} events of {bytes} bytes a round from {} tasks, {} headers each",
         args.events,
+        args.tasks,
         records[0].headers.len()
     );
     let publisher =
@@ -145,8 +150,8 @@ pub async fn run(args: &Args) -> ExitCode {
     let bare = bare_producer(&args.bootstrap, acknowledged);
     let mut ratios = Vec::new();
     for round in 0..=args.rounds {
-        let ours = through_publisher(&publisher, &tenant, &orders, args.events).await;
-        let theirs = through_bare_client(&bare, &records, args.events, &count);
+        let ours = through_publisher(&publisher, &tenant, &orders, args).await;
+        let theirs = through_bare_client(&bare, &records, args, &count);
         let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
         println!(
             "round {round}{}: publisher {:.0}/s, bare client {:.0}/s, ratio {ratio:.3}",
@@ -226,13 +231,29 @@ fn bare_producer(bootstrap: &str, acknowledged: Acknowledged) -> ThreadedProduce
         .expect("a bare producer can be made")
 }
 
+/// Publishes from several tasks at once, as the handlers of a service do.
 async fn through_publisher(
     publisher: &Publisher,
     tenant: &TenantId,
-    orders: &[OrderPlaced],
-    events: usize,
+    orders: &Arc<Vec<OrderPlaced>>,
+    args: &Args,
 ) -> Duration {
     let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..args.tasks {
+        let (publisher, tenant, orders) = (publisher.clone(), tenant.clone(), Arc::clone(orders));
+        tasks.spawn(publish(publisher, tenant, orders, args.events / args.tasks));
+    }
+    tasks.join_all().await;
+    started.elapsed()
+}
+
+async fn publish(
+    publisher: Publisher,
+    tenant: TenantId,
+    orders: Arc<Vec<OrderPlaced>>,
+    events: usize,
+) {
     let mut under_way: VecDeque<UnderWay> = VecDeque::with_capacity(UNDER_WAY);
     for order in orders.iter().cycle().take(events) {
         if under_way.len() == UNDER_WAY {
@@ -241,36 +262,45 @@ async fn through_publisher(
                 oldest.receipt().await.expect("Kafka acknowledges");
             }
         }
-        under_way.push_back(publisher.begin(tenant, order).await.expect("the event is valid"));
+        under_way.push_back(publisher.begin(&tenant, order).await.expect("the event is valid"));
     }
     for event in under_way {
         event.receipt().await.expect("Kafka acknowledges");
     }
-    started.elapsed()
 }
 
+/// Sends the same bytes from as many threads.
 fn through_bare_client(
     producer: &ThreadedProducer<Acknowledged>,
     records: &[OutgoingRecord],
-    events: usize,
-    acknowledged: &AtomicU64,
+    args: &Args,
+    acknowledged: &AtomicUsize,
 ) -> Duration {
     acknowledged.store(0, Ordering::Relaxed);
+    let events = args.events / args.tasks;
     let started = Instant::now();
-    for record in records.iter().cycle().take(events) {
-        while let Err((error, _)) = producer.send(bare_record(record)) {
-            assert!(
-                matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
-                "the bare client refused an event: {error}"
-            );
-            std::thread::yield_now();
+    std::thread::scope(|scope| {
+        for _ in 0..args.tasks {
+            scope.spawn(|| {
+                records.iter().cycle().take(events).for_each(|record| send(producer, record));
+            });
         }
-    }
+    });
     producer.flush(Duration::from_secs(120)).expect("Kafka acknowledges");
-    while acknowledged.load(Ordering::Relaxed) < events as u64 {
+    while acknowledged.load(Ordering::Relaxed) < events * args.tasks {
         std::thread::yield_now();
     }
     started.elapsed()
+}
+
+fn send(producer: &ThreadedProducer<Acknowledged>, record: &OutgoingRecord) {
+    while let Err((error, _)) = producer.send(bare_record(record)) {
+        assert!(
+            matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
+            "the bare client refused an event: {error}"
+        );
+        std::thread::yield_now();
+    }
 }
 
 fn bare_record(record: &OutgoingRecord) -> BaseRecord<'_, [u8], [u8], ()> {

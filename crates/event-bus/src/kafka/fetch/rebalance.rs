@@ -22,6 +22,12 @@ use crate::names::TopicName;
 const ASK: Duration = Duration::from_secs(10);
 /// How often an unanswered question is asked again before the consumer is built anew.
 const ASK_TIMES: u32 = 6;
+/// The shortest time between two questions.
+const ASK_PAUSE: Duration = Duration::from_millis(200);
+/// How long the questions for the bounds of all offered partitions may take together: the group waits meanwhile.
+const WATERMARKS: Duration = Duration::from_secs(10);
+/// How long each partition is asked for its bounds at least, when others have used up the time.
+const ASK_ONCE: Duration = Duration::from_secs(1);
 
 /// Where a partition starts, as found when it was assigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +105,12 @@ impl Rebalancing {
                 tracing::error!(topic = %self.topic, partition, %error, "the start position was refused");
             }
         }
-        let result = answer_assign(consumer, &assigned);
-        if let Err(error) = result.and_then(|()| consumer.pause(&halted)) {
+        // librdkafka keeps a partition's pause over a revoke, and the runtime starts from one that is fetched.
+        let result = consumer
+            .resume(list)
+            .and_then(|()| answer_assign(consumer, &assigned))
+            .and_then(|()| consumer.pause(&halted));
+        if let Err(error) = result {
             tracing::error!(topic = %self.topic, ?partitions, %error, "the assignment was refused");
             self.give_up();
             return self.decline(consumer);
@@ -120,22 +130,53 @@ impl Rebalancing {
         consumer: &BaseConsumer<Self>,
         list: &TopicPartitionList,
     ) -> KafkaResult<Vec<(i32, Start)>> {
-        let committed = asked_again(|| consumer.committed_offsets(list.clone(), ASK))?;
+        let committed = asked_again(|| {
+            let committed = consumer.committed_offsets(list.clone(), ASK)?;
+            for element in committed.elements() {
+                element.error()?;
+            }
+            Ok(committed)
+        })?;
+        let deadline = Instant::now() + WATERMARKS;
         let mut starts = Vec::new();
         for element in committed.elements() {
             let partition = element.partition();
             let start = match element.offset() {
                 Offset::Offset(committed) => {
-                    let (log_start, log_end) = asked_again(|| {
-                        consumer.fetch_watermarks(self.topic.as_ref(), partition, ASK)
-                    })?;
-                    start_of(committed, log_start, log_end)
+                    match self.watermarks(consumer, partition, deadline) {
+                        Ok((log_start, log_end)) => start_of(committed, log_start, log_end),
+                        Err(error) => {
+                            // A partition without a leader must not keep the others from being consumed. A commit
+                            // outside of the log is still noticed, when it is fetched.
+                            tracing::warn!(
+                                topic = %self.topic, partition, committed, %error,
+                                "the bounds of the log are unknown: the partition starts at its commit unchecked"
+                            );
+                            Start::Committed(committed)
+                        }
+                    }
                 }
                 _ => Start::Earliest,
             };
             starts.push((partition, start));
         }
         Ok(starts)
+    }
+
+    /// Asks for the bounds of a partition's log until the deadline, and at least once.
+    fn watermarks(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partition: i32,
+        deadline: Instant,
+    ) -> KafkaResult<(i64, i64)> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(ASK_ONCE);
+            match consumer.fetch_watermarks(self.topic.as_ref(), partition, left) {
+                Err(_) if Instant::now() < deadline => thread::sleep(ASK_PAUSE),
+                answer => return answer,
+            }
+        }
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -181,7 +222,7 @@ fn answer_assign(
     }
 }
 
-fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
+pub(super) fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
     list.elements().iter().map(TopicPartitionListElem::partition).collect()
 }
 
@@ -204,7 +245,7 @@ fn asked_again<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
             Err(error) if asked < ASK_TIMES => {
                 tracing::warn!(%error, asked, "the broker did not answer while partitions were assigned");
                 // An error that came at once would come at once again.
-                thread::sleep(Duration::from_millis(200).saturating_sub(started.elapsed()));
+                thread::sleep(ASK_PAUSE.saturating_sub(started.elapsed()));
                 asked += 1;
             }
             answer => return answer,
