@@ -94,6 +94,11 @@ pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Le
     let Some((kafka, postgres, tools)) = &servers else {
         return steps.leave_out(NAME, "their servers did not start");
     };
+    steps.run("tests beside the code that need PostgreSQL", || {
+        let mut tests = cargo();
+        tests.arg("test").args(ALL).args(["--lib", "--"]).args(filter).arg("--ignored");
+        child::run(tests.env("EVENT_BUS_POSTGRES", postgres.url()))
+    });
     steps.run(NAME, || {
         let mut tests = cargo();
         tests.arg("test").args(ALL).args(["--test", "it", "--"]).args(filter);

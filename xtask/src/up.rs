@@ -14,7 +14,7 @@ use crate::{apt, dirs, test};
 /// data stays in target/xtask/up, and the next start goes on with it.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Events that start something, per second
+    /// Orders placed per second; 0 leaves the bus to you
     #[arg(long, default_value_t = 5)]
     traffic: u32,
     /// Where the broker listens [default: a free port, the same again at the next start]
@@ -39,7 +39,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let store = format!("sqlite://{}/{{service}}.db", dir.display());
     let mut services = event_bus();
     services.args(["service", "run", "--all", "--store", &store]);
-    services.args(["--traffic", &args.traffic.to_string()]);
+    if args.traffic > 0 {
+        services.args(["--traffic", &args.traffic.to_string()]);
+    }
     let mut services = Server::spawn("the services", &mut services, Signal::TERM)?;
     let mut tail = Server::spawn("tail", event_bus().arg("tail"), Signal::TERM)?;
     println!("Ctrl-C stops everything; the data stays in {}", dir.display());

@@ -212,7 +212,7 @@ async fn a_supplier_that_leaves_sells_nothing_even_when_its_termination_comes_fi
 /// Many orders of few products, handled side by side on PostgreSQL, where transactions don't see each other: this is
 /// where a race loses an order or an adoption, and where locks taken in different orders end in a deadlock.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL: cargo xtask postgres -- cargo test -p blindstrader -- --ignored"]
+#[ignore = "needs PostgreSQL: `cargo xtask test` runs it with one"]
 async fn nothing_is_lost_and_nothing_deadlocks_side_by_side_on_postgresql() {
     let server = std::env::var("EVENT_BUS_POSTGRES").unwrap();
     let (server, _) = server.rsplit_once('/').unwrap();
