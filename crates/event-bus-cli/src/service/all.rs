@@ -39,6 +39,9 @@ pub async fn run(global: &Global, run: &Run) -> anyhow::Result<Exit> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Ctrl-C reaches a whole group. Forwarded as well, it would be the second signal, which ends a service at
+            // once.
+            .process_group(0)
             .kill_on_drop(true);
         let prefix = format!("{name:width$} | ");
         let supervisor = Supervisor {
