@@ -1,0 +1,19 @@
+//! A broker that speaks Apache Kafka's wire protocol, on one node and in one process.
+//!
+//! It is for laptops, tests and demos: what has no cluster behind it still keeps every promise that one node
+//! can keep. Modules stand in the order in which a request meets them.
+
+pub mod config;
+pub mod limits;
+
+mod server;
+mod faults;
+mod api;
+mod node;
+mod metadata;
+mod group;
+mod transactions;
+mod partition;
+mod log;
+
+pub use config::Config;
