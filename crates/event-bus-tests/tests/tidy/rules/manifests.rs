@@ -5,9 +5,10 @@ use crate::source::Source;
 
 /// Each crate of the workspace and those of the workspace that it may depend on. Neither the tests
 /// nor the automation are anybody's dependency.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("event-bus", &[]),
     ("event-bus-broker", &[]),
+    ("event-bus-conformance", &[]),
     ("event-bus-ops", &["event-bus"]),
     ("blindstrader", &["event-bus"]),
     ("event-bus-cli", &["event-bus", "event-bus-ops", "event-bus-broker", "blindstrader"]),
