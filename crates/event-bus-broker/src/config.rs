@@ -3,15 +3,33 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::limits::MAX_CONNECTIONS;
+
 /// How a broker is set up. The default keeps everything in memory and listens on a free loopback port.
+///
+/// ```
+/// use event_bus_broker::{Config, Durability};
+///
+/// let config = Config { durability: Durability::Lazy, ..Config::in_directory("data") };
+/// assert!(!config.topics.auto_create);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// `HOST:PORT` that clients are told to connect to; the address of the listener when there is none.
+    pub advertise: Option<String>,
+    /// Whether to listen where other machines can reach it. The broker has no authentication: whoever reaches it
+    /// may read, write and delete everything.
+    pub allow_remote: bool,
     /// Where the data stays.
     pub storage: Storage,
     /// What an acknowledgement means.
     pub durability: Durability,
+    /// What topics are like for which nothing else was said.
+    pub topics: TopicDefaults,
+    /// How many connections are served at a time; those above it are closed at once.
+    pub max_connections: usize,
 }
 
 /// Where the data stays.
@@ -33,12 +51,38 @@ pub enum Durability {
     Lazy,
 }
 
+/// What topics are like for which nothing else was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDefaults {
+    /// Partitions of a topic that is created without saying how many.
+    pub partitions: i32,
+    /// Whether a topic is created when somebody asks for it by name. Off: a misspelt name is an error then.
+    pub auto_create: bool,
+}
+
+impl Config {
+    /// Keeps the data in this directory; otherwise the default.
+    pub fn in_directory(dir: impl Into<PathBuf>) -> Self {
+        Self { storage: Storage::Directory(dir.into()), ..Self::default() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertise: None,
+            allow_remote: false,
             storage: Storage::Memory,
             durability: Durability::Fsync,
+            topics: TopicDefaults::default(),
+            max_connections: MAX_CONNECTIONS,
         }
+    }
+}
+
+impl Default for TopicDefaults {
+    fn default() -> Self {
+        Self { partitions: 1, auto_create: false }
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod config;
 pub mod limits;
+mod broker;
+mod data_dir;
 
 mod server;
 mod faults;
@@ -16,4 +18,6 @@ mod transactions;
 mod partition;
 mod log;
 
-pub use config::Config;
+pub use broker::{Broker, StartError};
+pub use config::{Config, Durability, Storage, TopicDefaults};
+pub use data_dir::DataDirError;

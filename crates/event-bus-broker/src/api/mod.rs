@@ -4,15 +4,19 @@
 #[path = "18_api_versions.rs"]
 mod api_versions;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 
@@ -49,6 +53,10 @@ type Handle = Box<dyn Fn(Call, Bytes) -> Answering + Send + Sync>;
 pub(crate) struct Api {
     pub key: ApiKey,
     pub versions: RangeInclusive<i16>,
+    /// See [`Api::overlapping`].
+    pub overlaps: bool,
+    /// See [`Api::waiting`].
+    pub waits: bool,
     handle: Handle,
 }
 
@@ -71,14 +79,31 @@ impl Api {
                     let request = R::decode(&mut body, version)
                         .map_err(|source| CallError::Malformed { api: key, version, source })?;
                     let Some(response) = handler(call, request).await else { return Ok(None) };
-                    let mut bytes = BytesMut::new();
+                    let size = response
+                        .compute_size(version)
+                        .map_err(|source| CallError::Unanswerable { api: key, version, source })?;
+                    let mut bytes = BytesMut::with_capacity(size);
                     response
                         .encode(&mut bytes, version)
                         .map_err(|source| CallError::Unanswerable { api: key, version, source })?;
                     Ok(Some(bytes))
                 })
             };
-        Self { key, versions, handle: Box::new(handle) }
+        Self { key, versions, overlaps: false, waits: false, handle: Box::new(handle) }
+    }
+
+    /// Requests of this API that follow each other on a connection may be worked on at the same time: each runs up
+    /// to its first `await` that waits before the next begins, so what a handler does before that is in order.
+    /// Answers are in order anyway. Only for handlers that have done what is visible before they wait.
+    pub fn overlapping(mut self) -> Self {
+        self.overlaps = true;
+        self
+    }
+
+    /// The handler may be dropped while it waits, when its peer is gone. All others run to their end.
+    pub fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
     }
 
     /// Decodes the request's body, handles it and encodes the response's body.
@@ -102,7 +127,18 @@ impl fmt::Debug for Api {
 }
 
 /// All APIs that are served, by key. What `ApiVersions` tells clients is derived from this.
-pub(crate) fn all() -> BTreeMap<i16, Api> {
-    let apis = [api_versions::api()];
-    apis.into_iter().map(|api| (api.key as i16, api)).collect()
+pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
+    static REGISTRY: LazyLock<BTreeMap<i16, Api>> = LazyLock::new(|| {
+        let apis = [api_versions::api()];
+        apis.into_iter().map(|api| (api.key as i16, api)).collect()
+    });
+    &REGISTRY
+}
+
+/// The body of the answer to `ApiVersions` in a version that is not known, in version 0.
+pub(crate) fn unsupported_version() -> BytesMut {
+    let answer = api_versions::served().with_error_code(ResponseError::UnsupportedVersion.code());
+    let mut bytes = BytesMut::new();
+    answer.encode(&mut bytes, 0).expect("a list of numbers can be encoded");
+    bytes
 }

@@ -1,1 +1,74 @@
-//! server
+//! The way of a request in and of its answer out: listener, connections, frames.
+
+pub(crate) mod connection;
+mod frame;
+mod line;
+mod request;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use connection::CloseReason;
+pub(crate) use connection::Phase;
+
+use crate::limits::MAX_QUEUED_BYTES;
+use crate::node::Node;
+
+/// How long nothing is accepted after the system refused a connection, most likely because it is out of file
+/// descriptors: asking again at once would only burn time that could free some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections and serves each in a task of its own, until the phase says to stop and all have ended.
+/// Dropped, it drops all of them.
+pub(crate) async fn run(listener: TcpListener, node: Arc<Node>, mut phase: watch::Receiver<Phase>) {
+    let queued = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
+    let for_connections = phase.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = connection::stopping(&mut phase) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) if connections.len() < node.config.max_connections => {
+                    let (node, queued, phase) = (node.clone(), queued.clone(), for_connections.clone());
+                    connections.spawn(serve(stream, peer, node, queued, phase));
+                }
+                Ok((_, peer)) => {
+                    warn!(%peer, limit = node.config.max_connections, "too many connections: refused one");
+                }
+                Err(error) => {
+                    warn!(%error, "no connection can be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves a connection and says why it was closed.
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    node: Arc<Node>,
+    queued: Arc<Semaphore>,
+    phase: watch::Receiver<Phase>,
+) {
+    match connection::serve(stream, peer, node, queued, phase).await {
+        Ok(()) => debug!(%peer, "connection closed"),
+        Err(reason @ (CloseReason::Panicked(_) | CloseReason::TooLong { .. })) => {
+            tracing::error!(%peer, %reason, "closed a connection after a defect of the broker");
+        }
+        Err(reason) => {
+            let source = std::error::Error::source(&reason).map(ToString::to_string);
+            warn!(%peer, %reason, source, "closed a connection");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One connection: requests in, answers out, in order.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, BytesMut};
+use kafka_protocol::messages::ApiKey;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::frame::{Frame, FrameError, FrameReader};
+use super::line::{Begin, Ended, Line};
+use super::request::{Request, RequestError};
+use crate::api::{self, Call, CallError};
+use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STOP_TIMEOUT, WRITE_TIMEOUT};
+use crate::node::Node;
+
+/// What the broker does, as its connections see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// No new requests; what runs is answered.
+    Stopping,
+}
+
+/// Waits until the broker stops.
+pub(crate) async fn stopping(phase: &mut watch::Receiver<Phase>) {
+    // An error means that the broker was dropped, which ends this task anyway.
+    let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
+}
+
+/// Why a connection was closed by the broker.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CloseReason {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the handler of a {0:?} request panicked")]
+    Panicked(ApiKey),
+    #[error(
+        "the answer to a {key:?} request has {length} bytes, more than its length field can say"
+    )]
+    TooLong { key: ApiKey, length: usize },
+    #[error("the answer can't be written")]
+    Write(#[source] std::io::Error),
+    #[error("an answer was not taken within {0:?}")]
+    Unread(Duration),
+}
+
+/// An answer on its way to the peer.
+struct Answer {
+    head: BytesMut,
+    body: BytesMut,
+}
+
+/// What a request came to: an answer, or none where the protocol has none.
+type Outcome = Result<Option<Answer>, CallError>;
+
+/// What happens next on a connection.
+enum Next {
+    Frame(Result<Option<Frame>, FrameError>),
+    Answer(ApiKey, Ended<Outcome>),
+    Idle,
+    Stop,
+}
+
+/// Serves one connection until its end.
+///
+/// # Errors
+/// When the broker had a reason to close it.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    node: Arc<Node>,
+    queued: Arc<Semaphore>,
+    mut phase: watch::Receiver<Phase>,
+) -> Result<(), CloseReason> {
+    // Answers are written whole; waiting for more to send only delays them.
+    stream.set_nodelay(true).map_err(CloseReason::Write)?;
+    let (reader, writer) = stream.into_split();
+    let reader = FrameReader::new(reader, queued, FRAME_TIMEOUT);
+    let mut connection = Connection { reader, writer, peer, node, line: Line::new(), held: None };
+    connection.run(&mut phase).await
+}
+
+struct Connection<R, W> {
+    reader: FrameReader<R>,
+    writer: W,
+    peer: SocketAddr,
+    node: Arc<Node>,
+    line: Line<Outcome>,
+    /// A request that was read and has to wait for those before it. While there is one, no other is read.
+    held: Option<Request>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    async fn run(&mut self, phase: &mut watch::Receiver<Phase>) -> Result<(), CloseReason> {
+        loop {
+            match self.next(phase).await {
+                Next::Frame(frame) => match frame? {
+                    Some(frame) => self.held = Some(Request::parse(frame)?),
+                    None => return self.finish(None).await,
+                },
+                Next::Answer(key, ended) => self.send(key, ended).await?,
+                Next::Idle => return Ok(()),
+                Next::Stop => return self.finish(Some(Instant::now() + STOP_TIMEOUT)).await,
+            }
+            if let Some(request) = self.held.take_if(|held| self.line.admits(held.api.overlaps)) {
+                self.begin(request).await;
+            }
+        }
+    }
+
+    async fn next(&mut self, phase: &mut watch::Receiver<Phase>) -> Next {
+        let idle = self.line.is_empty();
+        tokio::select! {
+            biased;
+            (key, ended) = poll_fn(|cx| self.line.poll_next(cx)), if !idle => Next::Answer(key, ended),
+            () = stopping(phase) => Next::Stop,
+            frame = self.reader.next(), if self.held.is_none() => Next::Frame(frame),
+            () = sleep(IDLE_TIMEOUT), if idle => Next::Idle,
+        }
+    }
+
+    /// Starts a request, up to where it first waits.
+    async fn begin(&mut self, request: Request) {
+        let (api, share) = (request.api, request.share);
+        let call = Call {
+            node: self.node.clone(),
+            version: request.version,
+            client_id: request.client_id,
+            peer: self.peer,
+        };
+        let mut head = BytesMut::with_capacity(9);
+        head.put_i32(0);
+        head.put_i32(request.correlation_id);
+        if api.response_header_version(request.version) >= 1 {
+            // No tagged fields.
+            head.put_u8(0);
+        }
+        let (body, unknown_version) = (request.body, request.unknown_version);
+        let work = async move {
+            let answer = match unknown_version {
+                true => Ok(Some(api::unsupported_version())),
+                false => api.answer(call, body).await,
+            };
+            drop(share);
+            Ok(answer?.map(|body| Answer { head, body }))
+        };
+        let (overlaps, waits) = (api.overlaps, api.waits);
+        let mut begin = Some(Begin { key: api.key, work: Box::pin(work), overlaps, waits });
+        poll_fn(|cx| {
+            if let Some(begin) = begin.take() {
+                self.line.begin(begin, cx);
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Lets what runs come to its end after the last request was read.
+    async fn finish(&mut self, deadline: Option<Instant>) -> Result<(), CloseReason> {
+        while !self.line.is_empty() {
+            if deadline.is_none() && self.line.only_waits() {
+                return Ok(());
+            }
+            let next = poll_fn(|cx| self.line.poll_next(cx));
+            let (key, ended) = match deadline {
+                Some(deadline) => match timeout_at(deadline, next).await {
+                    Ok(next) => next,
+                    Err(_) => return Ok(()),
+                },
+                None => next.await,
+            };
+            self.send(key, ended).await?;
+            if let Some(request) = self.held.take_if(|held| self.line.admits(held.api.overlaps)) {
+                self.begin(request).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, key: ApiKey, ended: Ended<Outcome>) -> Result<(), CloseReason> {
+        let Ended::With(outcome) = ended else { return Err(CloseReason::Panicked(key)) };
+        let Some(Answer { mut head, body }) = outcome? else { return Ok(()) };
+        let length = head.len() - 4 + body.len();
+        let length = i32::try_from(length).map_err(|_| CloseReason::TooLong { key, length })?;
+        head[..4].copy_from_slice(&length.to_be_bytes());
+        let mut bytes = head.chain(body);
+        match timeout(WRITE_TIMEOUT, self.writer.write_all_buf(&mut bytes)).await {
+            Ok(written) => written.map_err(CloseReason::Write),
+            Err(_) => Err(CloseReason::Unread(WRITE_TIMEOUT)),
+        }
+    }
+}
