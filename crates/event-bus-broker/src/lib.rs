@@ -17,6 +17,7 @@ mod group;
 mod transactions;
 mod partition;
 mod log;
+mod journal;
 
 pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};
