@@ -21,6 +21,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 
 use crate::node::Node;
+use crate::server::shape;
 
 /// Who asks, and in which version of the API.
 #[derive(Clone)]
@@ -72,11 +73,11 @@ impl Api {
     {
         debug_assert_eq!(key as i16, R::KEY, "{key:?} is registered with another API's request");
         let handle =
-            move |call: Call, mut body: Bytes| -> Answering {
+            move |call: Call, body: Bytes| -> Answering {
                 let handler = handler.clone();
                 Box::pin(async move {
                     let version = call.version;
-                    let request = R::decode(&mut body, version)
+                    let request = shape::decode::<R>(&body, version)
                         .map_err(|source| CallError::Malformed { api: key, version, source })?;
                     let Some(response) = handler(call, request).await else { return Ok(None) };
                     let size = response

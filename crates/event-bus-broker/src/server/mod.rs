@@ -4,6 +4,7 @@ pub(crate) mod connection;
 mod frame;
 mod line;
 mod request;
+pub(crate) mod shape;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
