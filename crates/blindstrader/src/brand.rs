@@ -2,12 +2,14 @@
 
 mod catalog;
 mod permissions;
+mod season;
 mod starter;
 
 use event_bus::store::Migration;
 use event_bus::{Context, Event, Handled, Handler};
 
 pub use catalog::{IssueError, issue_catalog};
+pub(crate) use season::issue_season;
 
 use crate::events::{
     OrganisationCreated, OrganisationKind, OrganisationTerminated, SupplierCatalogVersionAdopted,

@@ -8,10 +8,11 @@
 
 use event_bus::names::{EventId, TenantId};
 use event_bus::store::{Migration, Tx};
-use event_bus::{Context, Event, Handled, Handler};
+use event_bus::{Context, Event, Failure, Handled, Handler};
 
 use crate::events::{
-    OrderCancelled, OrderPlaced, PaymentCaptured, PaymentMethod, PaymentRefunded, RefundReason,
+    OrderCancelled, OrderLine, OrderPlaced, PaymentCaptured, PaymentMethod, PaymentRefunded,
+    RefundReason,
 };
 use crate::money::{Amount, Currency, Money, MoneyError};
 use crate::now;
@@ -32,10 +33,12 @@ pub(crate) fn attach<S: Subscriber>(service: S) -> S {
 /// The service's handlers.
 struct Payment;
 
-/// Captures the total, unless the order is cancelled already or the same order was placed before.
+/// Captures the total, unless the order is cancelled already or the same order was placed before. An order that does
+/// not add up is nobody's to pay, however often it is tried.
 impl Handler<OrderPlaced> for Payment {
     async fn handle(&self, event: Event<OrderPlaced>, context: &mut Context<'_>) -> Handled {
         let order = &event.payload;
+        check_total(order).map_err(Failure::reject)?;
         let sql =
             "INSERT INTO orders (retailer_id, order_id, placed, cancelled) VALUES ($1, $2, 1, 0)
                    ON CONFLICT (retailer_id, order_id) DO UPDATE SET placed = orders.placed + 1
@@ -86,6 +89,30 @@ fn captures(seen: Seen) -> bool {
 /// Whether an order that was just cancelled is to be paid back.
 fn refunds(seen: Seen) -> bool {
     seen.placed > 0 && seen.cancelled == 1
+}
+
+/// An order whose total is not what its lines cost.
+#[derive(Debug, thiserror::Error)]
+enum WrongTotal {
+    #[error("the order {order_id} says {said} and its lines cost {cost}")]
+    Differs { order_id: String, said: Amount, cost: Amount },
+    #[error("the order {order_id} costs more than can be paid")]
+    TooMuch {
+        order_id: String,
+        #[source]
+        source: MoneyError,
+    },
+}
+
+fn check_total(order: &OrderPlaced) -> Result<(), WrongTotal> {
+    let order_id = || order.order_id.clone();
+    let cost = OrderLine::total_of(&order.lines)
+        .map_err(|source| WrongTotal::TooMuch { order_id: order_id(), source })?;
+    if cost == order.total {
+        Ok(())
+    } else {
+        Err(WrongTotal::Differs { order_id: order_id(), said: order.total, cost })
+    }
 }
 
 fn method(total: Amount) -> PaymentMethod {

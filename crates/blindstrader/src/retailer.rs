@@ -7,7 +7,7 @@ mod place_order;
 use event_bus::store::Migration;
 use event_bus::{Context, Event, Handled, Handler};
 
-pub(crate) use assortment::{Product, random_product};
+pub(crate) use assortment::{Product, ReadError, random_product};
 pub use place_order::{NewLine, NewOrder, PlaceOrderError, place_order};
 
 use orders::Status;

@@ -22,6 +22,8 @@ use crate::services::Subscriber;
 use crate::{gate, now};
 use decision::{needed, parcels, tracking_number};
 
+pub(crate) use decision::is_discontinued;
+
 pub(crate) const NAME: &str = "supply-chain";
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -66,6 +68,12 @@ impl Handler<PaymentCaptured> for SupplyChain {
         let seen = note(context.tx(), sql, &order).await?;
         fulfil(context, &order, &seen).await
     }
+}
+
+/// Fills up the warehouse where it runs low, behind the gate as all that changes it.
+pub(crate) async fn replenish(tx: &mut Tx) -> Result<(), sqlx::Error> {
+    gate::pass(tx).await?;
+    stock::replenish(tx).await
 }
 
 /// An order, and the event that is being handled for it.

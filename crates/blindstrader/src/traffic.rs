@@ -1,58 +1,25 @@
-//! Traffic for demonstrations: organisations that trade, and customers that order.
+//! Traffic for demonstrations: organisations that trade, customers that order, catalogues at new prices, and on request
+//! events that fail.
+
+mod failures;
+mod orders;
+mod organisations;
 
 use std::time::Duration;
 
 use event_bus::outbox::Outbox;
-use rand::RngExt;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::events::{Address, Contact, Customer, OrganisationCreated, OrganisationKind};
-use crate::identity::{self, RegisterError, register_organisation};
-use crate::retailer::{
-    self, NewLine, NewOrder, PlaceOrderError, Product, place_order, random_product,
-};
+use crate::identity::RegisterError;
+use crate::{brand, identity, retailer, supply_chain};
 
-/// Id, name, kind and whom it buys from.
-type Seed = (&'static str, &'static str, OrganisationKind, &'static [&'static str]);
+pub use failures::{FAILURE_PAUSE, fail};
+pub use organisations::seed;
 
-const ORGANISATIONS: [Seed; 9] = [
-    ("louvolite", "Louvolite", OrganisationKind::Brand, &[]),
-    ("decora", "Decora", OrganisationKind::Brand, &[]),
-    ("pennine-fabrics", "Pennine Fabrics", OrganisationKind::Brand, &[]),
-    ("decorquip", "Decorquip Ltd", OrganisationKind::Supplier, &["louvolite", "decora"]),
-    (
-        "hallis-hudson",
-        "Hallis Hudson Group",
-        OrganisationKind::Supplier,
-        &["decora", "pennine-fabrics"],
-    ),
-    (
-        "severn-blinds",
-        "Severn Blind Works",
-        OrganisationKind::Supplier,
-        &["louvolite", "pennine-fabrics"],
-    ),
-    (
-        "thomas-sanderson",
-        "Thomas Sanderson",
-        OrganisationKind::Retailer,
-        &["decorquip", "severn-blinds"],
-    ),
-    ("hillarys", "Hillarys", OrganisationKind::Retailer, &["hallis-hudson", "decorquip"]),
-    ("harbour-interiors", "Harbour Interiors", OrganisationKind::Retailer, &["severn-blinds"]),
-];
-
-const CUSTOMERS: [&str; 6] = [
-    "Amelia Hart",
-    "Siân O’Brien",
-    "Tomasz Nowak",
-    "Grace Okafor",
-    "Rosa Lindqvist",
-    "Idris Patel",
-];
-const STREETS: [&str; 4] = ["Orchard Lane", "Mill Road", "Station Parade", "Heol y Bont"];
-const TOWNS: [(&str, &str); 3] =
-    [("Waterlooville", "PO7 7XT"), ("Halifax", "HX1 1UN"), ("Caerdydd", "CF10 1EP")];
+/// The wait from one new catalogue to the next.
+const SEASON: Duration = Duration::from_secs(20);
+/// The wait between two looks at what is low in the warehouse.
+const STOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// Traffic that can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +36,8 @@ pub enum TrafficError {
 }
 
 /// Makes the traffic of the outbox's service until `shutdown`: identity registers the organisations at once, retailer
-/// places `rate` orders per second of whatever is on sale; the others make none of their own.
+/// places `rate` orders per second of whatever is on sale, brand issues a catalogue now and then, and supply-chain
+/// takes delivery of what runs low. The others make none of their own.
 ///
 /// # Errors
 /// When the rate is none, or the organisations can't be registered. An order that fails is logged, and the next is
@@ -79,96 +47,62 @@ pub async fn run(
     rate: f64,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), TrafficError> {
-    match outbox.service().as_str() {
-        identity::NAME => seed(&outbox).await?,
-        retailer::NAME => {
-            let period = Some(rate)
-                .filter(|rate| *rate > 0.0)
-                .and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok())
-                .filter(|period| !period.is_zero())
-                .ok_or(TrafficError::Rate { rate })?;
-            tokio::select! {
-                () = place_orders(&outbox, period) => {}
-                () = shutdown => {}
-            }
+    let period = Some(rate)
+        .filter(|rate| *rate > 0.0)
+        .and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok())
+        .filter(|period| !period.is_zero())
+        .ok_or(TrafficError::Rate { rate })?;
+    let traffic = async {
+        match outbox.service().as_str() {
+            identity::NAME => seed(&outbox).await?,
+            retailer::NAME => orders::place(&outbox, period).await,
+            brand::NAME => issue_seasons(&outbox).await,
+            supply_chain::NAME => replenish(&outbox).await,
+            _ => {}
         }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Registers the organisations that are not registered yet.
-///
-/// # Errors
-/// The registration's.
-pub async fn seed(outbox: &Outbox) -> Result<(), RegisterError> {
-    for organisation in ORGANISATIONS {
-        let mut tx = outbox.begin().await?;
-        match register_organisation(&mut outbox.command(&mut tx), &created(organisation)).await {
-            Ok(()) => outbox.commit(tx).await?,
-            Err(RegisterError::AlreadyRegistered { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn created((id, name, kind, trades_with): Seed) -> OrganisationCreated {
-    OrganisationCreated {
-        organisation_id: id.to_owned(),
-        name: name.to_owned(),
-        kind,
-        country: "GB".to_owned(),
-        contact: Contact { name: "Priya Nair".to_owned(), email: format!("trade@{id}.example") },
-        trades_with: trades_with.iter().map(|partner| (*partner).to_owned()).collect(),
+        Ok(())
+    };
+    tokio::select! {
+        ended = traffic => ended,
+        () = shutdown => Ok(()),
     }
 }
 
-async fn place_orders(outbox: &Outbox, period: Duration) {
-    let mut ticks = interval(period);
-    // A slow moment is made up for, so that the rate holds on average.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+async fn issue_seasons(outbox: &Outbox) {
+    let mut ticks = interval(SEASON);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once, when a new brand's first catalogue is only just on its way.
+    ticks.tick().await;
     loop {
         ticks.tick().await;
-        if let Err(error) = place_random_order(outbox).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "an order could not be placed"
-            );
+        let issued = async {
+            let mut tx = outbox.begin().await?;
+            brand::issue_season(&mut outbox.command(&mut tx)).await?;
+            Ok::<_, brand::IssueError>(outbox.commit(tx).await?)
+        };
+        if let Err(error) = issued.await {
+            warn(&error, "a catalogue could not be issued");
         }
     }
 }
 
-/// Places an order of something that is on sale; of nothing while nothing is.
-async fn place_random_order(outbox: &Outbox) -> Result<(), PlaceOrderError> {
-    let mut tx = outbox.begin().await?;
-    if let Some(product) = random_product(&mut tx).await? {
-        place_order(&mut outbox.command(&mut tx), order(product)).await?;
-        outbox.commit(tx).await?;
+async fn replenish(outbox: &Outbox) {
+    let mut ticks = interval(STOCK_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let replenished = async {
+            let mut tx = outbox.begin().await?;
+            supply_chain::replenish(&mut tx).await?;
+            outbox.commit(tx).await
+        };
+        if let Err(error) = replenished.await {
+            warn(&error, "the warehouse could not be filled up");
+        }
     }
-    Ok(())
 }
 
-fn order(product: Product) -> NewOrder {
-    let mut random = rand::rng();
-    let name = CUSTOMERS[random.random_range(..CUSTOMERS.len())];
-    let street = STREETS[random.random_range(..STREETS.len())];
-    let (town, postcode) = TOWNS[random.random_range(..TOWNS.len())];
-    let line = NewLine {
-        supplier_id: product.supplier_id,
-        sku: product.sku,
-        quantity: random.random_range(1..=4),
-        width_mm: random.random_range(60..=240) * 10,
-        drop_mm: random.random_range(60..=220) * 10,
-    };
-    let delivery_address = Address {
-        line1: format!("{} {street}", random.random_range(1..=180)),
-        line2: None,
-        town: town.to_owned(),
-        postcode: postcode.to_owned(),
-        country: "GB".to_owned(),
-    };
-    let email = format!("customer-{}@example.com", random.random_range(1000..=9999));
-    let customer = Customer { name: name.to_owned(), email, delivery_address };
-    NewOrder { retailer_id: product.retailer_id, customer, lines: vec![line] }
+/// What fails is made up for by what comes next.
+fn warn(error: &(dyn std::error::Error + 'static), what: &'static str) {
+    tracing::warn!(error, "{what}");
 }

@@ -6,6 +6,7 @@ use event_bus::names::{NameError, TenantId};
 use event_bus::store::Tx;
 
 use crate::events::{BrandCatalogUpdated, Product};
+use crate::money::MoneyError;
 
 /// A catalogue that can't be issued.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum IssueError {
     /// The event breaks the contract.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// A price is out of range.
+    #[error("the catalogue's prices can't be computed")]
+    Money(#[from] MoneyError),
     /// The database's.
     #[error("the catalogue could not be written")]
     Database(#[from] sqlx::Error),

@@ -4,7 +4,7 @@ use event_bus::EventType;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Amount, Currency};
+use crate::money::{Amount, Currency, MoneyError};
 
 /// A retailer placed a made-to-measure order for one of its customers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,18 @@ pub struct OrderLine {
     pub drop_mm: u32,
     /// Price of one piece in the order's currency.
     pub unit_price: Amount,
+}
+
+impl OrderLine {
+    /// What lines cost together: the sum of quantity times unit price.
+    ///
+    /// # Errors
+    /// When that is more than an amount can be.
+    pub fn total_of(lines: &[Self]) -> Result<Amount, MoneyError> {
+        lines.iter().try_fold(Amount::ZERO, |total, line| {
+            total.checked_add(line.unit_price.checked_mul(line.quantity)?)
+        })
+    }
 }
 
 /// The goods of an order are reserved and it will be made.

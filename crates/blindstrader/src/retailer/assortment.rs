@@ -85,11 +85,13 @@ pub(super) async fn note_suppliers(
     Ok(())
 }
 
-/// Stores an offer if it is from a newer catalogue version than the known one, and then prices what is on sale anew.
+/// Stores an offer if it is from a newer catalogue version than the known one, and then prices what is on sale anew. An
+/// offer that can't be priced is not stored, or it would fail whoever adopts it later.
 pub(super) async fn store_offer(
     tx: &mut Tx,
     offer: &SupplierProductPublished,
 ) -> Result<(), Failure> {
+    let price = retail_price(offer.trade_price)?;
     let sql = "INSERT INTO offers (supplier_id, sku, name, category, catalog_version, trade_price_minor, currency,
                                    lead_time_days, updates)
                VALUES ($1, $2, '', '', 0, 0, '', 0, 1)
@@ -110,7 +112,7 @@ pub(super) async fn store_offer(
         offer.lead_time_days.into(),
     ];
     if tx.execute(sql, &values).await? == 1 {
-        reprice(tx, &offer.supplier_id, &offer.sku, retail_price(offer.trade_price)?).await?;
+        reprice(tx, &offer.supplier_id, &offer.sku, price).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use event_bus::store::Tx;
 use super::assortment::{Product, ReadError};
 use super::orders::Status;
 use crate::events::{Customer, OrderLine, OrderPlaced};
-use crate::money::{Amount, Currency, MoneyError};
+use crate::money::{Currency, MoneyError};
 use crate::now;
 
 /// What a customer orders.
@@ -94,7 +94,7 @@ pub async fn place_order(
         placed_at: now(),
         customer: order.customer,
         currency,
-        total: total(&lines)?,
+        total: OrderLine::total_of(&lines)?,
         lines,
     };
     insert_order(context.tx(), &placed).await?;
@@ -147,12 +147,6 @@ async fn on_sale(
         sku: line.sku.clone(),
     })?;
     Ok(Product::of(&row)?)
-}
-
-fn total(lines: &[OrderLine]) -> Result<Amount, MoneyError> {
-    lines.iter().try_fold(Amount::ZERO, |total, line| {
-        total.checked_add(line.unit_price.checked_mul(line.quantity)?)
-    })
 }
 
 async fn insert_order(tx: &mut Tx, order: &OrderPlaced) -> Result<(), sqlx::Error> {
@@ -213,7 +207,9 @@ mod tests {
 
     #[test]
     fn the_total_is_the_sum_of_quantity_times_price() {
-        assert_eq!(total(&[line(2, "59.95"), line(1, "104.00")]).unwrap().to_string(), "223.90");
-        assert_eq!(total(&[line(9999, "999999999999.99")]), Err(MoneyError::OutOfRange));
+        let total = OrderLine::total_of(&[line(2, "59.95"), line(1, "104.00")]);
+        assert_eq!(total.unwrap().to_string(), "223.90");
+        let total = OrderLine::total_of(&[line(9999, "999999999999.99")]);
+        assert_eq!(total, Err(MoneyError::OutOfRange));
     }
 }

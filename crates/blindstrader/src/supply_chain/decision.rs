@@ -7,7 +7,7 @@ use event_bus::names::EventId;
 use crate::events::{CancellationReason, ConfirmedLine};
 
 /// What the SKUs of products begin with that are no longer made.
-const DISCONTINUED_PREFIX: &str = "DISC-";
+pub(super) const DISCONTINUED_PREFIX: &str = "DISC-";
 /// Pieces that go into one parcel.
 const PIECES_PER_PARCEL: u64 = 10;
 /// The contract has no room for more.
@@ -37,7 +37,7 @@ pub(super) fn decide(needed: &Pieces, in_stock: &Pieces) -> Result<(), Cancellat
     if suffices { Ok(()) } else { Err(CancellationReason::OutOfStock) }
 }
 
-pub(super) fn is_discontinued(sku: &str) -> bool {
+pub(crate) fn is_discontinued(sku: &str) -> bool {
     sku.starts_with(DISCONTINUED_PREFIX)
 }
 

@@ -3,11 +3,13 @@
 use event_bus::Failure;
 use event_bus::store::Tx;
 
-use super::decision::{Pieces, decide, is_discontinued};
+use super::decision::{DISCONTINUED_PREFIX, Pieces, decide, is_discontinued};
 use crate::events::CancellationReason;
 
-/// Pieces of a SKU that are in stock when it is first ordered: nobody delivers to this warehouse.
-const OPENING_STOCK: i64 = 500;
+/// Pieces of a SKU that are in stock when it is first ordered, and that a delivery brings.
+const DELIVERY: i64 = 500;
+/// Below so many pieces of a SKU the warehouse has more delivered.
+const LOW: i64 = 50;
 
 /// Stock that was there a moment ago. The gate rules it out; were it gone, this undoes what the order took already.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +39,16 @@ pub(super) async fn take(
     Ok(Ok(()))
 }
 
+/// Takes delivery of every SKU that runs low; what is no longer made never comes again.
+pub(super) async fn replenish(tx: &mut Tx) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE stock SET quantity = quantity + $1 WHERE quantity < $2 AND sku NOT LIKE $3";
+    let discontinued = format!("{DISCONTINUED_PREFIX}%");
+    tx.execute(sql, &[DELIVERY.into(), LOW.into(), discontinued.into()]).await.map(drop)
+}
+
 /// The pieces of a SKU; a SKU that is new here gets its opening stock.
 async fn quantity(tx: &mut Tx, sku: &str) -> Result<i64, sqlx::Error> {
-    let opening = if is_discontinued(sku) { 0 } else { OPENING_STOCK };
+    let opening = if is_discontinued(sku) { 0 } else { DELIVERY };
     let sql = "INSERT INTO stock (sku, quantity) VALUES ($1, $2) ON CONFLICT (sku) DO NOTHING";
     tx.execute(sql, &[sku.into(), opening.into()]).await?;
     let row = tx.fetch_optional("SELECT quantity FROM stock WHERE sku = $1", &[sku.into()]).await?;

@@ -1,0 +1,14 @@
+//! What operators see of the bus.
+//!
+//! [`watch`](Watch::run) asks Kafka again and again how far topics and groups are, [`health`] judges by progress, and
+//! [`http`] answers those who ask. Nothing is decided here that the library decides: this crate calls its verbs.
+
+pub mod snapshot;
+pub mod health;
+pub mod http;
+mod progress;
+mod watch;
+
+pub use health::{Health, Problem};
+pub use snapshot::{Snapshot, TopicCount};
+pub use watch::Watch;

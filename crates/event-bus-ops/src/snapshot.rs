@@ -1,0 +1,105 @@
+//! The bus at one moment.
+
+use std::time::Instant;
+
+use event_bus::Catalogue;
+use event_bus::kafka::admin::{Admin, AdminError, Cluster, Offsets, Position, TopicPartition};
+use event_bus::lag::GroupLag;
+use event_bus::names::{EventName, GroupName, TopicName};
+
+/// What Kafka said of the catalogue's topics and groups at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was complete.
+    pub at: Instant,
+    /// Each event's topic, in the catalogue's order.
+    pub topics: Vec<TopicCount>,
+    /// Each consumer group, in the catalogue's order.
+    pub groups: Vec<GroupLag>,
+}
+
+/// How much one event's topics hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicCount {
+    /// The event.
+    pub event: EventName,
+    /// Its topic.
+    pub topic: TopicName,
+    /// Whether the topic exists.
+    pub exists: bool,
+    /// Records that the topic ever got, those that retention took included.
+    pub events: u64,
+    /// Records in the dead letter topic.
+    pub dead_letters: u64,
+}
+
+impl Snapshot {
+    /// Asks Kafka.
+    ///
+    /// # Errors
+    /// When no broker answered, or a group's coordinator refused.
+    pub async fn take(admin: &Admin, catalogue: &Catalogue) -> Result<Self, AdminError> {
+        let groups: Vec<(GroupName, TopicName)> = catalogue
+            .subscriptions()
+            .map(|found| (found.consumer.group.clone(), found.event.topic.clone()))
+            .collect();
+        let groups = admin.lag(&groups).await?;
+        let cluster = admin.cluster().await?;
+        let partitions: Vec<TopicPartition> = catalogue
+            .events()
+            .flat_map(|event| [&event.topic, &event.dead_letter_topic])
+            .flat_map(|topic| cluster.partitions(topic))
+            .collect();
+        let ends = admin.offsets(Position::End, partitions.clone()).await?;
+        let starts = admin.offsets(Position::Start, partitions).await?;
+        let topics =
+            catalogue
+                .events()
+                .map(|event| TopicCount {
+                    event: event.name.clone(),
+                    topic: event.topic.clone(),
+                    exists: cluster.topics.contains_key(&event.topic),
+                    events: sum(&cluster, &event.topic, &ends),
+                    dead_letters: sum(&cluster, &event.dead_letter_topic, &ends)
+                        .saturating_sub(sum(&cluster, &event.dead_letter_topic, &starts)),
+                })
+                .collect();
+        Ok(Self { at: Instant::now(), topics, groups })
+    }
+
+    /// Records that all events' topics ever got.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.topics.iter().map(|topic| topic.events).sum()
+    }
+
+    /// Dead letters of all topics.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.topics.iter().map(|topic| topic.dead_letters).sum()
+    }
+
+    /// Events that groups have still to settle, each counted once for each group.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.groups.iter().map(GroupLag::total).sum()
+    }
+
+    /// Records that an event's topic ever got; 0 for an event that the catalogue does not have.
+    #[must_use]
+    pub fn events_of(&self, event: &str) -> u64 {
+        self.topics
+            .iter()
+            .find(|topic| topic.event.as_str() == event)
+            .map_or(0, |topic| topic.events)
+    }
+}
+
+/// The sum of a topic's offsets. A partition without a leader does not count.
+fn sum(cluster: &Cluster, topic: &TopicName, offsets: &Offsets) -> u64 {
+    cluster
+        .partitions(topic)
+        .filter_map(|partition| offsets.get(&partition)?.as_ref().ok()?.as_ref().copied())
+        .filter_map(|offset| u64::try_from(offset).ok())
+        .sum()
+}

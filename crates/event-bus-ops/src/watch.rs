@@ -1,0 +1,273 @@
+//! Asks Kafka how the bus is, again and again, and keeps what it said last.
+
+use std::error::Error;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use event_bus::Catalogue;
+use event_bus::kafka::admin::Admin;
+use tokio::sync::watch;
+
+use crate::health::{Health, Problem};
+use crate::progress::Progress;
+use crate::snapshot::Snapshot;
+
+/// How old the last answer may be: some rounds of questions, on a slow machine.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+
+/// What is known of the bus. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    catalogue: Arc<Catalogue>,
+    seen: Mutex<Seen>,
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    is_started: bool,
+    ended: Vec<Problem>,
+    progress: Progress,
+    answer: Answer,
+}
+
+/// What became of the last question.
+#[derive(Debug)]
+enum Answer {
+    None { since: Instant },
+    Some { at: Instant, problems: Vec<Problem> },
+    Refused { error: String },
+}
+
+impl Watch {
+    /// Nothing is known yet, so nothing is ready.
+    #[must_use]
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        let seen = Seen {
+            is_started: false,
+            ended: Vec::new(),
+            progress: Progress::default(),
+            answer: Answer::None { since: Instant::now() },
+        };
+        let shared =
+            Shared { catalogue, seen: Mutex::new(seen), snapshots: watch::Sender::new(None) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Asks until `stop` completes, with a pause between an answer and the next question.
+    pub async fn run(&self, admin: Admin, pause: Duration, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                taken = Snapshot::take(&admin, &self.shared.catalogue) => {
+                    self.note(taken.map_err(|error| with_causes(&error)));
+                }
+                () = &mut stop => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = &mut stop => return,
+            }
+        }
+    }
+
+    /// Takes note of an answer, or of why there is none.
+    fn note(&self, taken: Result<Snapshot, String>) {
+        let mut seen = self.seen();
+        match taken {
+            Ok(snapshot) => {
+                seen.progress.note(&snapshot.groups, snapshot.at);
+                seen.answer = Answer::Some { at: snapshot.at, problems: problems_of(&snapshot) };
+                drop(seen);
+                self.shared.snapshots.send_replace(Some(Arc::new(snapshot)));
+            }
+            Err(error) => seen.answer = Answer::Refused { error },
+        }
+    }
+
+    /// The start is complete: from now on, what is not well is a problem.
+    pub fn started(&self) {
+        self.seen().is_started = true;
+    }
+
+    /// A part of this process ended that should not have.
+    pub fn part_ended(&self, part: impl Into<String>, error: impl Into<String>) {
+        let problem = Problem::PartEnded { part: part.into(), error: error.into() };
+        self.seen().ended.push(problem);
+    }
+
+    /// What is wrong at `now`.
+    #[must_use]
+    pub fn health(&self, now: Instant) -> Health {
+        self.seen().health(now)
+    }
+
+    /// The newest snapshot, and those to come; `None` until there is one.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.shared.snapshots.subscribe()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Each change is one assignment, so a panic leaves nothing half done.
+        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn health(&self, now: Instant) -> Health {
+        let mut problems = self.ended.clone();
+        if !self.is_started {
+            problems.push(Problem::Starting);
+        }
+        match &self.answer {
+            Answer::Refused { error } => {
+                problems.push(Problem::KafkaUnreachable { error: error.clone() });
+            }
+            Answer::None { since: last } | Answer::Some { at: last, .. }
+                if now.saturating_duration_since(*last) >= SILENT_AFTER =>
+            {
+                let seconds = now.saturating_duration_since(*last).as_secs();
+                let error = format!("no answer for {seconds} s");
+                problems.push(Problem::KafkaUnreachable { error });
+            }
+            Answer::None { .. } => {
+                if self.is_started {
+                    problems.push(Problem::Starting);
+                }
+            }
+            Answer::Some { problems: found, .. } => problems.extend(found.iter().cloned()),
+        }
+        problems.extend(self.progress.stalled(now).map(|stalled| Problem::Stalled {
+            seconds: now.saturating_duration_since(stalled.since).as_secs(),
+            group: stalled.group,
+            topic: stalled.topic,
+            partition: stalled.partition,
+            lag: stalled.lag,
+        }));
+        Health { problems }
+    }
+}
+
+/// What a snapshot shows by itself.
+fn problems_of(snapshot: &Snapshot) -> Vec<Problem> {
+    let missing = snapshot
+        .topics
+        .iter()
+        .filter(|topic| !topic.exists)
+        .map(|topic| Problem::TopicMissing { topic: topic.topic.clone() });
+    let lost = snapshot.groups.iter().filter(|group| group.lost() > 0).map(|group| {
+        let (group, topic, lost) = (group.group.clone(), group.topic.clone(), group.lost());
+        Problem::EventsLost { group, topic, lost }
+    });
+    missing.chain(lost).collect()
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // The client's errors tell their cause in their own text.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use event_bus::catalogue::Catalogue;
+    use event_bus::names::TopicName;
+
+    use super::*;
+    use crate::snapshot::TopicCount;
+
+    const CATALOGUE: &str = r#"
+        namespace = "corner"
+        [services]
+        shop = { title = "Shop" }
+        [defaults]
+        partitions = 1
+        replication = 1
+        min-insync-replicas = 1
+        retention = "unlimited"
+        dlq-retention = "unlimited"
+        retry = ["500ms"]
+        execution = "batched"
+        behind-dead-letter = "continue"
+        handler-timeout = "30s"
+        [events.OrderPlaced]
+        topic = "order.placed"
+        description = "A customer placed an order."
+        producer = "shop"
+        key = ["/tenant_id"]
+        versions = ["1.0"]
+        [events.OrderPlaced.consumers.shop]
+        reads = []
+    "#;
+
+    fn watch() -> Watch {
+        let schema =
+            r#"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object" }"#;
+        let catalogue = Catalogue::parse("corner.toml", CATALOGUE, |_| Ok(schema.to_owned()));
+        Watch::new(Arc::new(catalogue.unwrap()))
+    }
+
+    fn snapshot(at: Instant, exists: bool) -> Snapshot {
+        let topic = TopicCount {
+            event: "OrderPlaced".parse().unwrap(),
+            topic: TopicName::new("corner.order.placed").unwrap(),
+            exists,
+            events: 3,
+            dead_letters: 0,
+        };
+        Snapshot { at, topics: vec![topic], groups: Vec::new() }
+    }
+
+    fn kinds(watch: &Watch, now: Instant) -> Vec<String> {
+        let problems = watch.health(now).problems;
+        let kind =
+            |problem| serde_json::to_value(problem).unwrap()["kind"].as_str().unwrap().to_owned();
+        problems.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn nothing_is_ready_before_the_start_is_complete_and_kafka_has_answered() {
+        let (watch, now) = (watch(), Instant::now());
+        assert_eq!(kinds(&watch, now), ["starting"]);
+        watch.note(Ok(snapshot(now, true)));
+        assert_eq!(kinds(&watch, now), ["starting"]);
+        watch.started();
+        assert!(watch.health(now).is_ready());
+    }
+
+    #[test]
+    fn silence_and_a_refusal_are_problems_and_an_answer_heals() {
+        let (watch, now) = (watch(), Instant::now());
+        watch.started();
+        watch.note(Ok(snapshot(now, true)));
+        assert_eq!(kinds(&watch, now + SILENT_AFTER), ["kafka-unreachable"]);
+        watch.note(Err("connection refused".to_owned()));
+        assert_eq!(kinds(&watch, now), ["kafka-unreachable"]);
+        watch.note(Ok(snapshot(now, true)));
+        assert!(watch.health(now).is_ready());
+    }
+
+    #[test]
+    fn a_missing_topic_and_an_ended_part_are_problems() {
+        let (watch, now) = (watch(), Instant::now());
+        watch.started();
+        watch.note(Ok(snapshot(now, false)));
+        watch.part_ended("service brand", "a panic");
+        assert_eq!(kinds(&watch, now), ["part-ended", "topic-missing"]);
+    }
+}
