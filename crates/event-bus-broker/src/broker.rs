@@ -11,6 +11,8 @@ use tracing::info;
 
 use crate::config::{Config, Storage};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::group::{Groups, OpenError as GroupsError};
+use crate::log::Flusher;
 use crate::node::{ClusterInfo, NODE_ID, Node};
 use crate::server::{self, Phase};
 
@@ -37,6 +39,9 @@ pub enum StartError {
     /// The data directory can't be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// What consumer groups committed can't be read.
+    #[error(transparent)]
+    Groups(#[from] GroupsError),
 }
 
 /// A running broker. [`stop`](Self::stop) ends it with an answer to everything that was asked; dropped, it ends at
@@ -80,7 +85,10 @@ impl Broker {
             .as_ref()
             .map_or_else(crate::data_dir::new_cluster_id, |data| data.cluster_id.clone());
         let cluster = ClusterInfo { id, node_id: NODE_ID, host, port };
-        let node = Arc::new(Node { config, cluster, data });
+        let flusher = Flusher::start(config.durability);
+        let journal = data.as_ref().map(|data| data.journal("groups"));
+        let groups = Groups::open(journal.as_deref(), flusher, config.groups.clone())?;
+        let node = Arc::new(Node { config, cluster, data, groups });
         let (phase, stopping) = watch::channel(Phase::Running);
         let server = tokio::spawn(server::run(listener, node.clone(), stopping));
         info!(%addr, cluster = node.cluster.id, "the broker is ready");

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::group::GroupSettings;
 use crate::limits::MAX_CONNECTIONS;
 
 /// How a broker is set up. The default keeps everything in memory and listens on a free loopback port.
@@ -28,6 +29,8 @@ pub struct Config {
     pub durability: Durability,
     /// What topics are like for which nothing else was said.
     pub topics: TopicDefaults,
+    /// How consumer groups are treated.
+    pub groups: GroupSettings,
     /// How many connections are served at a time; those above it are closed at once.
     pub max_connections: usize,
 }
@@ -76,6 +79,7 @@ impl Default for Config {
             storage: Storage::Memory,
             durability: Durability::Fsync,
             topics: TopicDefaults::default(),
+            groups: GroupSettings::default(),
             max_connections: MAX_CONNECTIONS,
         }
     }

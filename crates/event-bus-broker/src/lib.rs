@@ -22,3 +22,4 @@ mod journal;
 pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};
 pub use data_dir::DataDirError;
+pub use group::{GroupSettings, OpenError as GroupsError};

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::group::Groups;
 
 /// The id of the one node.
 pub(crate) const NODE_ID: i32 = 1;
@@ -18,6 +19,8 @@ pub(crate) struct Node {
     pub cluster: ClusterInfo,
     /// Where its data stays, and the lock on it; none in memory.
     pub data: Option<DataDir>,
+    /// Who is in which consumer group, and what it has committed.
+    pub groups: Groups,
 }
 
 /// What clients are told about the cluster of one.

@@ -116,9 +116,8 @@ impl Groups {
             }
             let group = state.groups.get(id).ok_or(ResponseError::GroupIdNotFound)?;
             group.check_offset_delete()?;
-            let in_use = |topic: &str| {
-                group.uses(topic).then_some(ResponseError::GroupSubscribedToTopic)
-            };
+            let in_use =
+                |topic: &str| group.uses(topic).then_some(ResponseError::GroupSubscribedToTopic);
             let outcomes: Vec<_> = partitions.iter().map(|name| in_use(&name.topic)).collect();
             let free = partitions.into_iter().zip(&outcomes).filter(|(_, error)| error.is_none());
             let partitions: Vec<_> = free.map(|(name, _)| name).collect();

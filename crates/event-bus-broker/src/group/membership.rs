@@ -6,9 +6,9 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
+use super::Groups;
 use super::action::{JoinAnswer, SyncAnswer};
 use super::state::{Group, Join, Leaver, Left, Protocol, Sync};
-use super::Groups;
 
 /// A `JoinGroup`, as a client sent it.
 #[derive(Clone, Debug)]

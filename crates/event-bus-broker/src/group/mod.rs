@@ -12,8 +12,6 @@ mod membership;
 mod retention;
 mod settings;
 mod state;
-#[cfg(test)]
-mod tests;
 mod transactional;
 mod writing;
 
@@ -31,7 +29,7 @@ pub(crate) use membership::{JoinRequest, SyncRequest};
 pub use settings::GroupSettings;
 pub(crate) use state::{Committer, Description, Leaver, Left, Protocol};
 
-use crate::journal::{Journal, JournalError};
+use crate::journal::Journal;
 use crate::log::Flusher;
 use action::{Action, Then, WaiterId};
 use clock::Clock;
@@ -41,16 +39,21 @@ use writing::InFlight;
 
 /// Why the coordinator can't start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
+pub enum OpenError {
     /// The journal can't be read.
-    #[error("the groups' offsets can't be read: {0}")]
-    Journal(#[from] JournalError),
+    #[error("what consumer groups committed can't be read")]
+    Journal(#[source] Box<dyn std::error::Error + Send + std::marker::Sync>),
     /// An entry that is intact but not one that this version knows.
     #[error(
-        "entry {number} of the groups' journal is none that this version knows: use the version that wrote it, or move \
-         the journal away to start without committed offsets: {source}"
+        "entry {number} of the groups' journal is none that this version knows: use the version that wrote it, or \
+         move the journal away to start without committed offsets"
     )]
-    Unknown { number: usize, source: serde_json::Error },
+    Unknown {
+        /// Which entry, counted from 0.
+        number: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
 }
 
 /// The group coordinator.
@@ -98,7 +101,8 @@ impl Groups {
         flusher: Flusher,
         settings: GroupSettings,
     ) -> Result<Self, OpenError> {
-        let (journal, entries) = Journal::open(path, flusher)?;
+        let (journal, entries) =
+            Journal::open(path, flusher).map_err(|error| OpenError::Journal(Box::new(error)))?;
         let mut ledger = Ledger::default();
         for (number, entry) in entries.iter().enumerate() {
             let entry = serde_json::from_slice(entry)
@@ -184,12 +188,8 @@ impl Shared {
         }
         let now_ms = self.clock.now_ms();
         let due = |group: &Group| group.wake_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
-        let ids: Vec<String> = state
-            .groups
-            .iter()
-            .filter(|(_, group)| due(group))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let ids: Vec<String> =
+            state.groups.iter().filter(|(_, group)| due(group)).map(|(id, _)| id.clone()).collect();
         for id in ids {
             let Some(group) = state.groups.get_mut(&id) else { continue };
             let actions = group.tick(now_ms, &self.settings);

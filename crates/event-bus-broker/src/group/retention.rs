@@ -64,7 +64,13 @@ impl State {
     }
 }
 
-fn has_expired(group: &Group, topic: &str, offset: &Offset, now_ms: i64, retention_ms: i64) -> bool {
+fn has_expired(
+    group: &Group,
+    topic: &str,
+    offset: &Offset,
+    now_ms: i64,
+    retention_ms: i64,
+) -> bool {
     let Some(base_ms) = group.retention_base_ms(topic, offset.committed_at_ms) else {
         return false;
     };

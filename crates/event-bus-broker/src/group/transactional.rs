@@ -2,10 +2,10 @@
 
 use kafka_protocol::ResponseError;
 
+use super::Groups;
 use super::commits::NewOffset;
 use super::ledger::Entry;
 use super::state::Committer;
-use super::Groups;
 
 impl Groups {
     /// Stages offsets in a producer's transaction; answered once they are durable. Each has an outcome of its own. The

@@ -2,8 +2,6 @@
 //! as its last rebalance left it. Pure: `apply` is the only way to change it, for the journal's replay and live.
 
 mod entry;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 

@@ -43,7 +43,7 @@ impl Group {
                     self.prepare_rebalance(now_ms, settings, &mut actions);
                 }
                 Phase::PreparingRebalance => {
-                    self.complete_if_joined(now_ms, settings, &mut actions);
+                    self.complete_if_joined(now_ms, &mut actions);
                 }
                 Phase::Empty => {}
             }

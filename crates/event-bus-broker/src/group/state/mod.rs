@@ -13,8 +13,6 @@ mod subscription;
 mod sync;
 mod timers;
 mod validate;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -26,7 +26,7 @@ impl Group {
         actions: &mut Vec<Action>,
     ) {
         if self.phase == Phase::PreparingRebalance {
-            self.complete_if_joined(now_ms, settings, actions);
+            self.complete_if_joined(now_ms, actions);
         } else {
             self.prepare_rebalance(now_ms, settings, actions);
         }
@@ -51,10 +51,10 @@ impl Group {
             self.new_member_added = false;
             self.wait_for_joins(now_ms.saturating_add(delay_ms), Some((delay_ms, remaining_ms)));
             if delay_ms == 0 {
-                self.complete_join(now_ms, settings, actions);
+                self.complete_join(now_ms, actions);
             }
         } else if self.all_joined() {
-            self.complete_join(now_ms, settings, actions);
+            self.complete_join(now_ms, actions);
         } else {
             self.wait_for_joins(now_ms.saturating_add(self.rebalance_timeout_ms()), None);
         }
@@ -66,25 +66,15 @@ impl Group {
     }
 
     /// Completes the joins once everybody is there; those of a first rebalance wait for its delay.
-    pub(super) fn complete_if_joined(
-        &mut self,
-        now_ms: i64,
-        settings: &GroupSettings,
-        actions: &mut Vec<Action>,
-    ) {
+    pub(super) fn complete_if_joined(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         let may = self.phase == Phase::PreparingRebalance && self.previous != Phase::Empty;
         if may && self.all_joined() {
-            self.complete_join(now_ms, settings, actions);
+            self.complete_join(now_ms, actions);
         }
     }
 
     /// The joins are over: dynamic members that aren't there are out, and the next generation begins.
-    pub(super) fn complete_join(
-        &mut self,
-        now_ms: i64,
-        settings: &GroupSettings,
-        actions: &mut Vec<Action>,
-    ) {
+    pub(super) fn complete_join(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         self.join_deadline = None;
         let absent = self.members.values().filter(|m| m.joining.is_none() && !m.is_static());
         let absent: Vec<String> = absent.map(|member| member.id.clone()).collect();

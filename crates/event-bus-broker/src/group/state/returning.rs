@@ -33,7 +33,7 @@ impl Group {
             // The former id may have gone to the leader already, so the new one would get no assignment.
             Phase::CompletingRebalance => self.prepare_rebalance(now_ms, settings, actions),
             Phase::PreparingRebalance | Phase::Empty => {
-                self.complete_if_joined(now_ms, settings, actions);
+                self.complete_if_joined(now_ms, actions);
             }
         }
     }

@@ -35,25 +35,20 @@ impl Group {
         if self.wake_at_ms.is_none_or(|at_ms| now_ms < at_ms) {
             return actions;
         }
-        self.expire_pending_joins(now_ms, settings, &mut actions);
+        self.expire_pending_joins(now_ms, &mut actions);
         self.expire_sessions(now_ms, settings, &mut actions);
-        self.expire_joins(now_ms, settings, &mut actions);
+        self.expire_joins(now_ms, &mut actions);
         self.expire_syncs(now_ms, settings, &mut actions);
         self.wake_at_ms = self.earliest_deadline();
         actions
     }
 
     /// Ids that were handed out and never used.
-    fn expire_pending_joins(
-        &mut self,
-        now_ms: i64,
-        settings: &GroupSettings,
-        actions: &mut Vec<Action>,
-    ) {
+    fn expire_pending_joins(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         let before = self.pending_joins.len();
         self.pending_joins.retain(|_, ends_ms| *ends_ms > now_ms);
         if self.pending_joins.len() < before {
-            self.complete_without_waiting(now_ms, settings, actions);
+            self.complete_without_waiting(now_ms, actions);
         }
     }
 
@@ -85,25 +80,20 @@ impl Group {
             Phase::Stable | Phase::CompletingRebalance => {
                 self.prepare_rebalance(now_ms, settings, actions);
             }
-            Phase::PreparingRebalance => self.complete_without_waiting(now_ms, settings, actions),
+            Phase::PreparingRebalance => self.complete_without_waiting(now_ms, actions),
             Phase::Empty => {}
         }
     }
 
     /// Nobody who is awaited is left; then a first rebalance doesn't wait for its delay either.
-    fn complete_without_waiting(
-        &mut self,
-        now_ms: i64,
-        settings: &GroupSettings,
-        actions: &mut Vec<Action>,
-    ) {
+    fn complete_without_waiting(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         if self.phase == Phase::PreparingRebalance && self.all_joined() {
-            self.complete_join(now_ms, settings, actions);
+            self.complete_join(now_ms, actions);
         }
     }
 
     /// The wait for joins is over. A first one is extended for as long as members come.
-    fn expire_joins(&mut self, now_ms: i64, settings: &GroupSettings, actions: &mut Vec<Action>) {
+    fn expire_joins(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         let Some(deadline) = self.join_deadline.filter(|deadline| deadline.at_ms <= now_ms) else {
             return;
         };
@@ -114,7 +104,7 @@ impl Group {
                 let rest_ms = (remaining_ms - delay_ms).max(0);
                 self.wait_for_joins(now_ms.saturating_add(next_ms), Some((next_ms, rest_ms)));
             }
-            _ => self.complete_join(now_ms, settings, actions),
+            _ => self.complete_join(now_ms, actions),
         }
     }
 
