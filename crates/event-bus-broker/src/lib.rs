@@ -15,6 +15,7 @@ mod node;
 mod metadata;
 mod group;
 mod transactions;
+mod fetch;
 mod partition;
 mod log;
 mod journal;
