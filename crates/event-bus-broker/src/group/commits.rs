@@ -42,17 +42,17 @@ impl Groups {
     /// Commits offsets; answered once they are durable. Each has an outcome of its own.
     ///
     /// # Errors
-    /// When nothing was committed. A group that doesn't exist is `GROUP_ID_NOT_FOUND` to a member; before version 9 of
-    /// the API that was `ILLEGAL_GENERATION`.
+    /// When nothing was committed; `missing` for a member of a group that doesn't exist.
     pub async fn commit(
         &self,
         id: &str,
         committer: &Committer,
         offsets: Vec<NewOffset>,
+        missing: ResponseError,
     ) -> Result<Vec<Option<ResponseError>>, ResponseError> {
         let (applied, outcomes) = {
             let mut state = self.shared.lock();
-            self.shared.admit(&mut state, id, committer, ResponseError::GroupIdNotFound)?;
+            self.shared.admit(&mut state, id, committer, missing)?;
             let (offsets, outcomes) = self.shared.checked(offsets);
             if offsets.is_empty() {
                 return Ok(outcomes);
@@ -89,10 +89,13 @@ impl Groups {
         });
         let answered = asked.into_iter().map(|(topic, indexes)| {
             let partitions = indexes.into_iter().map(|partition| {
+                let none = CommittedPartition::none(partition);
                 if require_stable && ledger.is_staged(group, &topic, partition) {
-                    return unstable(partition);
+                    let error = Some(ResponseError::UnstableOffsetCommit);
+                    return CommittedPartition { error, ..none };
                 }
-                committed(partition, ledger.offset(group, &topic, partition))
+                let offset = ledger.offset(group, &topic, partition);
+                offset.map_or(none, |offset| CommittedPartition::of(partition, offset))
             });
             let partitions = partitions.collect();
             CommittedTopic { topic, partitions }
@@ -182,17 +185,19 @@ impl Shared {
     }
 }
 
-fn committed(partition: i32, offset: Option<&Offset>) -> CommittedPartition {
-    CommittedPartition {
-        partition,
-        offset: offset.map_or(-1, |offset| offset.offset),
-        leader_epoch: offset.map_or(-1, |offset| offset.leader_epoch),
-        metadata: offset.map(|offset| offset.metadata.clone()).unwrap_or_default(),
-        error: None,
+impl CommittedPartition {
+    /// Nothing is committed.
+    pub fn none(partition: i32) -> Self {
+        Self { partition, offset: -1, leader_epoch: -1, metadata: String::new(), error: None }
     }
-}
 
-fn unstable(partition: i32) -> CommittedPartition {
-    let error = Some(ResponseError::UnstableOffsetCommit);
-    CommittedPartition { error, ..committed(partition, None) }
+    fn of(partition: i32, offset: &Offset) -> Self {
+        Self {
+            partition,
+            offset: offset.offset,
+            leader_epoch: offset.leader_epoch,
+            metadata: offset.metadata.clone(),
+            error: None,
+        }
+    }
 }

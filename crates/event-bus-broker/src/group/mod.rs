@@ -23,11 +23,11 @@ use kafka_protocol::ResponseError;
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use action::{JoinAnswer, SyncAnswer};
-pub(crate) use commits::{CommittedTopic, NewOffset};
+pub(crate) use commits::{CommittedPartition, CommittedTopic, NewOffset};
 pub(crate) use ledger::PartitionName;
 pub(crate) use membership::{JoinRequest, SyncRequest};
 pub use settings::GroupSettings;
-pub(crate) use state::{Committer, Description, Leaver, Left, Protocol};
+pub(crate) use state::{Committer, Description, Leaver, Left, MemberDescription, Protocol};
 
 use crate::journal::Journal;
 use crate::log::Flusher;

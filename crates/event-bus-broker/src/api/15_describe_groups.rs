@@ -1,0 +1,71 @@
+//! DescribeGroups (key 15), versions 0 to 6: groups with their members and assignments.
+//!
+//! A group that doesn't exist is `Dead`; from version 6 it is `GROUP_ID_NOT_FOUND` as well.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::{
+    ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Api, Call};
+use crate::group::{Description, MemberDescription};
+
+/// The first version in which a group that doesn't exist is an error.
+const NOT_FOUND: i16 = 6;
+/// What may be done to a group, as bits by the number of the operation: read (3), delete (6), describe (8), describe
+/// its configuration (10) and alter that (11). There is no authorisation, so anybody may.
+const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+/// The state of a group that doesn't exist.
+const DEAD: &str = "Dead";
+
+pub(super) fn api() -> Api {
+    Api::new(ApiKey::DescribeGroups, 0..=6, handle)
+}
+
+async fn handle(call: Call, request: DescribeGroupsRequest) -> Option<DescribeGroupsResponse> {
+    let with_operations = request.include_authorized_operations;
+    let groups = request.groups.into_iter().map(|id| {
+        let group = described(&call, id);
+        let operations =
+            if with_operations { ALL_OPERATIONS } else { group.authorized_operations };
+        group.with_authorized_operations(operations)
+    });
+    Some(DescribeGroupsResponse::default().with_groups(groups.collect()))
+}
+
+fn described(call: &Call, id: GroupId) -> DescribedGroup {
+    let group = DescribedGroup::default().with_group_id(id.clone());
+    match call.node.groups.describe(&id) {
+        Ok(Some(found)) => filled(group, found),
+        Ok(None) => {
+            let group = group.with_group_state(StrBytes::from_static_str(DEAD));
+            if call.version < NOT_FOUND {
+                return group;
+            }
+            group
+                .with_error_code(ResponseError::GroupIdNotFound.code())
+                .with_error_message(Some(format!("Group {} not found.", id.as_str()).into()))
+        }
+        Err(error) => group.with_error_code(error.code()),
+    }
+}
+
+fn filled(group: DescribedGroup, found: Description) -> DescribedGroup {
+    group
+        .with_group_state(StrBytes::from_static_str(found.phase.name()))
+        .with_protocol_type(found.protocol_type.into())
+        .with_protocol_data(found.protocol.into())
+        .with_members(found.members.into_iter().map(member).collect())
+}
+
+fn member(member: MemberDescription) -> DescribedGroupMember {
+    DescribedGroupMember::default()
+        .with_member_id(member.id.into())
+        .with_group_instance_id(member.instance_id.map(Into::into))
+        .with_client_id(member.client_id.into())
+        .with_client_host(member.client_host.into())
+        .with_member_metadata(member.metadata)
+        .with_member_assignment(member.assignment)
+}
