@@ -108,6 +108,7 @@ impl Broker {
     /// Ends the broker: nothing new is accepted, what runs is answered, and everything is on disk when this returns.
     pub async fn stop(mut self) {
         self.phase.send_replace(Phase::Stopping);
+        self.node.groups.stop();
         if let Err(error) = (&mut self.server).await {
             tracing::error!(%error, "the broker's server ended with a defect");
         }

@@ -31,10 +31,10 @@ async fn handle(call: Call, request: JoinGroupRequest) -> Option<JoinGroupRespon
         REBALANCE_TIMEOUT.. => request.rebalance_timeout_ms,
         _ => request.session_timeout_ms,
     };
-    let protocols = request.protocols.into_iter().map(|protocol| Protocol {
-        name: protocol.name.to_string(),
-        metadata: protocol.metadata,
-    });
+    let protocols = request
+        .protocols
+        .into_iter()
+        .map(|protocol| Protocol { name: protocol.name.to_string(), metadata: protocol.metadata });
     let join = JoinRequest {
         group: request.group_id.to_string(),
         member_id: request.member_id.to_string(),

@@ -4,9 +4,7 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
-use kafka_protocol::messages::{
-    ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-};
+use kafka_protocol::messages::{ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
@@ -28,8 +26,7 @@ async fn handle(call: Call, request: DescribeGroupsRequest) -> Option<DescribeGr
     let with_operations = request.include_authorized_operations;
     let groups = request.groups.into_iter().map(|id| {
         let group = described(&call, id);
-        let operations =
-            if with_operations { ALL_OPERATIONS } else { group.authorized_operations };
+        let operations = if with_operations { ALL_OPERATIONS } else { group.authorized_operations };
         group.with_authorized_operations(operations)
     });
     Some(DescribeGroupsResponse::default().with_groups(groups.collect()))

@@ -1,8 +1,26 @@
 //! The APIs that the broker serves, one file each, numbered by its API key. What is not served stands under the
 //! same numbers in `SKIPPED.md`.
 
+#[path = "09_offset_fetch.rs"]
+mod offset_fetch;
+#[path = "10_find_coordinator.rs"]
+mod find_coordinator;
+#[path = "11_join_group.rs"]
+mod join_group;
+#[path = "12_heartbeat.rs"]
+mod heartbeat;
+#[path = "13_leave_group.rs"]
+mod leave_group;
+#[path = "14_sync_group.rs"]
+mod sync_group;
+#[path = "15_describe_groups.rs"]
+mod describe_groups;
+#[path = "16_list_groups.rs"]
+mod list_groups;
 #[path = "18_api_versions.rs"]
 mod api_versions;
+#[path = "42_delete_groups.rs"]
+mod delete_groups;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -130,7 +148,18 @@ impl fmt::Debug for Api {
 /// All APIs that are served, by key. What `ApiVersions` tells clients is derived from this.
 pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
     static REGISTRY: LazyLock<BTreeMap<i16, Api>> = LazyLock::new(|| {
-        let apis = [api_versions::api()];
+        let apis = [
+            offset_fetch::api(),
+            find_coordinator::api(),
+            join_group::api(),
+            heartbeat::api(),
+            leave_group::api(),
+            sync_group::api(),
+            describe_groups::api(),
+            list_groups::api(),
+            api_versions::api(),
+            delete_groups::api(),
+        ];
         apis.into_iter().map(|api| (api.key as i16, api)).collect()
     });
     &REGISTRY
