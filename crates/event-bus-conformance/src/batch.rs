@@ -21,6 +21,10 @@ pub mod position {
     pub const MAGIC: usize = 16;
     /// The checksum over all that follows it.
     pub const CRC: Range<usize> = 17..21;
+    /// Codec, kind of timestamp, transaction.
+    pub const ATTRIBUTES: Range<usize> = 21..23;
+    /// The largest timestamp of its records.
+    pub const MAX_TIMESTAMP: Range<usize> = 35..43;
     /// How many records it says it has.
     pub const COUNT: Range<usize> = 57..61;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::consumer_protocol_subscription::TopicPartition;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
@@ -14,8 +15,9 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Encodable;
 
 use crate::connection::Connection;
+use crate::eventually::eventually;
 use crate::outcome::outcome;
-use crate::topic::text;
+use crate::topic::{SOON, text, topic_name};
 
 const JOIN: i16 = 9;
 const SYNC: i16 = 5;
@@ -35,6 +37,10 @@ pub struct Member {
     pub instance: Option<String>,
     /// The generation that it joined last.
     pub generation: i32,
+    /// The topics that it wants to read.
+    pub topics: Vec<String>,
+    /// The partitions of its first topic that it says it owns.
+    pub owned: Vec<i32>,
     /// The protocols that it offers.
     pub protocols: Vec<&'static str>,
     /// How long it may be silent, in milliseconds.
@@ -57,6 +63,8 @@ impl Member {
             id: String::new(),
             instance: None,
             generation: -1,
+            topics: vec!["any".to_owned()],
+            owned: Vec::new(),
             protocols: vec!["range"],
             session_timeout_ms: 30_000,
             rebalance_timeout_ms: 30_000,
@@ -72,7 +80,14 @@ impl Member {
 
     /// Sends one JoinGroup.
     pub async fn send_join(&mut self) {
-        let subscription = ConsumerProtocolSubscription::default().with_topics(vec![text("any")]);
+        let topics = self.topics.iter().map(|topic| text(topic)).collect();
+        let mut subscription = ConsumerProtocolSubscription::default().with_topics(topics);
+        if !self.owned.is_empty() {
+            let owned = TopicPartition::default()
+                .with_topic(topic_name(&self.topics[0]))
+                .with_partitions(self.owned.clone());
+            subscription.owned_partitions.push(owned);
+        }
         let mut metadata = BytesMut::new();
         metadata.extend_from_slice(&1_i16.to_be_bytes());
         subscription.encode(&mut metadata, 1).expect("a subscription can be written");
@@ -195,6 +210,18 @@ impl Member {
         outcome(self.connection.call(HEARTBEAT, &request).await.error_code)
     }
 
+    /// Heartbeats until the coordinator asks for another JoinGroup.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn until_told_to_rejoin(&mut self) {
+        eventually(SOON, async || match self.heartbeat().await {
+            Err(ResponseError::RebalanceInProgress) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
     /// Leaves, by its id or, as a static member, by its name.
     ///
     /// # Errors
@@ -212,24 +239,32 @@ impl Member {
     }
 }
 
-/// All of them join one generation, and sync with the assignments that `assign` makes of their ids.
+/// Members that have sent JoinGroup come to one stable generation with the assignments that `assign` makes of their
+/// ids. A generation can close without one whose request came late: then all of them join again.
 ///
 /// # Panics
-/// When they don't come to one generation.
-pub async fn rebalance(members: &mut [&mut Member], assign: impl Fn(&str) -> Bytes) {
-    for member in &mut *members {
-        member.begin_to_join().await;
+/// When the coordinator refuses one of them.
+pub async fn settle(members: &mut [&mut Member], assign: impl Fn(&str) -> Bytes) {
+    loop {
+        let mut leader = String::new();
+        let mut known = 0;
+        for member in &mut *members {
+            let joined = member.joined().await;
+            assert_eq!(outcome(joined.error_code), Ok(()), "{} could not join", member.group);
+            leader = joined.leader.to_string();
+            known = known.max(joined.members.len());
+        }
+        let is_one = members.iter().all(|member| member.generation == members[0].generation);
+        if is_one && known == members.len() {
+            return sync_all(members, &leader, assign).await;
+        }
+        for member in &mut *members {
+            member.send_join().await;
+        }
     }
-    let mut generations = Vec::new();
-    let mut leader = String::new();
-    for member in &mut *members {
-        let joined = member.joined().await;
-        assert_eq!(outcome(joined.error_code), Ok(()), "{} could not join", member.group);
-        generations.push(joined.generation_id);
-        leader = joined.leader.to_string();
-    }
-    generations.dedup();
-    assert_eq!(generations.len(), 1, "they are in different generations: {generations:?}");
+}
+
+async fn sync_all(members: &mut [&mut Member], leader: &str, assign: impl Fn(&str) -> Bytes) {
     let all: BTreeMap<_, _> = members.iter().map(|m| (m.id.clone(), assign(&m.id))).collect();
     for member in &mut *members {
         let assignments = if member.id == leader { all.clone() } else { BTreeMap::new() };

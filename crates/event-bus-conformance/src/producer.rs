@@ -29,12 +29,16 @@ const FINISHED_WITHIN: Duration = Duration::from_secs(30);
 /// When the broker gives none.
 pub async fn idempotent(connection: &mut Connection) -> (i64, i16) {
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_transaction_timeout_ms(i32::MAX)
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);
-    let response = connection.call(4, &request).await;
-    assert_eq!(outcome(response.error_code), Ok(()));
-    (response.producer_id.0, response.producer_epoch)
+    // Apache Kafka's first producer waits for a block of ids from the controller.
+    eventually(FINISHED_WITHIN, async || {
+        let given = connection.call(4, &request).await;
+        outcome(given.error_code).map(|()| (given.producer_id.0, given.producer_epoch))
+    })
+    .await
 }
 
 /// A transactional producer, as the protocol was before transactions' second version.

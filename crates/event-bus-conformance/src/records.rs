@@ -32,7 +32,11 @@ pub fn produce_request(topic: &str, partition: i32, acks: i16, records: Bytes) -
     let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
     let topic =
         TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data]);
-    ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic])
+    ProduceRequest::default()
+        .with_transactional_id(None)
+        .with_acks(acks)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![topic])
 }
 
 /// Writes to one partition and waits for all replicas.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::connection::Connection;
 use crate::eventually::eventually;
 use crate::outcome::outcome;
+use crate::records::{offset_at, special::LATEST};
 use crate::subject::unique;
 
 /// How long the broker may take to do what an admin request was answered for.
@@ -59,16 +60,23 @@ impl Topic {
         let created = &response.topics[0];
         assert_eq!(outcome(created.error_code), Ok(()), "{:?}", created.error_message);
         let topic = Self { name, id: created.topic_id };
-        // Apache Kafka's broker learns of a topic from its controller a moment after the answer.
-        eventually(SOON, async || {
-            let seen = describe(connection, &topic.name).await;
-            let leaders = seen.partitions.iter().filter(|partition| partition.leader_id.0 >= 0);
-            let ready = seen.error_code == 0
-                && leaders.count() == usize::try_from(partitions).expect("it is positive");
-            if ready { Ok(()) } else { Err(seen) }
-        })
-        .await;
+        topic.until_ready(connection, partitions).await;
         topic
+    }
+
+    /// Waits until the topic's partitions are led: Apache Kafka's broker learns of a topic from its controller a
+    /// moment after the answer to the creation.
+    ///
+    /// # Panics
+    /// When they never are.
+    pub async fn until_ready(&self, connection: &mut Connection, partitions: i32) {
+        for partition in 0..partitions {
+            eventually(SOON, async || {
+                let end = offset_at(connection, &self.name, partition, LATEST, false).await;
+                outcome(end.error_code)
+            })
+            .await;
+        }
     }
 
     /// Its name on the wire.

@@ -4,3 +4,18 @@
 //! docs/BROKER-DIFFERENCES.md, and the test that meets it asks for the kind of broker by name.
 
 mod versions;
+mod cluster;
+mod topics;
+mod configs;
+mod produce;
+mod idempotence;
+mod fetch;
+mod sessions;
+mod times;
+mod deletion;
+mod committed;
+mod membership;
+mod rebalances;
+mod static_members;
+mod storm;
+mod groups;
