@@ -11,9 +11,7 @@ use tracing::info;
 
 use crate::config::{Config, Storage};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::group::{Groups, OpenError as GroupsError};
-use crate::log::Flusher;
-use crate::node::{ClusterInfo, NODE_ID, Node};
+use crate::node::{ClusterInfo, LoadError, NODE_ID, Node};
 use crate::server::{self, Phase};
 
 /// Why a broker did not start.
@@ -39,9 +37,9 @@ pub enum StartError {
     /// The data directory can't be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// What consumer groups committed can't be read.
+    /// The data can't be loaded.
     #[error(transparent)]
-    Groups(#[from] GroupsError),
+    Load(#[from] LoadError),
 }
 
 /// A running broker. [`stop`](Self::stop) ends it with an answer to everything that was asked; dropped, it ends at
@@ -85,10 +83,7 @@ impl Broker {
             .as_ref()
             .map_or_else(crate::data_dir::new_cluster_id, |data| data.cluster_id.clone());
         let cluster = ClusterInfo { id, node_id: NODE_ID, host, port };
-        let flusher = Flusher::start(config.durability);
-        let journal = data.as_ref().map(|data| data.journal("groups"));
-        let groups = Groups::open(journal.as_deref(), flusher, config.groups.clone())?;
-        let node = Arc::new(Node { config, cluster, data, groups });
+        let node = Arc::new(Node::load(config, cluster, data)?);
         let (phase, stopping) = watch::channel(Phase::Running);
         let server = tokio::spawn(server::run(listener, node.clone(), stopping));
         info!(%addr, cluster = node.cluster.id, "the broker is ready");
@@ -111,6 +106,12 @@ impl Broker {
         self.node.groups.stop();
         if let Err(error) = (&mut self.server).await {
             tracing::error!(%error, "the broker's server ended with a defect");
+        }
+        if let Err(error) = self.node.topics.close().await {
+            tracing::error!(%error, "the topics can't be closed");
+        }
+        if let Err(error) = self.node.transactions.close() {
+            tracing::error!(%error, "the transactions can't be closed");
         }
     }
 }

@@ -24,3 +24,5 @@ pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};
 pub use data_dir::DataDirError;
 pub use group::{GroupSettings, OpenError as GroupsError};
+pub use metadata::{OpenTopicsError, ReplayError};
+pub use node::LoadError;

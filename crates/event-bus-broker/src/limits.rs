@@ -40,3 +40,6 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a broker waits for another one to leave its data directory: one that was just dropped in the same
 /// process ends a moment later.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many partitions there may be in all. Each holds a file open, and no laptop's topics come near.
+pub const MAX_PARTITIONS: usize = 10_000;

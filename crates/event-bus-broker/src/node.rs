@@ -2,7 +2,11 @@
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::group::Groups;
+use crate::fetch::Sessions;
+use crate::group::{Groups, OpenError as GroupsError};
+use crate::log::Flusher;
+use crate::metadata::{OpenTopicsError, Topics};
+use crate::transactions::Transactions;
 
 /// The id of the one node.
 pub(crate) const NODE_ID: i32 = 1;
@@ -17,10 +21,16 @@ pub(crate) struct Node {
     pub config: Config,
     /// What clients are told about it.
     pub cluster: ClusterInfo,
-    /// Where its data stays, and the lock on it; none in memory.
-    pub data: Option<DataDir>,
+    /// The topics and their records.
+    pub topics: Topics,
     /// Who is in which consumer group, and what it has committed.
     pub groups: Groups,
+    /// The transactions, and who may write in them.
+    pub transactions: Transactions,
+    /// What consumers asked for before, so that they need not repeat it.
+    pub fetch_sessions: Sessions,
+    /// Where its data stays, and the lock on it; none in memory. Last, for it is given up last.
+    pub data: Option<DataDir>,
 }
 
 /// What clients are told about the cluster of one.
@@ -34,4 +44,41 @@ pub(crate) struct ClusterInfo {
     pub host: String,
     /// The port that clients connect to.
     pub port: u16,
+}
+
+/// Why data can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The topics or their records.
+    #[error(transparent)]
+    Topics(#[from] OpenTopicsError),
+    /// What consumer groups committed.
+    #[error(transparent)]
+    Groups(#[from] GroupsError),
+    /// The transactions.
+    #[error("the transactions can't be loaded: {0}")]
+    Transactions(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Node {
+    /// Loads all data.
+    ///
+    /// # Errors
+    /// When any of it can't be read or is damaged.
+    pub fn load(
+        config: Config,
+        cluster: ClusterInfo,
+        data: Option<DataDir>,
+    ) -> Result<Self, LoadError> {
+        let flusher = Flusher::start(config.durability);
+        let journal = |name| data.as_ref().map(|data| data.journal(name));
+        let dir = data.as_ref().map(DataDir::topics);
+        let topics = Topics::open(journal("topics").as_deref(), dir, flusher.clone())?;
+        let settings = config.groups.clone();
+        let groups = Groups::open(journal("groups").as_deref(), flusher.clone(), settings)?;
+        let transactions = Transactions::open(journal("transactions").as_deref(), flusher)
+            .map_err(|error| LoadError::Transactions(error.into()))?;
+        let fetch_sessions = Sessions::default();
+        Ok(Self { config, cluster, topics, groups, transactions, fetch_sessions, data })
+    }
 }
