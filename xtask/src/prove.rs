@@ -20,6 +20,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::default();
     if steps.run("set-up", test::set_up) && steps.run("build", test::build) {
         test::run_integration_tests(&mut steps, args.filter.as_deref(), Length::Full);
+        test::run_durability_tests(&mut steps, args.filter.as_deref(), Length::Full);
         if args.filter.is_none() {
             steps.run("bench publish", || bench::publish(&[]));
         }

@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             steps.run("unit tests", || run_unit_tests(filter));
             if !args.quick {
                 run_integration_tests(&mut steps, filter, Length::Short);
+                run_durability_tests(&mut steps, filter, Length::Short);
             }
         }
     }
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Brings the system what compiling and testing need.
 pub fn set_up() -> Result<()> {
     let mut needs = apt::BUILD.to_vec();
-    needs.extend([apt::JAVA, apt::MAVEN, apt::XZ, apt::KCAT]);
+    needs.extend([apt::JAVA, apt::MAVEN, apt::XZ, apt::KCAT, apt::STRACE]);
     apt::ensure(&needs)?;
     for component in ["fmt", "clippy"] {
         child::run(cargo().args([component, "--version"])).with_context(|| {
@@ -107,6 +108,20 @@ pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Le
         tests.env("EVENT_BUS_TEST_BIN", dirs::target()?.join("debug").join("event-bus"));
         tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", tools);
         tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
+        if length == Length::Full {
+            tests.env("EVENT_BUS_TEST_FULL", "1");
+        }
+        child::run(&mut tests)
+    });
+}
+
+/// Tests that kill the embedded broker's process and break its disk. They run alone and one at a time, for they wait for
+/// syncs and restarts.
+pub fn run_durability_tests(steps: &mut Steps, filter: Option<&str>, length: Length) {
+    steps.run("durability of the embedded broker", || {
+        let mut tests = cargo();
+        tests.arg("test").args(ALL).args(["--test", "durability", "--", "--test-threads=1"]);
+        tests.args(filter).env("EVENT_BUS_TEST_BIN", dirs::target()?.join("debug/event-bus"));
         if length == Length::Full {
             tests.env("EVENT_BUS_TEST_FULL", "1");
         }
