@@ -155,7 +155,7 @@ impl Partition {
     ///
     /// # Errors
     /// When it can't be made durable. It is taken back then, and was never visible.
-    pub async fn settle(&self, ticket: Ticket) -> Result<(), StorageError> {
+    pub async fn settle(&self, ticket: &Ticket) -> Result<(), StorageError> {
         let Some(file) = &ticket.file else { return Ok(()) };
         let flushed = self.flusher.durable(file).await;
         let mut state = self.lock();

@@ -7,6 +7,7 @@
 mod append;
 mod follow;
 mod marker;
+mod payload;
 mod producers;
 mod read;
 mod replay;
@@ -20,13 +21,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::ResponseError;
 
-use crate::log::{FlushError, Flusher, Log, LogSettings, OpenError, ReadError};
+use crate::log::{BatchHeader, FlushError, Flusher, Log, LogSettings, OpenError, ReadError};
 
 use append::Reach;
 pub(crate) use append::{AppendError, Appended, Ticket};
 pub(crate) use follow::{Follower, Following};
 pub(crate) use marker::Outcome;
 use producers::Producers;
+pub(crate) use payload::PayloadError;
 pub(crate) use producers::{Membership, Refusal};
 pub(crate) use read::{Isolation, PartitionRead, Slice};
 use stability::Stability;
@@ -151,6 +153,20 @@ impl Partition {
         let mut state = self.lock();
         state.log.configure(settings.clone());
         state.settings = settings;
+    }
+
+    /// Checks what a producer sent for this partition, and returns its only batch.
+    ///
+    /// # Errors
+    /// When it is anything but one batch that the topic takes.
+    pub fn check<'a>(
+        &self,
+        payload: &'a [u8],
+        version: i16,
+        now_ms: i64,
+    ) -> Result<(BatchHeader, &'a [u8]), PayloadError> {
+        let settings = self.lock().settings.clone();
+        payload::check(payload, version, &settings, now_ms)
     }
 
     /// The log's size, in bytes.
