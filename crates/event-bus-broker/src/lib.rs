@@ -19,6 +19,7 @@ mod fetch;
 mod partition;
 mod log;
 mod journal;
+mod clock;
 
 pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};

@@ -36,6 +36,9 @@ pub(super) fn api() -> Api {
     Api::new(ApiKey::Produce, 3..=13, handle).overlapping()
 }
 
+/// What a partition without records sends.
+static NOTHING: Bytes = Bytes::new();
+
 /// Why a partition's batch was not taken.
 #[derive(Debug, thiserror::Error)]
 enum ProduceError {
@@ -79,19 +82,18 @@ struct Unverified {
 
 async fn handle(call: Call, request: ProduceRequest) -> Option<ProduceResponse> {
     let refused = refusal(&request);
-    let ProduceRequest { acks, transactional_id, topic_data: mut topics, .. } = request;
+    let ProduceRequest { acks, transactional_id, topic_data: topics, .. } = request;
     let produce = Produce {
         call: &call,
         transactional_id: transactional_id.map(|id| id.0),
         now_ms: clock::now_ms(),
     };
     let mut begun = Vec::new();
-    for topic in &mut topics {
-        for data in &mut topic.partition_data {
-            let records = data.records.take().unwrap_or_default();
+    for topic in &topics {
+        for data in &topic.partition_data {
             begun.push(match refused {
                 Some(error) => Next::Done(Err(ProduceError::Refused(error))),
-                None => produce.begin(topic, data.index, records),
+                None => produce.begin(topic, data),
             });
         }
     }
@@ -118,8 +120,7 @@ fn refusal(request: &ProduceRequest) -> Option<ResponseError> {
         matches!(header, Some(Ok(header)) if header.is_transactional())
     });
     let names_itself = request.transactional_id.as_ref().is_some_and(|id| !id.0.is_empty());
-    (is_transactional && !names_itself)
-        .then_some(ResponseError::TransactionalIdAuthorizationFailed)
+    (is_transactional && !names_itself).then_some(ResponseError::TransactionalIdAuthorizationFailed)
 }
 
 struct Produce<'a> {
@@ -130,12 +131,13 @@ struct Produce<'a> {
 
 impl Produce<'_> {
     /// Appends a partition's batch, unless the coordinator has to be asked first.
-    fn begin(&self, topic: &TopicProduceData, index: i32, records: Bytes) -> Next {
-        let partition = match self.partition(topic, index) {
+    fn begin(&self, topic: &TopicProduceData, data: &PartitionProduceData) -> Next {
+        let records = data.records.as_ref().unwrap_or(&NOTHING);
+        let partition = match self.partition(topic, data.index) {
             Ok(partition) => partition,
             Err(error) => return Next::Done(Err(ProduceError::Refused(error))),
         };
-        let (header, batch) = match partition.check(&records, self.call.version, self.now_ms) {
+        let (header, batch) = match partition.check(records, self.call.version, self.now_ms) {
             Ok(checked) => checked,
             Err(error) => return Next::Done(Err(error.into())),
         };
@@ -157,8 +159,8 @@ impl Produce<'_> {
         if self.call.version < TOPIC_IDS_FROM {
             return topics.partition(&topic.name.0, index);
         }
-        let name = topics.name_of(topic.topic_id).ok_or(ResponseError::UnknownTopicId)?;
-        topics.partition(&name, index)
+        let topic = topics.topic_by_id(topic.topic_id).ok_or(ResponseError::UnknownTopicId)?;
+        topic.partition(index).cloned().ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
     /// Appends a transactional batch if the coordinator lets it.

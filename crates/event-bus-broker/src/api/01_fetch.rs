@@ -53,8 +53,9 @@ fn partition(node: &Node, wanted: &Wanted) -> Result<Arc<Partition>, ResponseErr
     match &wanted.topic {
         TopicKey::Name(name) => node.topics.partition(name, wanted.partition),
         TopicKey::Id(id) => {
-            let name = node.topics.name_of(*id).ok_or(ResponseError::UnknownTopicId)?;
-            node.topics.partition(&name, wanted.partition)
+            let topic = node.topics.topic_by_id(*id).ok_or(ResponseError::UnknownTopicId)?;
+            let partition = topic.partition(wanted.partition).cloned();
+            partition.ok_or(ResponseError::UnknownTopicOrPartition)
         }
     }
 }

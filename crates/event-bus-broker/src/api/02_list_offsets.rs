@@ -29,7 +29,6 @@ pub(super) fn api() -> Api {
     Api::new(ApiKey::ListOffsets, 1..=10, handle)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn handle(call: Call, request: ListOffsetsRequest) -> Option<ListOffsetsResponse> {
     let isolation = Isolation::from(request.isolation_level);
     let repeated = repeated(&request);

@@ -16,7 +16,6 @@ pub(super) fn api() -> Api {
     Api::new(ApiKey::DeleteRecords, 0..=2, handle)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn handle(call: Call, request: DeleteRecordsRequest) -> Option<DeleteRecordsResponse> {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {

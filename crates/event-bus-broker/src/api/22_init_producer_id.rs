@@ -2,9 +2,7 @@
 //! transactional one, which fences its predecessor and aborts what that left open.
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{
-    ApiKey, InitProducerIdRequest, InitProducerIdResponse, ProducerId,
-};
+use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use super::{Api, Call};
 use crate::clock;

@@ -21,7 +21,6 @@ pub(super) fn api() -> Api {
     Api::new(ApiKey::OffsetForLeaderEpoch, 2..=4, handle)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn handle(
     call: Call,
     request: OffsetForLeaderEpochRequest,

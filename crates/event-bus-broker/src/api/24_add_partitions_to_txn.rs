@@ -10,9 +10,7 @@ use kafka_protocol::messages::add_partitions_to_txn_request::{
 use kafka_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
 };
-use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey,
-};
+use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey};
 
 use super::{Api, Call};
 use crate::clock;
@@ -82,7 +80,10 @@ async fn results(
     per_partition(topics, |_, _| error)
 }
 
-async fn add(call: &Call, transaction: &AddPartitionsToTxnTransaction) -> Result<(), ResponseError> {
+async fn add(
+    call: &Call,
+    transaction: &AddPartitionsToTxnTransaction,
+) -> Result<(), ResponseError> {
     let id = &transaction.transactional_id;
     if id.is_empty() {
         return Err(ResponseError::InvalidRequest);

@@ -32,8 +32,7 @@ async fn add(call: &Call, request: &AddOffsetsToTxnRequest) -> Result<(), Respon
     if id.is_empty() {
         return Err(ResponseError::InvalidRequest);
     }
-    let producer =
-        Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
+    let producer = Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
     let groups = BTreeSet::from([request.group_id.to_string()]);
     let (held, current) = call.node.transactions.hold(id).await?;
     let next =

@@ -26,9 +26,9 @@ pub(super) fn api() -> Api {
 async fn handle(call: Call, request: EndTxnRequest) -> Option<EndTxnResponse> {
     let response = EndTxnResponse::default();
     Some(match end(&call, &request).await {
-        Ok(next) if call.version >= EPOCH_PER_TRANSACTION_FROM => response
-            .with_producer_id(ProducerId(next.producer_id))
-            .with_producer_epoch(next.epoch),
+        Ok(next) if call.version >= EPOCH_PER_TRANSACTION_FROM => {
+            response.with_producer_id(ProducerId(next.producer_id)).with_producer_epoch(next.epoch)
+        }
         Ok(_) => response,
         Err(error) => {
             let error = match error {
@@ -49,8 +49,7 @@ async fn end(call: &Call, request: &EndTxnRequest) -> Result<Identity, ResponseE
     if id.is_empty() {
         return Err(ResponseError::InvalidRequest);
     }
-    let producer =
-        Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
+    let producer = Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
     let outcome = if request.committed { Outcome::Commit } else { Outcome::Abort };
     let protocol = match call.version < EPOCH_PER_TRANSACTION_FROM {
         true => Protocol::Classic,

@@ -57,8 +57,7 @@ async fn stage(
     call: &Call,
     request: &TxnOffsetCommitRequest,
 ) -> Result<Vec<Option<ResponseError>>, ResponseError> {
-    let producer =
-        Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
+    let producer = Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
     let group = request.group_id.to_string();
     // Held until the offsets are staged, so that the transaction can't end in between.
     let (held, current) = call.node.transactions.hold(&request.transactional_id).await?;
@@ -67,8 +66,7 @@ async fn stage(
     } else {
         let groups = BTreeSet::from([group.clone()]);
         let protocol = Protocol::EpochPerTransaction;
-        let next =
-            current.add(producer, &BTreeMap::new(), &groups, protocol, clock::now_ms())?;
+        let next = current.add(producer, &BTreeMap::new(), &groups, protocol, clock::now_ms())?;
         if let Some(next) = next {
             held.store(next).await?;
         }

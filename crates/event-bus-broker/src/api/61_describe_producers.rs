@@ -18,7 +18,6 @@ pub(super) fn api() -> Api {
     Api::new(ApiKey::DescribeProducers, 0..=0, handle)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn handle(
     call: Call,
     request: DescribeProducersRequest,

@@ -15,7 +15,6 @@ pub(super) fn api() -> Api {
     Api::new(ApiKey::DescribeTransactions, 0..=0, handle)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn handle(
     call: Call,
     request: DescribeTransactionsRequest,

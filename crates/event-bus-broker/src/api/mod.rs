@@ -1,6 +1,12 @@
 //! The APIs that the broker serves, one file each, numbered by its API key. What is not served stands under the
 //! same numbers in `SKIPPED.md`.
 
+#[path = "00_produce.rs"]
+mod produce;
+#[path = "01_fetch.rs"]
+mod fetch;
+#[path = "02_list_offsets.rs"]
+mod list_offsets;
 #[path = "09_offset_fetch.rs"]
 mod offset_fetch;
 #[path = "10_find_coordinator.rs"]
@@ -19,8 +25,28 @@ mod describe_groups;
 mod list_groups;
 #[path = "18_api_versions.rs"]
 mod api_versions;
+#[path = "21_delete_records.rs"]
+mod delete_records;
+#[path = "22_init_producer_id.rs"]
+mod init_producer_id;
+#[path = "23_offset_for_leader_epoch.rs"]
+mod offset_for_leader_epoch;
+#[path = "24_add_partitions_to_txn.rs"]
+mod add_partitions_to_txn;
+#[path = "25_add_offsets_to_txn.rs"]
+mod add_offsets_to_txn;
+#[path = "26_end_txn.rs"]
+mod end_txn;
+#[path = "28_txn_offset_commit.rs"]
+mod txn_offset_commit;
 #[path = "42_delete_groups.rs"]
 mod delete_groups;
+#[path = "61_describe_producers.rs"]
+mod describe_producers;
+#[path = "65_describe_transactions.rs"]
+mod describe_transactions;
+#[path = "66_list_transactions.rs"]
+mod list_transactions;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -149,6 +175,9 @@ impl fmt::Debug for Api {
 pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
     static REGISTRY: LazyLock<BTreeMap<i16, Api>> = LazyLock::new(|| {
         let apis = [
+            produce::api(),
+            fetch::api(),
+            list_offsets::api(),
             offset_fetch::api(),
             find_coordinator::api(),
             join_group::api(),
@@ -158,7 +187,17 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             describe_groups::api(),
             list_groups::api(),
             api_versions::api(),
+            delete_records::api(),
+            init_producer_id::api(),
+            offset_for_leader_epoch::api(),
+            add_partitions_to_txn::api(),
+            add_offsets_to_txn::api(),
+            end_txn::api(),
+            txn_offset_commit::api(),
             delete_groups::api(),
+            describe_producers::api(),
+            describe_transactions::api(),
+            list_transactions::api(),
         ];
         apis.into_iter().map(|api| (api.key as i16, api)).collect()
     });

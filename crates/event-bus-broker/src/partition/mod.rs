@@ -22,15 +22,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kafka_protocol::ResponseError;
 
 use crate::log::{BatchHeader, FlushError, Flusher, Log, LogSettings, OpenError, ReadError};
+use crate::node::LEADER_EPOCH;
 
 use append::Reach;
 pub(crate) use append::{AppendError, Appended, Ticket};
 pub(crate) use follow::{Follower, Following};
 pub(crate) use marker::Outcome;
-use producers::Producers;
 pub(crate) use payload::PayloadError;
+use producers::Producers;
 pub(crate) use producers::{Membership, Refusal};
-pub(crate) use read::{Isolation, PartitionRead, Slice};
+pub(crate) use read::{Isolation, PartitionRead, Slice, TimedOffset};
 use stability::Stability;
 
 /// One partition of a topic.
@@ -87,6 +88,18 @@ impl StorageError {
             }
             Self::Closed { .. } => ResponseError::UnknownTopicOrPartition,
         }
+    }
+}
+
+/// Whether a client knows the leader's epoch, which never changes; -1 is for a client that doesn't say.
+///
+/// # Errors
+/// `UnknownLeaderEpoch` for one that is still to come, `FencedLeaderEpoch` for one that never was.
+pub(crate) fn check_leader_epoch(epoch: i32) -> Result<(), ResponseError> {
+    match epoch {
+        -1 | LEADER_EPOCH => Ok(()),
+        epoch if epoch > LEADER_EPOCH => Err(ResponseError::UnknownLeaderEpoch),
+        _ => Err(ResponseError::FencedLeaderEpoch),
     }
 }
 

@@ -42,7 +42,9 @@ pub(crate) enum PayloadError {
     #[error("zstd needs version {ZSTD_FROM} of Produce")]
     Zstd,
     /// A time in the future.
-    #[error("the batch is dated {ahead_ms} ms ahead of the broker's clock, more than {MAX_AHEAD_MS} ms")]
+    #[error(
+        "the batch is dated {ahead_ms} ms ahead of the broker's clock, more than {MAX_AHEAD_MS} ms"
+    )]
     Ahead { ahead_ms: i64 },
     /// The records can't be read, where they have to be.
     #[error(transparent)]

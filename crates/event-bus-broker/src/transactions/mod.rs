@@ -5,6 +5,7 @@
 //! that was decided.
 
 mod entry;
+mod finish;
 
 mod ledger;
 mod producer_ids;
@@ -28,6 +29,7 @@ use entry::Entry;
 use ledger::Ledger;
 use producer_ids::ProducerIds;
 
+pub(crate) use finish::{recover, sweep};
 pub(crate) use state::{End, Identity, Init, Phase, Protocol, Transaction};
 
 /// The coordinator.
