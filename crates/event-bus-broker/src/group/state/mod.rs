@@ -13,6 +13,8 @@ mod subscription;
 mod sync;
 mod timers;
 mod validate;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
