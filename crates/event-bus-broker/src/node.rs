@@ -75,7 +75,8 @@ impl Node {
         let dir = data.as_ref().map(DataDir::topics);
         let topics = Topics::open(journal("topics").as_deref(), dir, flusher.clone())?;
         let settings = config.groups.clone();
-        let groups = Groups::open(journal("groups").as_deref(), flusher.clone(), settings)?;
+        let exists = |topic: &str| topics.topic(topic).is_some();
+        let groups = Groups::open(journal("groups").as_deref(), flusher.clone(), settings, exists)?;
         let transactions = Transactions::open(journal("transactions").as_deref(), flusher)
             .map_err(|error| LoadError::Transactions(error.into()))?;
         let fetch_sessions = Sessions::default();

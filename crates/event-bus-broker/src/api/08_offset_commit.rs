@@ -37,7 +37,8 @@ async fn handle(call: Call, request: OffsetCommitRequest) -> Option<OffsetCommit
             GROUP_NOT_FOUND.. => ResponseError::GroupIdNotFound,
             _ => ResponseError::IllegalGeneration,
         };
-        let outcome = call.node.groups.commit(&request.group_id, &committer, offsets, missing).await;
+        let outcome =
+            call.node.groups.commit(&request.group_id, &committer, offsets, missing).await;
         answers.finish(outcome);
     }
     Some(OffsetCommitResponse::default().with_topics(answers.topics))

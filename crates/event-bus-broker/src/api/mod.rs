@@ -7,6 +7,8 @@ mod produce;
 mod fetch;
 #[path = "02_list_offsets.rs"]
 mod list_offsets;
+#[path = "08_offset_commit.rs"]
+mod offset_commit;
 #[path = "09_offset_fetch.rs"]
 mod offset_fetch;
 #[path = "10_find_coordinator.rs"]
@@ -41,6 +43,8 @@ mod end_txn;
 mod txn_offset_commit;
 #[path = "42_delete_groups.rs"]
 mod delete_groups;
+#[path = "47_offset_delete.rs"]
+mod offset_delete;
 #[path = "61_describe_producers.rs"]
 mod describe_producers;
 #[path = "65_describe_transactions.rs"]
@@ -178,6 +182,7 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             produce::api(),
             fetch::api(),
             list_offsets::api(),
+            offset_commit::api(),
             offset_fetch::api(),
             find_coordinator::api(),
             join_group::api(),
@@ -195,6 +200,7 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             end_txn::api(),
             txn_offset_commit::api(),
             delete_groups::api(),
+            offset_delete::api(),
             describe_producers::api(),
             describe_transactions::api(),
             list_transactions::api(),

@@ -67,21 +67,6 @@ impl Groups {
         };
         applied.await
     }
-
-    /// Removes the offsets of all topics that don't exist: a crash may have come between a topic's deletion and its
-    /// offsets'. For the start, before clients are served.
-    ///
-    /// # Errors
-    /// `COORDINATOR_NOT_AVAILABLE` when it could not be made durable.
-    pub async fn retain_topics(&self, exists: impl Fn(&str) -> bool) -> Result<(), ResponseError> {
-        let mut gone: Vec<String> = {
-            let state = self.shared.lock();
-            state.ledger.topics().filter(|topic| !exists(topic)).map(str::to_owned).collect()
-        };
-        gone.sort();
-        gone.dedup();
-        if gone.is_empty() { Ok(()) } else { self.forget_topics(gone).await }
-    }
 }
 
 impl State {

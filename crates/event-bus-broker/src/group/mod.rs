@@ -15,7 +15,7 @@ mod state;
 mod transactional;
 mod writing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -90,7 +90,8 @@ struct State {
 
 impl Groups {
     /// Reads what an earlier broker left in the journal at `path` (none: in memory) and starts to keep time. Members
-    /// of an earlier broker go on, each with a fresh session.
+    /// of an earlier broker go on, each with a fresh session. Offsets of topics that are gone are removed: a crash may
+    /// have come between a topic's deletion and theirs.
     ///
     /// Has to be called on a tokio runtime, which it uses until it is stopped or dropped.
     ///
@@ -100,13 +101,22 @@ impl Groups {
         path: Option<&Path>,
         flusher: Flusher,
         settings: GroupSettings,
+        topic_exists: impl Fn(&str) -> bool,
     ) -> Result<Self, OpenError> {
-        let (journal, entries) =
-            Journal::open(path, flusher).map_err(|error| OpenError::Journal(Box::new(error)))?;
+        let refused = |error| OpenError::Journal(Box::new(error));
+        let (journal, entries) = Journal::open(path, flusher).map_err(refused)?;
         let mut ledger = Ledger::default();
         for (number, entry) in entries.iter().enumerate() {
             let entry = serde_json::from_slice(entry)
                 .map_err(|source| OpenError::Unknown { number, source })?;
+            ledger.apply(entry);
+        }
+        let gone: BTreeSet<&str> = ledger.topics().filter(|topic| !topic_exists(topic)).collect();
+        if !gone.is_empty() {
+            let topics = gone.into_iter().map(str::to_owned).collect();
+            let entry = Entry::TopicsRemoved { topics };
+            let pending = journal.push(&entry.encode()).map_err(refused)?;
+            pending.durable_blocking().map_err(refused)?;
             ledger.apply(entry);
         }
         let clock = Clock::start();

@@ -28,9 +28,10 @@ struct Written {
 }
 
 impl InFlight {
-    /// All entries, oldest first.
+    /// All entries that may become durable, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().map(|written| &written.entry)
+        let hopeful = self.entries.iter().filter(|written| written.is_durable != Some(false));
+        hopeful.map(|written| &written.entry)
     }
 
     /// Whether any of them is about this group.
@@ -74,8 +75,7 @@ impl Shared {
         state: &mut State,
         entry: Entry,
     ) -> Result<Applied, ResponseError> {
-        let bytes = serde_json::to_vec(&entry).expect("an entry has string keys only");
-        let pending = self.journal.push(&bytes).map_err(|error| refused(&error))?;
+        let pending = self.journal.push(&entry.encode()).map_err(|error| refused(&error))?;
         let (applied, receiver) = oneshot::channel();
         state.in_flight.next += 1;
         let number = state.in_flight.next;
@@ -100,10 +100,7 @@ impl Shared {
     fn rewrite(&self, state: &State) {
         let kept = state.ledger.entries();
         let entries = kept.iter().chain(state.in_flight.entries());
-        let entries: Vec<Vec<u8>> = entries
-            .map(|entry| serde_json::to_vec(entry).expect("an entry has string keys only"))
-            .collect();
-        if let Err(error) = self.journal.rewrite(entries) {
+        if let Err(error) = self.journal.rewrite(entries.map(Entry::encode)) {
             tracing::warn!("the groups' journal can't be made smaller, and grows on: {error}");
         }
     }

@@ -23,6 +23,13 @@ pub(crate) enum Entry {
     TopicsRemoved { topics: Vec<String> },
 }
 
+impl Entry {
+    /// The entry as the journal keeps it.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers can be written as JSON")
+    }
+}
+
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct PartitionName {

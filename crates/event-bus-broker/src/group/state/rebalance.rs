@@ -45,14 +45,13 @@ impl Group {
         self.sync_deadline_ms = None;
         let was_empty = self.phase == Phase::Empty;
         self.transition_to(Phase::PreparingRebalance, now_ms);
-        if was_empty {
-            let delay_ms = millis(settings.initial_rebalance_delay);
+        let delay_ms = millis(settings.initial_rebalance_delay);
+        if was_empty && delay_ms > 0 {
             let remaining_ms = (self.rebalance_timeout_ms() - delay_ms).max(0);
             self.new_member_added = false;
             self.wait_for_joins(now_ms.saturating_add(delay_ms), Some((delay_ms, remaining_ms)));
-            if delay_ms == 0 {
-                self.complete_join(now_ms, actions);
-            }
+        } else if was_empty {
+            self.complete_join(now_ms, actions);
         } else if self.all_joined() {
             self.complete_join(now_ms, actions);
         } else {

@@ -96,8 +96,7 @@ impl Bench {
         if is_durable {
             self.records.push(record.clone());
         }
-        let actions =
-            self.group.persisted(record, then, is_durable, self.now_ms, &self.settings);
+        let actions = self.group.persisted(record, then, is_durable, self.now_ms, &self.settings);
         self.act(actions);
     }
 
