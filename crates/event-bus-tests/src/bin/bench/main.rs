@@ -1,6 +1,7 @@
 //! Benchmarks of the library beside its peers, on the same servers and in the same run. Start them by
 //! `cargo xtask bench`.
 
+mod broker;
 mod publish;
 
 use std::process::ExitCode;
@@ -21,11 +22,14 @@ struct Cli {
 enum What {
     /// The publisher beside bare client calls that send the same bytes
     Publish(publish::Args),
+    /// The embedded broker beside Apache Kafka
+    Broker(broker::Args),
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     match Cli::parse().what {
         What::Publish(args) => publish::run(&args).await,
+        What::Broker(args) => broker::run(&args).await,
     }
 }
