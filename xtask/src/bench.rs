@@ -1,14 +1,17 @@
 //! Benchmarks on a real Kafka.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::child;
-use crate::kafka::{Kafka, Options};
+use crate::embedded::Embedded;
+use crate::kafka::{Kafka, Options, SCRIPT_MACHINE};
 use crate::test::cargo;
+use crate::{child, dirs};
 
-/// Compare the library's speed with bare client calls on the same broker, in the same run.
+/// Compare the library's speed with bare client calls, and the embedded broker's with Kafka's, in the same run.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,23 +26,104 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// The embedded broker beside Apache Kafka: rates, latency, memory and start
+    Broker {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
 }
+
+/// The program of the benchmarks, without a debugger's checks.
+const BENCH: [&str; 5] = ["--release", "-p", "event-bus-tests", "--bin", "bench"];
+
+/// What acknowledgements mean in a comparison, so that like is compared with like.
+struct Policy {
+    name: &'static str,
+    /// The embedded broker's `--durability`.
+    durability: &'static str,
+    /// Kafka's setting for it.
+    setting: Option<&'static str>,
+}
+
+const POLICIES: [Policy; 2] = [
+    Policy {
+        name: "acknowledged is fsynced",
+        durability: "fsync",
+        setting: Some("log.flush.interval.messages=1"),
+    },
+    Policy { name: "acknowledged is written", durability: "lazy", setting: None },
+];
+
+/// Kafka's own defaults, where its configuration for tests has less.
+const KAFKA_DEFAULTS: [&str; 2] = ["num.network.threads=3", "num.io.threads=8"];
+
+/// Starts of the embedded broker whose median is told.
+const STARTS: usize = 5;
 
 /// `cargo xtask bench`
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Publish { rest } => publish(rest)?,
+        What::Broker { rest } => broker(rest)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Fails when the publisher is slower than it has to be.
 pub fn publish(rest: &[String]) -> Result<()> {
-    const BENCH: [&str; 5] = ["--release", "-p", "event-bus-tests", "--bin", "bench"];
     // Compiled before the broker starts, so that the two don't share the cores.
     child::run(cargo().arg("build").args(BENCH))?;
     let kafka = Kafka::start(&Options::default())?;
     let mut bench = cargo();
     bench.arg("run").args(BENCH).args(["--", "publish", "--bootstrap", &kafka.bootstrap()]);
     child::run(bench.args(rest))
+}
+
+/// Fails when the embedded broker is slower or larger than it may be beside Kafka.
+pub fn broker(rest: &[String]) -> Result<()> {
+    child::run(cargo().arg("build").args(BENCH).args([
+        "-p",
+        "event-bus-cli",
+        "--bin",
+        "event-bus",
+    ]))?;
+    let mut behind = Vec::new();
+    for policy in &POLICIES {
+        if let Err(error) = compare(policy, rest) {
+            behind.push(format!("{}: {error:#}", policy.name));
+        }
+    }
+    if behind.is_empty() { Ok(()) } else { bail!(behind.join("; ")) }
+}
+
+/// Both brokers run all the time, and one of them works.
+fn compare(policy: &Policy, rest: &[String]) -> Result<()> {
+    println!("\n--- {}", policy.name);
+    let release = dirs::target()?.join("release");
+    let program = release.join("event-bus");
+    let settings = KAFKA_DEFAULTS.iter().chain(&policy.setting).map(ToString::to_string).collect();
+    let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
+    let mut kafka = Kafka::start(&options)?;
+    let mut embedded = Embedded::start(&program, policy.durability)?;
+    println!(
+        "ready after process start: embedded {:.0?} (median of {STARTS}, no data), Kafka {:.1?}",
+        median_start(&mut embedded, &program)?,
+        kafka.ready_after()
+    );
+    let mut bench = child::tied(release.join("bench"), "TERM");
+    bench.args(["broker", "--embedded", embedded.bootstrap(), "--kafka", &kafka.bootstrap()]);
+    bench.args(["--embedded-pid", &embedded.pid()?.to_string()]);
+    bench.args(["--kafka-pid", &kafka.server().pid().to_string()]);
+    child::run(bench.args(rest))
+}
+
+fn median_start(embedded: &mut Embedded, program: &Path) -> Result<Duration> {
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        embedded.restart(program)?;
+        starts.push(embedded.ready_after());
+    }
+    starts.sort_unstable();
+    Ok(starts[STARTS / 2])
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -130,6 +130,16 @@ impl Server {
         let child =
             command.process_group(0).spawn().with_context(|| format!("cannot run `{name}`"))?;
         Ok(Self { name: name.to_owned(), child, stop_signal })
+    }
+
+    /// The child's process number. [`tied`] does not change it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Takes what the child prints, if that was made a pipe and is not taken yet.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// Fails when the child has ended.

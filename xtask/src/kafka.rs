@@ -48,8 +48,12 @@ pub struct Args {
 
 /// `cargo xtask kafka`
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let options =
-        Options { data: args.data.clone(), port: args.port, settings: args.settings.clone() };
+    let options = Options {
+        data: args.data.clone(),
+        port: args.port,
+        settings: args.settings.clone(),
+        ..Options::default()
+    };
     let mut kafka = Kafka::start(&options)?;
     println!("Kafka answers on {}", kafka.bootstrap());
     let Some((program, rest)) = args.command.split_first() else {
@@ -71,7 +75,23 @@ pub struct Options {
     pub port: Option<u16>,
     /// Further broker settings, `KEY=VALUE`.
     pub settings: Vec<String>,
+    /// The virtual machine's options; `None`: a small heap that grows, for tests.
+    pub machine: Option<&'static [&'static str]>,
 }
+
+/// What Kafka's own start script gives the virtual machine.
+pub const SCRIPT_MACHINE: &[&str] = &[
+    "-Xms1G",
+    "-Xmx1G",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+
+/// A heap for a machine that does other work too.
+const TEST_MACHINE: &[&str] = &["-Xms256m", "-Xmx1g"];
 
 /// A running Kafka, which ends on drop.
 pub struct Kafka {
@@ -79,6 +99,7 @@ pub struct Kafka {
     server: Server,
     _temporary: Option<TempDir>,
     port: u16,
+    ready_after: Duration,
 }
 
 impl Kafka {
@@ -105,6 +126,11 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// How long its process took until it answered.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
     /// The broker's process.
     pub fn server(&mut self) -> &mut Server {
         &mut self.server
@@ -118,14 +144,17 @@ impl Kafka {
         format_storage(class_path, &dir, &config, &log)?;
 
         let mut command = child::tied("java", "TERM");
-        command.args(["-Xms256m", "-Xmx1g", "-Djava.awt.headless=true"]);
+        command.args(options.machine.unwrap_or(TEST_MACHINE)).arg("-Djava.awt.headless=true");
         command.arg(format!("-Dlog4j2.configurationFile={}", log4j_config(&dir)?.display()));
         command.args(["-cp", class_path, "kafka.Kafka"]).arg(&config);
         log.take_output(&mut command)?;
+        let started = Instant::now();
         let server = Server::spawn("Kafka", &mut command, Signal::TERM)?;
 
-        let mut kafka = Self { server, _temporary: temporary, port: ports.broker };
+        let ready_after = Duration::ZERO;
+        let mut kafka = Self { server, _temporary: temporary, port: ports.broker, ready_after };
         kafka.wait_until_it_answers(&log)?;
+        kafka.ready_after = started.elapsed();
         Ok(kafka)
     }
 

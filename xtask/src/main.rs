@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod child;
 mod dirs;
+mod embedded;
 mod kafka;
 mod kafka_tool;
 mod kafka_wire;
@@ -39,7 +40,7 @@ enum Task {
     Test(test::Args),
     /// Run every test at full length, then the benchmarks
     Prove(prove::Args),
-    /// Compare the library's speed with bare client calls on the same broker
+    /// Compare the library's speed with bare client calls, and the embedded broker's with Kafka's
     Bench(bench::Args),
     /// Run a real Apache Kafka for one command or until Ctrl-C
     Kafka(kafka::Args),

@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let binary = dirs::target()?.join("release").join("event-bus");
     let dir = dirs::cache("up")?;
 
-    let options = Options { data: Some(dir.join("kafka")), port: args.port, settings: Vec::new() };
+    let options = Options { data: Some(dir.join("kafka")), port: args.port, ..Options::default() };
     let mut kafka = Kafka::start(&options)?;
     let bootstrap = kafka.bootstrap();
     println!("Kafka answers on {bootstrap}");
