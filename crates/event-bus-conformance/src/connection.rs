@@ -8,9 +8,10 @@ use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::subject;
+use crate::{coordinators, subject};
 
 /// No answer takes longer, even on a machine that compiles beside the tests.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -26,12 +27,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To the broker that is tested.
+    /// To the broker that is tested, once it is ready for all that a test may ask.
     ///
     /// # Panics
     /// When it does not listen.
     pub async fn open() -> Self {
-        Self::to(&subject::bootstrap()).await
+        static READY: OnceCell<()> = OnceCell::const_new();
+        let mut connection = Self::to(&subject::bootstrap()).await;
+        READY.get_or_init(|| Box::pin(coordinators::until_ready(&mut connection))).await;
+        connection
     }
 
     /// To a broker at `host:port`.

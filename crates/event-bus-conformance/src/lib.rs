@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod eventually;
 pub mod batch;
 pub mod topic;
+pub mod coordinators;
 pub mod records;
 pub mod producer;
 pub mod member;

@@ -94,6 +94,11 @@ impl Transactional {
         }
     }
 
+    /// Goes on over a new connection.
+    pub async fn reconnect(&mut self, address: &str) {
+        self.connection = Connection::to(address).await;
+    }
+
     /// Adds a topic's first partition to the transaction, waiting for the one before to be finished.
     ///
     /// # Errors

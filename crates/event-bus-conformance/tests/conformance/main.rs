@@ -19,3 +19,6 @@ mod rebalances;
 mod static_members;
 mod storm;
 mod groups;
+mod transactions;
+mod transaction_offsets;
+mod restart;
