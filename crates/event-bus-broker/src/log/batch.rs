@@ -216,6 +216,59 @@ pub(crate) fn stamp_append_time(batch: &mut BytesMut, now_ms: i64) {
     seal(batch);
 }
 
+/// What changes in a batch's header when some of its records are removed.
+pub(super) struct Rewritten {
+    pub records: usize,
+    pub first_timestamp: i64,
+    pub max_timestamp: i64,
+    pub has_delete_horizon: bool,
+}
+
+/// The batch with other records: fewer than before, `packed` as its codec does it. Offsets, producer and sequence stay.
+pub(super) fn rewritten(old: &[u8], fields: Rewritten, packed: &[u8]) -> (BatchHeader, Bytes) {
+    let mut batch = BytesMut::with_capacity(HEADER_BYTES + packed.len());
+    batch.extend_from_slice(&old[..HEADER_BYTES]);
+    batch.extend_from_slice(packed);
+    let horizon = if fields.has_delete_horizon { DELETE_HORIZON } else { 0 };
+    let attributes = (i16_at(&batch, 21) & !DELETE_HORIZON) | horizon;
+    let count = i32::try_from(fields.records).expect("a batch that is stored counts with an i32");
+    batch[21..23].copy_from_slice(&attributes.to_be_bytes());
+    batch[27..35].copy_from_slice(&fields.first_timestamp.to_be_bytes());
+    batch[35..43].copy_from_slice(&fields.max_timestamp.to_be_bytes());
+    batch[57..61].copy_from_slice(&count.to_be_bytes());
+    closed(batch)
+}
+
+/// The batch without its records, for its producer's sake.
+pub(super) fn emptied(header: &BatchHeader, old: &[u8]) -> (BatchHeader, Bytes) {
+    let BatchHeader { first_timestamp, max_timestamp, .. } = *header;
+    let has_delete_horizon = header.has_delete_horizon();
+    let fields = Rewritten { records: 0, first_timestamp, max_timestamp, has_delete_horizon };
+    rewritten(old, fields, &[])
+}
+
+/// An empty batch of nobody that covers the offsets from `from` up to `to`, or as many of them as one can.
+pub(super) fn placeholder(from: i64, to: i64) -> (BatchHeader, Bytes) {
+    let last_offset_delta = i32::try_from(to - from - 1).unwrap_or(i32::MAX);
+    let mut batch = BytesMut::zeroed(HEADER_BYTES);
+    batch[16] = MAGIC;
+    batch[23..27].copy_from_slice(&last_offset_delta.to_be_bytes());
+    // No times, no producer, no epoch and no sequence: each is -1.
+    batch[27..57].fill(0xff);
+    place(&mut batch, from);
+    closed(batch)
+}
+
+/// Completes a batch whose header has everything but length and CRC.
+fn closed(mut batch: BytesMut) -> (BatchHeader, Bytes) {
+    let length =
+        i32::try_from(batch.len() - PREFIX_BYTES).expect("it is no longer than the old one");
+    batch[8..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
+    seal(&mut batch);
+    let header = BatchHeader::parse(&batch).expect("a header was written a moment ago");
+    (header, batch.freeze())
+}
+
 /// Writes the CRC of what it covers.
 pub(crate) fn seal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);

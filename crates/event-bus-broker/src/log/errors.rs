@@ -61,13 +61,16 @@ pub(crate) enum AppendError {
     Batch(#[from] super::batch::BatchError),
 }
 
-/// The log can't be cut, or its start not be moved.
+/// The log can't be cut or cleaned, or its start not be moved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TruncateError {
-    #[error("{} can't be cut: {source}. Free or mend the disk; the next write tries again", path.display())]
+    #[error("{} can't be changed: {source}. Free or mend the disk; the next write tries again", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The next segment can't be begun.
+    #[error(transparent)]
+    Roll(#[from] AppendError),
     #[error(transparent)]
     Flush(#[from] FlushError),
 }

@@ -8,6 +8,8 @@
 pub(crate) mod batch;
 mod checkpoint;
 mod clean;
+mod codec;
+mod compaction;
 mod damage;
 mod disk_faults;
 mod errors;
@@ -244,6 +246,10 @@ impl Log {
         let offset = offset.min(self.end_offset());
         if offset <= self.start_offset {
             return Ok(());
+        }
+        // A start above what survives a crash would be a log that lacks records.
+        if offset > self.durable_end() {
+            self.active().sync()?;
         }
         self.move_start(offset)?;
         self.drop_segments_before_start();

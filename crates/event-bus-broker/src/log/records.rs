@@ -1,31 +1,21 @@
 //! The records inside a batch: decompressed within a bound, and read one after the other without copies.
 
 use std::borrow::Cow;
-use std::io::{self, Read};
 
 use kafka_protocol::records::Compression;
 
 use super::batch::{BatchError, BatchHeader, HEADER_BYTES};
+use super::codec::{self, DecompressError};
 
-/// What a batch may be decompressed to. A few kilobytes can be made to expand a thousandfold; the largest honest batch
-/// is far below this.
-const MAX_BODY_BYTES: u64 = 128 * 1024 * 1024;
 /// The shortest record: length, attributes, two deltas, no key, no value, no headers.
 const MIN_RECORD_BYTES: usize = 7;
-/// With which snappy-java begins its framing: then come a version, a compatible version, and length-prefixed blocks.
-/// Other clients send one bare block.
-const SNAPPY_JAVA_MAGIC: &[u8] = b"\x82SNAPPY\0";
-const SNAPPY_JAVA_HEADER_BYTES: usize = 16;
-
 /// Why a batch's records can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordsError {
     #[error(transparent)]
     Batch(#[from] BatchError),
-    #[error("the batch can't be decompressed: {0}")]
-    Decompress(#[source] io::Error),
-    #[error("the batch decompresses to more than {MAX_BODY_BYTES} bytes: send smaller batches")]
-    TooLarge,
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
     #[error("record {nth} of the batch is malformed")]
     Malformed { nth: i32 },
     #[error("the batch has bytes after its last record")]
@@ -54,20 +44,12 @@ pub(crate) fn body<'a>(
     batch: &'a [u8],
 ) -> Result<Cow<'a, [u8]>, RecordsError> {
     let packed = &batch[HEADER_BYTES..header.bytes];
-    let unpacked = match header.compression()? {
+    match header.compression()? {
         // A batch that compaction emptied has no stream to decompress.
-        _ if header.count == 0 && packed.is_empty() => return Ok(Cow::Borrowed(packed)),
-        Compression::None => return Ok(Cow::Borrowed(packed)),
-        Compression::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(packed))?,
-        Compression::Lz4 => {
-            read_bounded(lz4::Decoder::new(packed).map_err(RecordsError::Decompress)?)?
-        }
-        Compression::Zstd => {
-            read_bounded(zstd::Decoder::new(packed).map_err(RecordsError::Decompress)?)?
-        }
-        Compression::Snappy => unsnap(packed)?,
-    };
-    Ok(Cow::Owned(unpacked))
+        _ if header.count == 0 && packed.is_empty() => Ok(Cow::Borrowed(packed)),
+        Compression::None => Ok(Cow::Borrowed(packed)),
+        codec => Ok(Cow::Owned(codec::decompress(codec, packed)?)),
+    }
 }
 
 /// The records of a body that [`body`] returned, in order. Ends after the first that is malformed.
@@ -165,42 +147,4 @@ pub(super) fn put_varint(into: &mut Vec<u8>, number: i64) {
         }
         into.push(low | 0x80);
     }
-}
-
-fn read_bounded(from: impl Read) -> Result<Vec<u8>, RecordsError> {
-    let mut unpacked = Vec::new();
-    from.take(MAX_BODY_BYTES + 1).read_to_end(&mut unpacked).map_err(RecordsError::Decompress)?;
-    if unpacked.len() as u64 > MAX_BODY_BYTES {
-        return Err(RecordsError::TooLarge);
-    }
-    Ok(unpacked)
-}
-
-fn unsnap(packed: &[u8]) -> Result<Vec<u8>, RecordsError> {
-    let mut unpacked = Vec::new();
-    if !packed.starts_with(SNAPPY_JAVA_MAGIC) {
-        unsnap_block(packed, &mut unpacked)?;
-        return Ok(unpacked);
-    }
-    let cut_short = || RecordsError::Decompress(io::ErrorKind::UnexpectedEof.into());
-    let mut blocks = packed.get(SNAPPY_JAVA_HEADER_BYTES..).ok_or_else(cut_short)?;
-    while !blocks.is_empty() {
-        let length = blocks.split_off(..4).and_then(|length| length.first_chunk::<4>().copied());
-        let length = usize::try_from(u32::from_be_bytes(length.ok_or_else(cut_short)?));
-        let block = length.ok().and_then(|length| blocks.split_off(..length));
-        unsnap_block(block.ok_or_else(cut_short)?, &mut unpacked)?;
-    }
-    Ok(unpacked)
-}
-
-fn unsnap_block(block: &[u8], unpacked: &mut Vec<u8>) -> Result<(), RecordsError> {
-    let invalid = |error: snap::Error| RecordsError::Decompress(error.into());
-    let length = snap::raw::decompress_len(block).map_err(invalid)?;
-    let begin = unpacked.len();
-    if (begin + length) as u64 > MAX_BODY_BYTES {
-        return Err(RecordsError::TooLarge);
-    }
-    unpacked.resize(begin + length, 0);
-    snap::raw::Decoder::new().decompress(block, &mut unpacked[begin..]).map_err(invalid)?;
-    Ok(())
 }

@@ -37,20 +37,10 @@ pub(super) fn open(
         start_offset: start,
         compacted_end,
     };
-    let mut next_base = None;
     for (nth, base) in bases.iter().enumerate() {
-        let path = dir.join(segment::file_name(*base));
-        let data = Data::open(path, *base, &checkpoint, &log.settings.disk_faults).map_err(at)?;
-        let segment = Segment::new(*base, data);
-        // The first one may begin before the start, each other one exactly where its predecessor ends.
-        let expected = next_base.unwrap_or((*base).min(start));
-        if *base != expected {
-            return Err(damage(&segment, expected, Flaw::SegmentBase { found: *base }).into());
-        }
         let is_last = nth + 1 == bases.len();
-        let segment = scan(segment, is_last.then_some(durable_end), &mut seen)?;
-        next_base = Some(segment.end_offset);
-        log.segments.push(segment);
+        let durable_end = is_last.then_some(durable_end);
+        log.take_segment(dir, *base, durable_end, &mut seen)?;
     }
     sync_dir_of(&dir.join(CHECKPOINT)).map_err(at)?;
     if log.end_offset() < durable_end.max(start) {
@@ -58,6 +48,40 @@ pub(super) fn open(
         return Err(damage(log.active(), log.end_offset(), Flaw::Missing { end }).into());
     }
     Ok(log)
+}
+
+impl Log {
+    /// Opens the segment at `base` and puts it behind those that there are.
+    fn take_segment(
+        &mut self,
+        dir: &Path,
+        base: i64,
+        durable_end: Option<i64>,
+        seen: &mut impl FnMut(&BatchHeader),
+    ) -> Result<(), OpenError> {
+        let path = dir.join(segment::file_name(base));
+        let place = self.place.as_ref().expect("a log that is recovered is on disk");
+        let data = Data::open(path.clone(), base, &place.checkpoint, &self.settings.disk_faults)
+            .map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        let segment = Segment::new(base, data);
+        // The first one may begin before the start, each other one exactly where its predecessor ends.
+        let expected =
+            self.segments.last().map_or(base.min(self.start_offset), |last| last.end_offset);
+        if base < expected && durable_end.is_none() {
+            // Compaction merged it into its predecessor and was ended before it could delete it.
+            let merged = scan(segment, None, &mut |_| {})?;
+            if merged.end_offset <= expected {
+                return remove_file(&path).map_err(|source| OpenError::Io { path, source });
+            }
+            let flaw = Flaw::SegmentBase { found: base };
+            return Err(Damage { path, position: 0, offset: expected, flaw }.into());
+        }
+        if base != expected {
+            return Err(damage(&segment, expected, Flaw::SegmentBase { found: base }).into());
+        }
+        self.segments.push(scan(segment, durable_end, seen)?);
+        Ok(())
+    }
 }
 
 /// The base offsets of the segments, in order. Drafts that a crash left are deleted.

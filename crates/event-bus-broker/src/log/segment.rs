@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::batch::BatchHeader;
+use super::damage::Flaw;
 use super::walk::Walk;
 use super::{Checkpoint, DiskFaults, FlushError, ReadError, SyncFile};
 
@@ -102,7 +103,7 @@ struct IndexEntry {
     max_timestamp_before: i64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub base_offset: i64,
     /// The offset after the last batch.
@@ -165,8 +166,12 @@ impl Segment {
         }
         self.len += header.bytes as u64;
         self.end_offset = header.next_offset();
-        self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
-        self.first_timestamp.get_or_insert(header.max_timestamp);
+        if header.count > 0 {
+            self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
+        }
+        if header.max_timestamp >= 0 {
+            self.first_timestamp.get_or_insert(header.max_timestamp);
+        }
     }
 
     /// Makes the segment durable, on this thread.
@@ -175,6 +180,17 @@ impl Segment {
             Data::File(file) => file.sync(),
             Data::Memory(_) => Ok(()),
         }
+    }
+
+    /// The segment under the name that its file has now.
+    pub fn reopened(
+        &self,
+        path: PathBuf,
+        checkpoint: &Arc<Checkpoint>,
+        faults: &Arc<DiskFaults>,
+    ) -> io::Result<Self> {
+        let data = Data::open(path, self.end_offset, checkpoint, faults)?;
+        Ok(Self { data, ..self.clone() })
     }
 
     /// All batches.
@@ -219,7 +235,8 @@ impl Segment {
             self.walk_near(from).reading_ahead(max_bytes.saturating_add(READ_IN_VAIN_BYTES));
         let first = loop {
             match walk.next_header()? {
-                None => return Ok(Bytes::new()),
+                // The caller asked for an offset of this segment, so some batch holds it.
+                None => return Err(walk.damage(Flaw::Missing { end: self.end_offset })),
                 Some(header) if header.next_offset() > from => break header,
                 Some(header) => walk.advance(&header),
             }
@@ -231,10 +248,11 @@ impl Segment {
         let block = walk.bytes(begin, end)?;
         let mut checked = 0;
         while let Some(header) = walk.next_header_within(end)? {
+            // Checked before it is asked anything: a changed header could end the read here, for ever.
+            walk.check_batch(&header)?;
             if header.next_offset() > upper {
                 break;
             }
-            walk.check_batch(&header)?;
             walk.advance(&header);
             checked += header.bytes;
         }

@@ -46,14 +46,13 @@ impl Log {
                 continue;
             }
             let mut walk = segment.walk();
-            while let Some(header) = walk.next_header()? {
+            while let Some((_, header, _)) = walk.next_batch()? {
                 if header.next_offset() > upper {
                     break;
                 }
-                if header.last_offset() >= self.start_offset {
+                if header.last_offset() >= self.start_offset && header.count > 0 {
                     latest = latest.max(Some(header.max_timestamp));
                 }
-                walk.advance(&header);
             }
         }
         match latest {

@@ -45,11 +45,6 @@ impl<'a> Walk<'a> {
         self.position
     }
 
-    /// The offset that the next batch must have.
-    pub fn expected_offset(&self) -> i64 {
-        self.expected_offset
-    }
-
     /// The next batch with its position, checked; `None` at the end.
     pub fn next_batch(&mut self) -> Result<Option<(u64, BatchHeader, Bytes)>, ReadError> {
         let Some(header) = self.next_header()? else { return Ok(None) };
@@ -118,7 +113,8 @@ impl<'a> Walk<'a> {
         Ok(self.chunk.slice(in_memory(from - self.chunk_at)..in_memory(to - self.chunk_at)))
     }
 
-    fn damage(&self, flaw: Flaw) -> ReadError {
+    /// What is wrong at the next batch.
+    pub fn damage(&self, flaw: Flaw) -> ReadError {
         ReadError::Damaged(Damage {
             path: self.data.path().to_owned(),
             position: self.position,
