@@ -12,6 +12,8 @@ mod membership;
 mod retention;
 mod settings;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transactional;
 mod writing;
 

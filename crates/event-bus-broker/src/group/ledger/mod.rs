@@ -2,6 +2,8 @@
 //! as its last rebalance left it. Pure: `apply` is the only way to change it, for the journal's replay and live.
 
 mod entry;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
