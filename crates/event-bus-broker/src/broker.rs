@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kafka_protocol::ResponseError;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,6 +14,7 @@ use crate::config::{Config, Storage};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::node::{ClusterInfo, LoadError, NODE_ID, Node};
 use crate::server::{self, Phase};
+use crate::upkeep;
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,11 @@ pub enum StartError {
     /// The data can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Offsets that were committed for deleted topics can't be removed.
+    #[error(
+        "offsets that were committed for deleted topics can't be removed ({0}): see the log for the cause"
+    )]
+    Offsets(ResponseError),
 }
 
 /// A running broker. [`stop`](Self::stop) ends it with an answer to everything that was asked; dropped, it ends at
@@ -53,6 +60,7 @@ pub struct Broker {
     phase: watch::Sender<Phase>,
     node: Arc<Node>,
     server: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
 }
 
 impl Broker {
@@ -84,10 +92,16 @@ impl Broker {
             .map_or_else(crate::data_dir::new_cluster_id, |data| data.cluster_id.clone());
         let cluster = ClusterInfo { id, node_id: NODE_ID, host, port };
         let node = Arc::new(Node::load(config, cluster, data)?);
+        let topics = &node.topics;
+        node.groups
+            .retain_topics(|topic| topics.exists(topic))
+            .await
+            .map_err(StartError::Offsets)?;
         let (phase, stopping) = watch::channel(Phase::Running);
         let server = tokio::spawn(server::run(listener, node.clone(), stopping));
+        let upkeep = tokio::spawn(upkeep::run(node.clone()));
         info!(%addr, cluster = node.cluster.id, "the broker is ready");
-        Ok(Self { addr, bootstrap, phase, node, server })
+        Ok(Self { addr, bootstrap, phase, node, server, upkeep })
     }
 
     /// Where it listens.
@@ -104,6 +118,7 @@ impl Broker {
     pub async fn stop(mut self) {
         self.phase.send_replace(Phase::Stopping);
         self.node.groups.stop();
+        self.upkeep.abort();
         if let Err(error) = (&mut self.server).await {
             tracing::error!(%error, "the broker's server ended with a defect");
         }
@@ -120,6 +135,7 @@ impl Drop for Broker {
     fn drop(&mut self) {
         // Ends the connections' tasks with it.
         self.server.abort();
+        self.upkeep.abort();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::group::GroupSettings;
 use crate::limits::MAX_CONNECTIONS;
@@ -31,6 +32,8 @@ pub struct Config {
     pub topics: TopicDefaults,
     /// How consumer groups are treated.
     pub groups: GroupSettings,
+    /// How often retention and compaction run (`log.retention.check.interval.ms`).
+    pub retention_check_interval: Duration,
     /// How many connections are served at a time; those above it are closed at once.
     pub max_connections: usize,
 }
@@ -80,6 +83,7 @@ impl Default for Config {
             durability: Durability::Fsync,
             topics: TopicDefaults::default(),
             groups: GroupSettings::default(),
+            retention_check_interval: Duration::from_secs(30),
             max_connections: MAX_CONNECTIONS,
         }
     }

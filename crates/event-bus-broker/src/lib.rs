@@ -7,6 +7,7 @@ pub mod config;
 pub mod limits;
 mod broker;
 mod data_dir;
+mod upkeep;
 
 mod server;
 mod faults;

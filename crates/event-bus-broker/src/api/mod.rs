@@ -7,6 +7,8 @@ mod produce;
 mod fetch;
 #[path = "02_list_offsets.rs"]
 mod list_offsets;
+#[path = "03_metadata.rs"]
+mod metadata;
 #[path = "08_offset_commit.rs"]
 mod offset_commit;
 #[path = "09_offset_fetch.rs"]
@@ -27,6 +29,10 @@ mod describe_groups;
 mod list_groups;
 #[path = "18_api_versions.rs"]
 mod api_versions;
+#[path = "19_create_topics.rs"]
+mod create_topics;
+#[path = "20_delete_topics.rs"]
+mod delete_topics;
 #[path = "21_delete_records.rs"]
 mod delete_records;
 #[path = "22_init_producer_id.rs"]
@@ -41,19 +47,41 @@ mod add_offsets_to_txn;
 mod end_txn;
 #[path = "28_txn_offset_commit.rs"]
 mod txn_offset_commit;
+#[path = "32_describe_configs.rs"]
+mod describe_configs;
+#[path = "33_alter_configs.rs"]
+mod alter_configs;
+#[path = "35_describe_log_dirs.rs"]
+mod describe_log_dirs;
+#[path = "37_create_partitions.rs"]
+mod create_partitions;
 #[path = "42_delete_groups.rs"]
 mod delete_groups;
+#[path = "44_incremental_alter_configs.rs"]
+mod incremental_alter_configs;
 #[path = "47_offset_delete.rs"]
 mod offset_delete;
+#[path = "60_describe_cluster.rs"]
+mod describe_cluster;
 #[path = "61_describe_producers.rs"]
 mod describe_producers;
 #[path = "65_describe_transactions.rs"]
 mod describe_transactions;
 #[path = "66_list_transactions.rs"]
 mod list_transactions;
+#[path = "74_list_config_resources.rs"]
+mod list_config_resources;
+#[path = "75_describe_topic_partitions.rs"]
+mod describe_topic_partitions;
+
+
+pub(crate) mod operations;
+mod resource;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -182,6 +210,7 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             produce::api(),
             fetch::api(),
             list_offsets::api(),
+            metadata::api(),
             offset_commit::api(),
             offset_fetch::api(),
             find_coordinator::api(),
@@ -192,6 +221,8 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             describe_groups::api(),
             list_groups::api(),
             api_versions::api(),
+            create_topics::api(),
+            delete_topics::api(),
             delete_records::api(),
             init_producer_id::api(),
             offset_for_leader_epoch::api(),
@@ -199,15 +230,28 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             add_offsets_to_txn::api(),
             end_txn::api(),
             txn_offset_commit::api(),
+            describe_configs::api(),
+            alter_configs::api(),
+            describe_log_dirs::api(),
+            create_partitions::api(),
             delete_groups::api(),
+            incremental_alter_configs::api(),
             offset_delete::api(),
+            describe_cluster::api(),
             describe_producers::api(),
             describe_transactions::api(),
             list_transactions::api(),
+            list_config_resources::api(),
+            describe_topic_partitions::api(),
         ];
         apis.into_iter().map(|api| (api.key as i16, api)).collect()
     });
     &REGISTRY
+}
+
+/// A text for an answer, where it may be missing.
+pub(crate) fn text(text: impl Into<String>) -> Option<StrBytes> {
+    Some(StrBytes::from_string(text.into()))
 }
 
 /// The body of the answer to `ApiVersions` in a version that is not known, in version 0.

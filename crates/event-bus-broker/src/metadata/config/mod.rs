@@ -1,6 +1,7 @@
 //! A topic's settings: what was set, checked when it was set.
 
 pub(crate) mod keys;
+pub(crate) mod node_settings;
 pub(crate) mod value;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,61 @@
+//! AlterConfigs (key 33), versions 0 to 2: replaces all settings of topics. What is not named has its default again.
+//! What changed holds, durably, when the answer comes. The node's own settings can't be changed.
+
+use kafka_protocol::messages::alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
+use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse, ApiKey};
+
+use super::{Api, Call, resource};
+use crate::metadata::config::{Change, ConfigError};
+use crate::metadata::{Mode, NewConfigs};
+
+pub(super) fn api() -> Api {
+    Api::new(ApiKey::AlterConfigs, 0..=2, handle)
+}
+
+async fn handle(call: Call, request: AlterConfigsRequest) -> Option<AlterConfigsResponse> {
+    let mode = Mode::of(request.validate_only);
+    let named = request.resources.iter().map(|named| (named.resource_type, &named.resource_name));
+    let twice = resource::twice(named);
+    let mut answers = Vec::with_capacity(request.resources.len());
+    for altered in request.resources {
+        let (kind, name) = (altered.resource_type, altered.resource_name.clone());
+        let outcome = match twice.contains(&(kind, name.clone())) {
+            true => Err(resource::named_twice()),
+            false => alter(&call, altered, mode).await,
+        };
+        let (error, message) = resource::told(outcome);
+        let answer = AlterConfigsResourceResponse::default()
+            .with_error_code(error)
+            .with_error_message(message)
+            .with_resource_type(kind)
+            .with_resource_name(name);
+        answers.push(answer);
+    }
+    Some(AlterConfigsResponse::default().with_responses(answers))
+}
+
+async fn alter(call: &Call, altered: AlterConfigsResource, mode: Mode) -> resource::Outcome {
+    match altered.resource_type {
+        resource::TOPIC => {
+            let changes: Result<_, ConfigError> = altered.configs.into_iter().map(set).collect();
+            let changes = changes.map_err(|error| (error.response_error(), error.to_string()))?;
+            let new = NewConfigs::Replaced(changes);
+            let configured = call.node.topics.configure(&altered.resource_name, new, mode).await;
+            configured.map_err(|error| (error.response_error(), error.to_string()))
+        }
+        resource::NODE => {
+            resource::check_node(&altered.resource_name)?;
+            if altered.configs.is_empty() { Ok(()) } else { Err(resource::fixed()) }
+        }
+        other => Err(resource::unsupported(other)),
+    }
+}
+
+fn set(config: AlterableConfig) -> Result<(String, Change), ConfigError> {
+    let name = config.name.to_string();
+    match config.value {
+        Some(value) => Ok((name, Change::Set(value.to_string()))),
+        None => Err(ConfigError::Null(name)),
+    }
+}

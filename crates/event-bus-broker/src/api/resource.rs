@@ -1,0 +1,70 @@
+//! What has settings: topics, and the node.
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::protocol::StrBytes;
+
+use super::text;
+use crate::node::NODE_ID;
+
+/// The protocol's number for topics.
+pub(super) const TOPIC: i8 = 2;
+/// The protocol's number for nodes.
+pub(super) const NODE: i8 = 4;
+
+/// Whether this names the node, or the default of all nodes.
+///
+/// # Errors
+/// What Kafka says when it does not.
+pub(super) fn check_node(name: &str) -> Result<(), (ResponseError, String)> {
+    match name.is_empty() || name.parse() == Ok(NODE_ID) {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "Unexpected broker id, expected {NODE_ID} or empty string, but received {name}"
+            );
+            Err((ResponseError::InvalidRequest, message))
+        }
+    }
+}
+
+/// What is said about resources that have no settings here.
+pub(super) fn unsupported(resource_type: i8) -> (ResponseError, String) {
+    let message = format!("resources of type {resource_type} have no settings on this broker");
+    (ResponseError::InvalidRequest, message)
+}
+
+/// What is said when a setting of the node is to be changed.
+pub(super) fn fixed() -> (ResponseError, String) {
+    let message =
+        "the broker's settings are given at its start: change them there and start it again";
+    (ResponseError::InvalidConfig, message.to_owned())
+}
+
+/// What became of a change.
+pub(super) type Outcome = Result<(), (ResponseError, String)>;
+
+/// An outcome as answers say it.
+pub(super) fn told(outcome: Outcome) -> (i16, Option<StrBytes>) {
+    match outcome {
+        Ok(()) => (0, None),
+        Err((error, message)) => (error.code(), text(message)),
+    }
+}
+
+/// The resources that are named more than once: what should become of them can't be known.
+pub(super) fn twice<'n>(
+    named: impl Iterator<Item = (i8, &'n StrBytes)>,
+) -> BTreeSet<(i8, StrBytes)> {
+    let mut seen = BTreeSet::new();
+    named
+        .map(|(kind, name)| (kind, name.clone()))
+        .filter(|named| !seen.insert(named.clone()))
+        .collect()
+}
+
+/// What is said about those.
+pub(super) fn named_twice() -> (ResponseError, String) {
+    (ResponseError::InvalidRequest, "Each resource must appear at most once.".to_owned())
+}

@@ -1,0 +1,5 @@
+//! The APIs as a client meets them.
+
+mod cluster;
+mod configs;
+mod topics;
