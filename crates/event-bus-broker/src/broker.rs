@@ -4,16 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kafka_protocol::ResponseError;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
+use crate::clock::now_ms;
 use crate::config::{Config, Storage};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::node::{ClusterInfo, LoadError, NODE_ID, Node};
 use crate::server::{self, Phase};
+use crate::transactions;
 use crate::upkeep;
 
 /// Why a broker did not start.
@@ -42,11 +43,9 @@ pub enum StartError {
     /// The data can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Offsets that were committed for deleted topics can't be removed.
-    #[error(
-        "offsets that were committed for deleted topics can't be removed ({0}): see the log for the cause"
-    )]
-    Offsets(ResponseError),
+    /// A transaction that was decided before can't be carried out.
+    #[error("a transaction that was decided before the last stop can't be carried out: {0}")]
+    Transactions(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A running broker. [`stop`](Self::stop) ends it with an answer to everything that was asked; dropped, it ends at
@@ -92,11 +91,9 @@ impl Broker {
             .map_or_else(crate::data_dir::new_cluster_id, |data| data.cluster_id.clone());
         let cluster = ClusterInfo { id, node_id: NODE_ID, host, port };
         let node = Arc::new(Node::load(config, cluster, data)?);
-        let topics = &node.topics;
-        node.groups
-            .retain_topics(|topic| topics.exists(topic))
+        transactions::recover(&node, now_ms())
             .await
-            .map_err(StartError::Offsets)?;
+            .map_err(|error| StartError::Transactions(error.into()))?;
         let (phase, stopping) = watch::channel(Phase::Running);
         let server = tokio::spawn(server::run(listener, node.clone(), stopping));
         let upkeep = tokio::spawn(upkeep::run(node.clone()));

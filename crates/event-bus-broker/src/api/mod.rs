@@ -74,7 +74,6 @@ mod list_config_resources;
 #[path = "75_describe_topic_partitions.rs"]
 mod describe_topic_partitions;
 
-
 pub(crate) mod operations;
 mod resource;
 
