@@ -25,16 +25,16 @@ pub(super) fn api() -> Api {
 async fn handle(call: Call, request: DescribeGroupsRequest) -> Option<DescribeGroupsResponse> {
     let with_operations = request.include_authorized_operations;
     let groups = request.groups.into_iter().map(|id| {
-        let group = described(&call, id);
+        let group = described(&call, &id);
         let operations = if with_operations { ALL_OPERATIONS } else { group.authorized_operations };
         group.with_authorized_operations(operations)
     });
     Some(DescribeGroupsResponse::default().with_groups(groups.collect()))
 }
 
-fn described(call: &Call, id: GroupId) -> DescribedGroup {
+fn described(call: &Call, id: &GroupId) -> DescribedGroup {
     let group = DescribedGroup::default().with_group_id(id.clone());
-    match call.node.groups.describe(&id) {
+    match call.node.groups.describe(id) {
         Ok(Some(found)) => filled(group, found),
         Ok(None) => {
             let group = group.with_group_state(StrBytes::from_static_str(DEAD));

@@ -95,7 +95,7 @@ impl Groups {
             let Some(group) = state.groups.get_mut(&id) else {
                 return SyncAnswer::refused(ResponseError::UnknownMemberId);
             };
-            let actions = group.sync(Sync {
+            let actions = group.sync(&Sync {
                 waiter,
                 member_id: request.member_id,
                 instance_id: request.instance_id,

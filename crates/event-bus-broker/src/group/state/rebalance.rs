@@ -50,9 +50,7 @@ impl Group {
             let remaining_ms = (self.rebalance_timeout_ms() - delay_ms).max(0);
             self.new_member_added = false;
             self.wait_for_joins(now_ms.saturating_add(delay_ms), Some((delay_ms, remaining_ms)));
-        } else if was_empty {
-            self.complete_join(now_ms, actions);
-        } else if self.all_joined() {
+        } else if was_empty || self.all_joined() {
             self.complete_join(now_ms, actions);
         } else {
             self.wait_for_joins(now_ms.saturating_add(self.rebalance_timeout_ms()), None);

@@ -26,9 +26,9 @@ pub(crate) struct Sync {
 
 impl Group {
     /// A member asks for its assignment.
-    pub fn sync(&mut self, sync: Sync) -> Vec<Action> {
+    pub fn sync(&mut self, sync: &Sync) -> Vec<Action> {
         let mut actions = Vec::new();
-        if let Err(error) = self.check_sync(&sync) {
+        if let Err(error) = self.check_sync(sync) {
             actions.push(Action::AnswerSync(sync.waiter, SyncAnswer::refused(error)));
             return actions;
         }
@@ -66,7 +66,7 @@ impl Group {
         }
     }
 
-    fn park_sync(&mut self, sync: Sync, actions: &mut Vec<Action>) {
+    fn park_sync(&mut self, sync: &Sync, actions: &mut Vec<Action>) {
         self.has_synced(&sync.member_id);
         if let Some(member) = self.members.get_mut(&sync.member_id)
             && let Some(former) = member.syncing.replace(sync.waiter)

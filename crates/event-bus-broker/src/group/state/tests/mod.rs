@@ -169,7 +169,7 @@ impl Bench {
                 .collect(),
         };
         let waiter = sync.waiter;
-        let actions = self.group.sync(sync);
+        let actions = self.group.sync(&sync);
         self.act(actions);
         waiter
     }

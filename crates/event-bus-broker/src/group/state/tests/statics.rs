@@ -85,7 +85,7 @@ fn the_former_self_of_a_static_member_is_fenced() {
     let (left, _) = bench.group.leave(vec![leaver], 0, &bench.settings);
     assert_eq!(left[0].error, Some(ResponseError::FencedInstanceId));
     let waiter = bench.waiter();
-    let actions = bench.group.sync(Sync {
+    let actions = bench.group.sync(&Sync {
         waiter,
         member_id: two,
         instance_id: Some("two".to_owned()),

@@ -123,7 +123,7 @@ impl Storm {
             }
         }
         let waiter = self.bench.waiter();
-        let actions = self.bench.group.sync(Sync {
+        let actions = self.bench.group.sync(&Sync {
             waiter,
             member_id: answer.member_id.clone(),
             instance_id: instance(client),
@@ -149,7 +149,7 @@ impl Storm {
             Belief::Joined(answer) => self.sync(client, answer),
             Belief::Syncing(answer, waiter) => match self.bench.syncs.get(&waiter).cloned() {
                 None => Belief::Syncing(answer, waiter),
-                Some(synced) => self.synced(client, answer, synced),
+                Some(synced) => self.synced(client, answer, &synced),
             },
             Belief::Assigned(answer) => {
                 let instance_id = instance(client);
@@ -182,7 +182,7 @@ impl Storm {
         }
     }
 
-    fn synced(&mut self, client: usize, answer: JoinAnswer, synced: SyncAnswer) -> Belief {
+    fn synced(&mut self, client: usize, answer: JoinAnswer, synced: &SyncAnswer) -> Belief {
         if let Some(error) = synced.error {
             return after(error, answer.member_id);
         }

@@ -64,7 +64,7 @@ fn a_sync_is_checked_for_member_generation_and_protocol() {
     let waiter = bench.sync(&leader, generation - 1, &[]);
     assert_eq!(bench.sync_error(waiter), ResponseError::IllegalGeneration);
     let waiter = bench.waiter();
-    let actions = bench.group.sync(Sync {
+    let actions = bench.group.sync(&Sync {
         waiter,
         member_id: leader.clone(),
         instance_id: None,
