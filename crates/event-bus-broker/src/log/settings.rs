@@ -37,6 +37,10 @@ pub(crate) struct LogSettings {
     pub max_message_bytes: usize,
     /// Who sets the records' time. Applied by the partition.
     pub timestamp_type: TimestampType,
+    /// How far behind the broker's clock a record's time may be; `i64::MAX` is no bound. Checked by the partition.
+    pub timestamp_before_max_ms: i64,
+    /// How far ahead of the broker's clock a record's time may be. Checked by the partition.
+    pub timestamp_after_max_ms: i64,
     /// Scripted disk faults.
     pub disk_faults: Arc<DiskFaults>,
 }
@@ -56,6 +60,8 @@ impl Default for LogSettings {
             delete_retention_ms: 24 * HOUR_MS,
             max_message_bytes: 1024 * 1024 + 12,
             timestamp_type: TimestampType::Creation,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: HOUR_MS,
             disk_faults: Arc::default(),
         }
     }

@@ -202,9 +202,17 @@ impl Partition {
         self.lock().is_closed
     }
 
-    /// Refuses all further work, as the topic is deleted or the broker stops, and wakes who waits.
+    /// Refuses all further work, as the topic is deleted or the broker stops, wakes who waits, and puts the log on disk.
     pub fn close(&self) {
-        self.lock().is_closed = true;
+        let mut state = self.lock();
+        state.is_closed = true;
+        // What could not be taken back may be there when the log is opened again, as after a crash.
+        if !state.needs_recovery
+            && let Err(error) = state.log.close()
+        {
+            tracing::warn!(topic = self.topic, partition = self.index, %error, "the log is not closed cleanly");
+        }
+        drop(state);
         self.following.wake();
     }
 

@@ -1,15 +1,13 @@
 //! What a producer sends for one partition, checked before anything is done with it.
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::records::Compression;
+use kafka_protocol::records::{Compression, TimestampType};
 
 use crate::log::records::{self, RecordsError};
 use crate::log::{BatchError, BatchHeader, LogSettings};
 
 /// The first version of Produce in which zstd may be used.
 const ZSTD_FROM: i16 = 7;
-/// A record may be dated this far ahead of the broker's clock (`message.timestamp.after.max.ms`).
-const MAX_AHEAD_MS: i64 = 60 * 60 * 1000;
 
 /// Why a payload is refused.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +39,12 @@ pub(crate) enum PayloadError {
     /// Compression that this request's version does not have.
     #[error("zstd needs version {ZSTD_FROM} of Produce")]
     Zstd,
-    /// A time in the future.
+    /// A time too far from now.
     #[error(
-        "the batch is dated {ahead_ms} ms ahead of the broker's clock, more than {MAX_AHEAD_MS} ms"
+        "a record is dated {timestamp_ms}, and the topic takes {earliest_ms} to {latest_ms} at this time \
+         (message.timestamp.before.max.ms, message.timestamp.after.max.ms)"
     )]
-    Ahead { ahead_ms: i64 },
+    Timestamp { timestamp_ms: i64, earliest_ms: i64, latest_ms: i64 },
     /// The records can't be read, where they have to be.
     #[error(transparent)]
     Records(#[from] RecordsError),
@@ -76,7 +75,7 @@ impl PayloadError {
             }
             Self::Batch(_) => ResponseError::CorruptMessage,
             Self::TooLarge { .. } => ResponseError::MessageTooLarge,
-            Self::Ahead { .. } => ResponseError::InvalidTimestamp,
+            Self::Timestamp { .. } => ResponseError::InvalidTimestamp,
         }
     }
 }
@@ -128,28 +127,38 @@ pub(crate) fn check<'a>(
     Ok((header, batch))
 }
 
+/// Compaction needs each record's key, and a bound on old records each record's time; the latest time is in the header.
 fn check_records(
     header: &BatchHeader,
     batch: &[u8],
     settings: &LogSettings,
     now_ms: i64,
 ) -> Result<(), PayloadError> {
-    if settings.cleanup.compact {
-        let body = records::body(header, batch)?;
-        let mut indexes = Vec::new();
-        for (index, record) in (0..).zip(records::records(header, &body)) {
-            if record?.key.is_none() {
-                indexes.push(index);
-            }
+    let takes_times = settings.timestamp_type == TimestampType::Creation;
+    let bounds_past = takes_times && settings.timestamp_before_max_ms < i64::MAX;
+    let earliest_ms = now_ms.saturating_sub(settings.timestamp_before_max_ms);
+    let latest_ms = now_ms.saturating_add(settings.timestamp_after_max_ms);
+    let dated = |timestamp_ms| PayloadError::Timestamp { timestamp_ms, earliest_ms, latest_ms };
+    if takes_times && header.max_timestamp > latest_ms {
+        return Err(dated(header.max_timestamp));
+    }
+    if !settings.cleanup.compact && !bounds_past {
+        return Ok(());
+    }
+    let body = records::body(header, batch)?;
+    let mut keyless = Vec::new();
+    for (index, record) in (0..).zip(records::records(header, &body)) {
+        let record = record?;
+        if settings.cleanup.compact && record.key.is_none() {
+            keyless.push(index);
         }
-        if !indexes.is_empty() {
-            return Err(PayloadError::Keyless { indexes });
+        // A record without a time is older than any that has one.
+        if bounds_past && (0..earliest_ms).contains(&record.timestamp) {
+            return Err(dated(record.timestamp));
         }
     }
-    let ahead_ms = header.max_timestamp.saturating_sub(now_ms);
-    let takes_its_own = settings.timestamp_type == kafka_protocol::records::TimestampType::Creation;
-    if takes_its_own && ahead_ms > MAX_AHEAD_MS {
-        return Err(PayloadError::Ahead { ahead_ms });
+    match keyless.is_empty() {
+        true => Ok(()),
+        false => Err(PayloadError::Keyless { indexes: keyless }),
     }
-    Ok(())
 }

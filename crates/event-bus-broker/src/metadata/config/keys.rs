@@ -26,6 +26,8 @@ pub(crate) const CLEANUP_POLICY: &str = "cleanup.policy";
 pub(crate) const DELETE_RETENTION_MS: &str = "delete.retention.ms";
 pub(crate) const MAX_COMPACTION_LAG_MS: &str = "max.compaction.lag.ms";
 pub(crate) const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+pub(crate) const MESSAGE_TIMESTAMP_AFTER_MAX_MS: &str = "message.timestamp.after.max.ms";
+pub(crate) const MESSAGE_TIMESTAMP_BEFORE_MAX_MS: &str = "message.timestamp.before.max.ms";
 pub(crate) const MESSAGE_TIMESTAMP_TYPE: &str = "message.timestamp.type";
 pub(crate) const MIN_CLEANABLE_DIRTY_RATIO: &str = "min.cleanable.dirty.ratio";
 pub(crate) const MIN_COMPACTION_LAG_MS: &str = "min.compaction.lag.ms";
@@ -97,9 +99,9 @@ pub(crate) const KEYS: &[Key] = &[
     only(key(MAX_COMPACTION_LAG_MS, Kind::Long { min: 1 }, MAX_LONG, Some("log.cleaner.max.compaction.lag.ms"),
         "After which time a record must be compacted."), "compaction runs when enough of the log is new, not by age"),
     key(MAX_MESSAGE_BYTES, INT, "1048588", Some("message.max.bytes"), "The largest batch that is taken, in bytes."),
-    key("message.timestamp.after.max.ms", LONG, "3600000", Some("log.message.timestamp.after.max.ms"),
+    key(MESSAGE_TIMESTAMP_AFTER_MAX_MS, LONG, "3600000", Some("log.message.timestamp.after.max.ms"),
         "How far ahead of the broker's clock a record's time may be, in milliseconds."),
-    key("message.timestamp.before.max.ms", LONG, MAX_LONG, Some("log.message.timestamp.before.max.ms"),
+    key(MESSAGE_TIMESTAMP_BEFORE_MAX_MS, LONG, MAX_LONG, Some("log.message.timestamp.before.max.ms"),
         "How far behind the broker's clock a record's time may be, in milliseconds."),
     key(MESSAGE_TIMESTAMP_TYPE, Kind::OneOf(&["CreateTime", "LogAppendTime"]), "CreateTime",
         Some("log.message.timestamp.type"), "Whether a record's time is when it was made or when it was appended."),

@@ -154,6 +154,8 @@ impl TopicConfigs {
             delete_retention_ms: self.number(keys::DELETE_RETENTION_MS),
             max_message_bytes: self.number(keys::MAX_MESSAGE_BYTES),
             timestamp_type,
+            timestamp_before_max_ms: self.number(keys::MESSAGE_TIMESTAMP_BEFORE_MAX_MS),
+            timestamp_after_max_ms: self.number(keys::MESSAGE_TIMESTAMP_AFTER_MAX_MS),
             disk_faults,
         }
     }
