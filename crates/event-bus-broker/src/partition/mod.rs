@@ -33,6 +33,8 @@ use producers::Producers;
 pub(crate) use producers::{Membership, Refusal};
 pub(crate) use read::{Isolation, PartitionRead, Slice, TimedOffset};
 use stability::Stability;
+#[cfg(test)]
+pub(crate) use tests::Batch;
 
 /// One partition of a topic.
 #[derive(Debug)]

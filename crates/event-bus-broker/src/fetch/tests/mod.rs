@@ -1,0 +1,4 @@
+//! Fetch sessions, and waiting for records.
+
+mod collecting;
+mod sessions;
