@@ -1,12 +1,14 @@
 //! The `event-bus` command: arguments in, calls of the library's verbs, tables or JSON out. It holds no logic of the
 //! bus itself.
 
+mod address;
 mod exit;
 mod global;
 mod logging;
 mod output;
 mod progress;
 mod settings;
+mod stop;
 mod view;
 
 mod catalogue;
@@ -17,6 +19,8 @@ mod trace;
 mod selection;
 mod service;
 mod groups;
+mod broker;
+mod up;
 
 use std::process::ExitCode;
 
@@ -55,6 +59,10 @@ enum Command {
     /// Show consumer groups and how far they are behind
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Run a broker that speaks Kafka's protocol, on this machine and without a cluster
+    Broker(broker::Args),
+    /// Run everything: a broker, the eight services with some traffic, and a live view of them
+    Up(up::Args),
 }
 
 impl Command {
@@ -67,6 +75,8 @@ impl Command {
             Self::Trace(args) => args.run(global).await,
             Self::Service(command) => command.run(global).await,
             Self::Groups(command) => command.run(global).await,
+            Self::Broker(args) => args.run(global).await,
+            Self::Up(args) => args.run(global).await,
         }
     }
 
@@ -74,13 +84,21 @@ impl Command {
     fn default_log(&self) -> &'static str {
         if matches!(self, Self::Service(_)) { "info" } else { "warn" }
     }
+
+    /// Log lines would tear the live view, which shows them itself.
+    fn start_logging(&self, global: &Global) -> anyhow::Result<()> {
+        match self {
+            Self::Up(args) => args.start_logging(global),
+            _ => logging::start(global.log.as_deref(), self.default_log()),
+        }
+    }
 }
 
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
-    let outcome = logging::start(global.log.as_deref(), command.default_log()).and_then(|()| {
+    let outcome = command.start_logging(&global).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(command.run(&global));
         // A blocked call to a broker that is gone must not hold the process.
@@ -118,6 +136,11 @@ mod tests {
             "event-bus service run --all --store sqlite://{service}.db --traffic 5",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
+            "event-bus broker --memory",
+            "event-bus broker --data DIR --listen localhost:9092 --durability lazy --allow-remote",
+            "event-bus up",
+            "event-bus up --data DIR --http 127.0.0.1:0 --kafka 127.0.0.1:0 --rate 0.5 --seed-failures",
+            "event-bus up --bootstrap a:9092 --kafka security.protocol=ssl --rate 0",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
@@ -135,6 +158,9 @@ mod tests {
             "event-bus topics apply --replication 0",
             "event-bus --kafka nonsense topics plan",
             "event-bus --namespace Upper topics plan",
+            "event-bus broker",
+            "event-bus broker --memory --data DIR",
+            "event-bus up --rate -1",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

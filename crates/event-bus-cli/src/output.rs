@@ -40,6 +40,11 @@ impl Output {
         told_apart(writeln!(self.stdout, "{line}"))
     }
 
+    /// Text that says itself where its lines end.
+    pub fn text(&mut self, text: &str) -> anyhow::Result<()> {
+        told_apart(self.stdout.write_all(text.as_bytes()))
+    }
+
     /// A line of JSON.
     pub fn json_line(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         let line = serde_json::to_string(value)?;

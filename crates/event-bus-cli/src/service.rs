@@ -2,7 +2,6 @@
 
 mod all;
 mod one;
-mod stop;
 
 use clap::Subcommand;
 

@@ -12,7 +12,7 @@ use event_bus::{Catalogue, KafkaConfig};
 use serde::Deserialize;
 
 use crate::exit::{UsageError, usage, with_causes};
-use crate::global::Global;
+use crate::global::{Global, Kafka};
 
 /// The configuration file that is read where it exists.
 const FILE: &str = "event-bus.toml";
@@ -33,7 +33,8 @@ struct File {
 /// The settings of this call.
 #[derive(Debug)]
 pub struct Settings {
-    bootstrap: String,
+    /// As somebody gave it.
+    bootstrap: Option<String>,
     properties: BTreeMap<String, String>,
     catalogue: Option<PathBuf>,
     namespace: Option<Namespace>,
@@ -55,13 +56,18 @@ impl Settings {
         };
         let mut properties = BTreeMap::new();
         flatten("", &file.kafka, &mut properties)?;
-        properties.extend(global.kafka.iter().cloned());
+        for option in &global.kafka {
+            match option {
+                Kafka::Property(name, value) => properties.insert(name.clone(), value.clone()),
+                Kafka::Listen(address) => {
+                    return usage(format!(
+                        "--kafka {address} is where `event-bus up` starts a broker: to find one that runs, give --bootstrap {address}"
+                    ));
+                }
+            };
+        }
         Ok(Self {
-            bootstrap: global
-                .bootstrap
-                .clone()
-                .or(file.bootstrap)
-                .unwrap_or_else(|| BOOTSTRAP.to_owned()),
+            bootstrap: global.bootstrap.clone().or(file.bootstrap),
             properties,
             catalogue: global.catalogue.clone().or(file.catalogue),
             namespace: global.namespace.clone().or(file.namespace),
@@ -70,9 +76,18 @@ impl Settings {
 
     /// How to reach Kafka.
     pub fn kafka(&self) -> anyhow::Result<KafkaConfig> {
+        self.kafka_at(self.bootstrap_given().unwrap_or(BOOTSTRAP))
+    }
+
+    /// How to reach Kafka somewhere else than these settings say.
+    pub fn kafka_at(&self, bootstrap: &str) -> anyhow::Result<KafkaConfig> {
         let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
-        KafkaConfig::new(self.bootstrap.clone(), properties)
-            .or_else(|error| usage(with_causes(&error)))
+        KafkaConfig::new(bootstrap, properties).or_else(|error| usage(with_causes(&error)))
+    }
+
+    /// The bootstrap servers, if anybody named some.
+    pub fn bootstrap_given(&self) -> Option<&str> {
+        self.bootstrap.as_deref()
     }
 
     /// The catalogue, under the namespace that was asked for.
@@ -151,7 +166,7 @@ mod tests {
     fn global(config: &Path) -> Global {
         Global {
             bootstrap: None,
-            kafka: vec![("sasl.username".to_owned(), "from-option".to_owned())],
+            kafka: vec![Kafka::Property("sasl.username".to_owned(), "from-option".to_owned())],
             catalogue: None,
             namespace: None,
             config: Some(config.to_owned()),
@@ -171,7 +186,7 @@ mod tests {
         )
         .unwrap();
         let settings = Settings::of(&global(&path)).unwrap();
-        assert_eq!(settings.bootstrap, "b:1");
+        assert_eq!(settings.bootstrap_given(), Some("b:1"));
         assert_eq!(settings.catalogue_file(), Some(&*dir.path().join("c.toml")));
         let properties: Vec<_> =
             settings.properties.iter().map(|(k, v)| format!("{k}={v}")).collect();

@@ -9,9 +9,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Run, stop};
+use super::Run;
 use crate::exit::Exit;
 use crate::global::Global;
+use crate::stop;
 
 /// The wait before a service that died is started again: doubled each time, and back at the first after a good run.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);

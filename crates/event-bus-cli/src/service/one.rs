@@ -1,7 +1,8 @@
-use super::{Run, stop};
+use super::Run;
 use crate::exit::{Exit, UsageError, with_causes};
 use crate::global::Global;
 use crate::settings::Settings;
+use crate::stop;
 
 /// Runs one service in this process.
 pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit> {

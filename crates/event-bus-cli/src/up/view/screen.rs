@@ -1,0 +1,172 @@
+//! The screen: drawn over the last one, and left standing at the end.
+
+use std::fmt::Write;
+
+use console::{Term, measure_text_width, style, truncate_str};
+use event_bus_ops::{Snapshot, TopicCount};
+
+use super::Frame;
+use super::numbers::{Orders, clock, grouped};
+use crate::output::{Output, printable};
+use crate::up::notes::{Note, Notes};
+
+/// Where a terminal does not say how large it is.
+const ROWS: u16 = 24;
+const COLUMNS: u16 = 80;
+/// The most notes that are shown, however high the terminal is.
+const NOTES: usize = 5;
+/// What a lag below is no news.
+const LAG_OF_NOTE: u64 = 100;
+
+/// Draws frames.
+pub struct Screen {
+    terminal: Term,
+    notes: Notes,
+    /// Lines of the last frame, which the next one is drawn over.
+    drawn: usize,
+}
+
+impl Screen {
+    pub fn new(notes: Notes) -> Self {
+        Self { terminal: Term::stdout(), notes, drawn: 0 }
+    }
+
+    pub fn draw(&mut self, frame: &Frame<'_>, output: &mut Output) -> anyhow::Result<()> {
+        let (rows, columns) = self.terminal.size_checked().unwrap_or((ROWS, COLUMNS));
+        let lines = lines(frame, &self.notes.last(NOTES), usize::from(rows), usize::from(columns));
+        // In one piece, or the terminal would show it half drawn.
+        let mut text = String::new();
+        if self.drawn > 0 {
+            write!(text, "\x1b[{}F", self.drawn).expect("writing to a String cannot fail");
+        }
+        for line in &lines {
+            text.push_str(line);
+            // What the last frame had behind the end of this line.
+            text.push_str("\x1b[K\r\n");
+        }
+        text.push_str("\x1b[J");
+        self.drawn = lines.len();
+        output.text(&text)
+    }
+}
+
+/// The frame as lines that fit a terminal: what matters least goes first.
+fn lines(frame: &Frame<'_>, notes: &[Note], rows: usize, columns: usize) -> Vec<String> {
+    let mut lines = head(frame);
+    if let Some(snapshot) = &frame.snapshot {
+        lines.extend(totals(snapshot, frame.rate));
+        lines.push(String::new());
+        lines.extend(table(snapshot));
+    }
+    // The line below the last is where the cursor stands.
+    let room = rows.saturating_sub(lines.len() + 1);
+    let hint = style("Ctrl-C stops it · events: `event-bus tail` in another terminal").dim();
+    let mut foot: Vec<String> = notes.iter().map(note).collect();
+    let most = room.saturating_sub(3).min(foot.len());
+    foot.drain(..foot.len() - most);
+    if !foot.is_empty() {
+        foot.insert(0, String::new());
+    }
+    if room >= 2 {
+        foot.extend([String::new(), hint.to_string()]);
+    }
+    lines.extend(foot);
+    lines.truncate(rows.saturating_sub(1).max(1));
+    lines.into_iter().map(|line| truncate_str(&line, columns, "…").into_owned()).collect()
+}
+
+fn head(frame: &Frame<'_>) -> Vec<String> {
+    let facts = frame.facts;
+    let state = match frame.health.problems.first() {
+        None => style("ready".to_owned()).green(),
+        Some(problem) => style(format!("not ready: {problem}")).red(),
+    };
+    let kafka = if facts.is_embedded { "Kafka (embedded)" } else { "Kafka" };
+    let place = |what: &str, place: String| format!("{} {place}", style(what).dim());
+    vec![
+        format!("{}  {}  {state}", style("event-bus up").bold(), clock(frame.uptime)),
+        [
+            place(kafka, facts.kafka.clone()),
+            place("health", format!("http://{}/readyz", facts.http)),
+            place("data", facts.data.display().to_string()),
+        ]
+        .join("  "),
+        String::new(),
+    ]
+}
+
+fn totals(snapshot: &Snapshot, rate: f64) -> [String; 2] {
+    let Orders { placed, confirmed, dispatched, cancelled } = Orders::of(snapshot);
+    let counted =
+        |count: u64, what: &str| format!("{} {}", style(grouped(count)).bold(), style(what).dim());
+    let orders = [
+        counted(placed, "placed"),
+        counted(confirmed, "confirmed"),
+        counted(dispatched, "dispatched"),
+        counted(cancelled, "cancelled"),
+    ];
+    let dead = snapshot.dead_letters();
+    let dead_letters = match dead {
+        0 => counted(dead, "dead letters"),
+        _ => format!("{} {}", style(grouped(dead)).red().bold(), style("dead letters").dim()),
+    };
+    let events = [
+        counted(snapshot.events(), "in all"),
+        format!("{} {}", style(format!("{rate:.1}")).bold(), style("a second").dim()),
+        counted(snapshot.lag(), "to be handled"),
+        dead_letters,
+    ];
+    [format!("Orders  {}", orders.join("   ")), format!("Events  {}", events.join("   "))]
+}
+
+fn table(snapshot: &Snapshot) -> Vec<String> {
+    let width = snapshot.topics.iter().map(|topic| topic.event.as_str().len()).max().unwrap_or(0);
+    let heading = format!("{:width$} {:>9} {:>6}  {}", "EVENT", "EVENTS", "DEAD", "CONSUMERS, LAG");
+    let mut lines = vec![style(heading).dim().to_string()];
+    lines.extend(snapshot.topics.iter().map(|topic| row(topic, snapshot, width)));
+    lines
+}
+
+fn row(topic: &TopicCount, snapshot: &Snapshot, width: usize) -> String {
+    let dead = match topic.dead_letters {
+        0 => style("·".to_owned()).dim(),
+        count => style(grouped(count)).red(),
+    };
+    let consumers =
+        snapshot.groups.iter().filter(|group| group.topic == topic.topic).map(|group| {
+            let name = service_of(group.group.as_str(), topic);
+            match (group.total(), group.unknown()) {
+                (0, 0) => style(name.to_owned()).dim().to_string(),
+                (_, 1..) => format!("{name} {}", style("?").yellow()),
+                (lag @ LAG_OF_NOTE.., 0) => format!("{name} {}", style(grouped(lag)).yellow()),
+                (lag, 0) => format!("{name} {}", style(grouped(lag)).bold()),
+            }
+        });
+    format!(
+        "{:width$} {:>9} {}  {}",
+        topic.event.as_str(),
+        grouped(topic.events),
+        right(&dead.to_string(), 6),
+        consumers.collect::<Vec<_>>().join("  ")
+    )
+}
+
+/// The service in a group's name, `{namespace}-{service}-{topic slug}`.
+fn service_of<'a>(group: &'a str, topic: &TopicCount) -> &'a str {
+    let Some((namespace, short)) = topic.topic.as_str().split_once('.') else { return group };
+    let slug = short.replace('.', "-");
+    group
+        .strip_prefix(namespace)
+        .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(&slug)?.strip_suffix('-'))
+        .unwrap_or(group)
+}
+
+/// Styled text at the right end of so many columns.
+fn right(text: &str, columns: usize) -> String {
+    format!("{}{text}", " ".repeat(columns.saturating_sub(measure_text_width(text))))
+}
+
+fn note(note: &Note) -> String {
+    let mark = if note.is_error { style("●").red() } else { style("●").yellow() };
+    format!("{mark} {}", printable(&note.text))
+}
