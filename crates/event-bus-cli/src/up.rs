@@ -92,13 +92,12 @@ impl Args {
         };
         let look = Look::of(global.output);
         let admin = Admin::connect(&cluster.kafka)?;
-        let watch = Watch::new(Arc::clone(&catalogue));
-        let operations = Operations::start(&watch, listener, admin.clone(), look.pause());
-        let view = View::new(look, facts, watch.clone(), notes().clone(), global.output());
-        let mut up = Up { catalogue, cluster, admin, watch, view };
-        let databases = data.databases(settings.bootstrap_given(), up.catalogue.namespace())?;
-        let ended = up.run(&self, &databases, &requested).await;
-        operations.stop().await;
+        let operations = Operations::start(Watch::new(Arc::clone(&catalogue)), listener);
+        let watch = operations.watch.clone();
+        let view = View::new(look, facts, watch, notes().clone(), global.output());
+        let mut up = Up { catalogue, cluster, admin, operations, view };
+        let ended = up.run(&self, &settings, &data, &requested).await;
+        up.operations.stop().await;
         up.cluster.stop().await;
         ended
     }
@@ -121,7 +120,7 @@ struct Up {
     catalogue: Arc<Catalogue>,
     cluster: Cluster,
     admin: Admin,
-    watch: Watch,
+    operations: Operations,
     view: View,
 }
 
@@ -130,12 +129,14 @@ impl Up {
     async fn run(
         &mut self,
         args: &Args,
-        databases: &Databases,
+        settings: &Settings,
+        data: &DataDir,
         requested: &watch::Receiver<bool>,
     ) -> anyhow::Result<Exit> {
         self.view.opened()?;
+        let databases = data.databases(settings.bootstrap_given(), self.catalogue.namespace())?;
         let mut services = tokio::select! {
-            started = self.start(databases) => started?,
+            started = self.start(&databases) => started?,
             // Nothing is under way yet that would have to be finished.
             () = stop::of(requested.clone()) => return Ok(Exit::Done),
         };
@@ -167,6 +168,13 @@ impl Up {
         Ok(Services::start(services))
     }
 
+    /// Waits until all is there and looked at.
+    async fn becomes_ready(&mut self) {
+        all_joined(&self.admin, &self.catalogue).await;
+        self.operations.look(self.admin.clone(), self.view.pause()).await;
+        self.operations.watch.started();
+    }
+
     /// Until a stop is requested, or nobody reads the view any more.
     async fn live(
         &mut self,
@@ -176,11 +184,10 @@ impl Up {
         requested: &watch::Receiver<bool>,
     ) -> anyhow::Result<Exit> {
         tokio::select! {
-            () = all_joined(&self.admin, &self.catalogue) => {}
+            () = self.becomes_ready() => {}
             Ended { service, error } = services.next_ended() => bail!("{service} ended: {error}"),
             () = stop::of(requested.clone()) => return Ok(Exit::Done),
         }
-        self.watch.started();
         self.view.ready()?;
         if args.rate > 0.0 {
             for outbox in services.outboxes() {
@@ -197,7 +204,7 @@ impl Up {
                 shown = self.view.run() => shown?,
                 Ended { service, error } = services.next_ended() => {
                     tracing::error!(service, error, "ended by itself: the others go on");
-                    self.watch.part_ended(format!("the service {service}"), error);
+                    self.operations.watch.part_ended(format!("the service {service}"), error);
                     exit = Exit::Failed;
                 }
                 () = stop::of(requested.clone()) => return Ok(exit),
@@ -227,24 +234,32 @@ async fn all_joined(admin: &Admin, catalogue: &Catalogue) {
 
 /// What looks at the others and tells those who ask.
 struct Operations {
+    watch: Watch,
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
 }
 
 impl Operations {
-    fn start(watch: &Watch, listener: TcpListener, admin: Admin, pause: Duration) -> Self {
+    /// Tells how it is; that nothing is ready yet, until there is something to look at.
+    fn start(watch: Watch, listener: TcpListener) -> Self {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
-        let (looking, telling) = (watch.clone(), watch.clone());
-        let stopped = stop::of(stopping.clone());
-        running.spawn(async move { looking.run(admin, pause, stopped).await });
+        let telling = watch.clone();
         running.spawn(async move {
             if let Err(error) = http::serve(listener, telling.clone(), stopping).await {
                 tracing::error!(error = with_causes(&error), "HTTP is not answered any more");
                 telling.part_ended("the HTTP server", with_causes(&error));
             }
         });
-        Self { stop, running }
+        Self { watch, stop, running }
+    }
+
+    /// Looks at Kafka from now on, with a pause between two looks. Returns after the first.
+    async fn look(&mut self, admin: Admin, pause: Duration) {
+        let (watch, stopped) = (self.watch.clone(), stop::of(self.stop.subscribe()));
+        self.running.spawn(async move { watch.run(admin, pause, stopped).await });
+        // The sender lives in `watch`.
+        drop(self.watch.snapshots().wait_for(Option::is_some).await);
     }
 
     async fn stop(mut self) {

@@ -6,5 +6,6 @@ pub mod kafka;
 pub mod kafka_tools;
 pub mod letters;
 pub mod platform;
+pub mod process;
 pub mod servers;
 pub mod shop;

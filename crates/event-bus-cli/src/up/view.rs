@@ -45,14 +45,6 @@ impl Look {
             Format::Table => Self::Lines,
         }
     }
-
-    /// How often Kafka is asked: about as often as somebody looks.
-    pub fn pause(self) -> Duration {
-        match self {
-            Self::Screen => SCREEN,
-            Self::Lines | Self::Json => Duration::from_secs(1),
-        }
-    }
 }
 
 /// What does not change while it runs.
@@ -88,6 +80,14 @@ pub struct View {
 impl View {
     pub fn new(look: Look, facts: Facts, watch: Watch, notes: Notes, output: Output) -> Self {
         Self { look, facts, watch, output, screen: Screen::new(notes), rate: Rate::default() }
+    }
+
+    /// How often Kafka is asked: about as often as somebody looks.
+    pub fn pause(&self) -> Duration {
+        match self.look {
+            Look::Screen => SCREEN,
+            Look::Lines | Look::Json => Duration::from_secs(1),
+        }
     }
 
     /// Tells where everything is, before it runs.

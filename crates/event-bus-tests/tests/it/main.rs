@@ -14,3 +14,5 @@ mod store;
 mod selling;
 mod outbox;
 mod relay;
+mod broker_process;
+mod up;
