@@ -10,7 +10,6 @@ use event_bus::names::{GroupName, TopicName};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::watch;
@@ -90,7 +89,7 @@ impl Drop for Members {
     }
 }
 
-/// Hears of assignments and of commits.
+/// Hears of assignments, and notes what was acknowledged.
 struct Rebalanced {
     shared: Arc<Shared>,
     /// By partition: where its next record may be at the earliest, for as long as none came since its assignment.
@@ -104,6 +103,18 @@ impl Rebalanced {
 
     fn from(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
         self.from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acknowledged(&self, offsets: &TopicPartitionList) {
+        let mut progress = self.shared.progress();
+        for element in offsets.elements() {
+            if let Offset::Offset(offset) = element.offset() {
+                let highest = progress.committed.entry(element.partition()).or_default();
+                *highest = offset.max(*highest);
+            }
+        }
+        progress.commits += 1;
+        self.shared.commits.send_replace(progress.commits);
     }
 
     fn handle(&self, place: Place, name: Name) {
@@ -137,22 +148,6 @@ impl ConsumerContext for Rebalanced {
             }));
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        // A broker that is away acknowledges nothing; a later commit makes up for it.
-        if result.is_err() {
-            return;
-        }
-        let mut progress = self.shared.progress();
-        for element in offsets.elements() {
-            if let (Ok(()), Offset::Offset(offset)) = (element.error(), element.offset()) {
-                let highest = progress.committed.entry(element.partition()).or_default();
-                *highest = offset.max(*highest);
-            }
-        }
-        progress.commits += 1;
-        self.shared.commits.send_replace(progress.commits);
-    }
 }
 
 fn take_part(consumer: &BaseConsumer<Rebalanced>, topic: &TopicName) {
@@ -182,10 +177,10 @@ fn commit(consumer: &BaseConsumer<Rebalanced>, topic: &TopicName, done: &BTreeMa
             list.add_partition_offset(topic.as_str(), *partition, offset).expect("a valid offset");
         }
     }
-    match consumer.commit(&list, CommitMode::Async) {
-        // Whether it was taken is told to the context.
-        Ok(()) | Err(KafkaError::ConsumerCommit(_)) => {}
-        Err(error) => panic!("a commit can't be handed over: {error}"),
+    // The client calls back for no asynchronous commit. One that is refused, for the broker or the membership is gone,
+    // is made up for by a later one.
+    if list.count() > 0 && consumer.commit(&list, CommitMode::Sync).is_ok() {
+        consumer.context().acknowledged(&list);
     }
 }
 

@@ -10,7 +10,10 @@ use event_bus::kafka::Record;
 use event_bus::names::TopicName;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+/// A transaction's end waits for its delivery reports, which this client's own thread takes.
+type Client = ThreadedProducer<DefaultProducerContext>;
 
 /// Records of one transaction, each in a partition of its own.
 const RECORDS: i32 = 3;
@@ -97,8 +100,8 @@ impl Session {
         while self.producer().is_err() {}
     }
 
-    fn producer(&self) -> Result<BaseProducer, Replace> {
-        let producer: BaseProducer = ClientConfig::new()
+    fn producer(&self) -> Result<Client, Replace> {
+        let producer: Client = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("transactional.id", self.topic.as_str())
             .set("transaction.timeout.ms", "30000")
@@ -110,7 +113,7 @@ impl Session {
         Ok(producer)
     }
 
-    fn transact(&self, producer: &BaseProducer, number: u64) -> Result<Outcome, Replace> {
+    fn transact(&self, producer: &Client, number: u64) -> Result<Outcome, Replace> {
         producer.begin_transaction().map_err(|_| Replace)?;
         for partition in 0..RECORDS {
             let value = number.to_string();
@@ -143,6 +146,7 @@ impl Session {
                     return Ok(Done::MustAbort);
                 }
                 Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
+                Err(KafkaError::Flush(_)) => {}
                 Err(_) => return Err(Replace),
             }
         }
