@@ -19,10 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-pub(crate) use error::{EntryFlaw, JournalError};
+pub(crate) use error::JournalError;
 
 use crate::config::Durability;
-use crate::log::{Checkpoint, FlushError, Flusher, Marks, SyncFile, sync_dir_of};
+use crate::log::{Checkpoint, Flusher, Marks, SyncFile, sync_dir_of};
 use format::Header;
 
 /// A smaller file is not worth rewriting.

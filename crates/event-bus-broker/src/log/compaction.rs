@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use super::segment::Segment;
 use super::{
-    Checkpoint, CleanReport, DiskFaults, Log, LogSettings, Marks, ReadError, TruncateError,
-    remove_file, segment, sync_dir_of,
+    Checkpoint, CleanReport, DiskFaults, Log, LogSettings, Marks, TruncateError, remove_file,
+    segment, sync_dir_of,
 };
 use decide::Decisions;
 use draft::Draft;

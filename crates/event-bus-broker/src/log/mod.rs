@@ -35,7 +35,6 @@ use bytes::{Bytes, BytesMut};
 pub(crate) use batch::{BatchError, BatchHeader};
 pub(crate) use checkpoint::{Checkpoint, CheckpointError, Marks};
 pub(crate) use clean::CleanReport;
-pub(crate) use damage::{Damage, Flaw};
 pub(crate) use disk_faults::DiskFaults;
 pub(crate) use errors::{AppendError, OpenError, ReadError, TruncateError};
 pub(crate) use flusher::Flusher;
@@ -113,9 +112,10 @@ impl Log {
         self.active().end_offset
     }
 
-    /// Everything before this survived a sync, as far as is known; in memory, the end.
+    /// Everything before this survived a sync; in memory, the end.
     pub fn durable_end(&self) -> i64 {
-        self.place.as_ref().map_or(self.end_offset(), |place| place.checkpoint.marks().durable_end)
+        // All older segments were synced before the active one began.
+        self.tail().map_or(self.end_offset(), |tail| tail.durable_end())
     }
 
     pub fn size_bytes(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Opens a log on disk: reads every batch, and tells a write that a crash cut short from damage.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::batch::BatchHeader;
 use super::checkpoint::{Checkpoint, Marks};
 use super::damage::{Damage, Flaw};
 use super::segment::{self, Data, Segment};
-use super::{Log, LogSettings, OpenError, Place, ReadError, remove_file, sync_dir_of};
+use super::{FlushError, Log, LogSettings, OpenError, Place, ReadError, remove_file, sync_dir_of};
 
 /// The checkpoint's name in a log's directory.
 const CHECKPOINT: &str = "checkpoint";
@@ -22,7 +23,6 @@ pub(super) fn open(
 ) -> Result<Log, OpenError> {
     let at = |source| OpenError::Io { path: dir.to_owned(), source };
     fs::create_dir_all(dir).map_err(at)?;
-    sync_dir_of(dir).map_err(at)?;
     let mut bases = files(dir)?;
     let checkpoint = checkpoint(dir, &bases)?;
     let Marks { start, durable_end, compacted_end } = checkpoint.marks();
@@ -42,15 +42,31 @@ pub(super) fn open(
         let durable_end = is_last.then_some(durable_end);
         log.take_segment(dir, *base, durable_end, &mut seen)?;
     }
-    sync_dir_of(&dir.join(CHECKPOINT)).map_err(at)?;
     if log.end_offset() < durable_end.max(start) {
         let end = durable_end.max(start);
         return Err(damage(log.active(), log.end_offset(), Flaw::Missing { end }).into());
     }
+    log.settle(durable_end).map_err(at)??;
     Ok(log)
 }
 
 impl Log {
+    /// Makes durable what may not be so yet. After a clean close there is nothing, which makes starting fast.
+    fn settle(&self, durable_end: i64) -> io::Result<Result<(), FlushError>> {
+        let active = self.active();
+        let Data::File(file) = &active.data else { return Ok(Ok(())) };
+        if active.len > 0 && active.end_offset == durable_end {
+            file.is_durable_up_to(durable_end);
+            return Ok(Ok(()));
+        }
+        // The entries of files that were made a moment before a crash, and of the directory itself.
+        sync_dir_of(file.path())?;
+        sync_dir_of(file.path().parent().unwrap_or(Path::new(".")))?;
+        // What was written before the crash and is intact is served from now on.
+        file.wrote_up_to(active.end_offset);
+        Ok(file.sync())
+    }
+
     /// Opens the segment at `base` and puts it behind those that there are.
     fn take_segment(
         &mut self,
@@ -157,11 +173,6 @@ fn scan(
             }
             Err(other) => return Err(other.into()),
         }
-    }
-    file.wrote_up_to(segment.end_offset);
-    if durable_end.is_some() {
-        // What was written before the crash and is intact is served from now on, so it has to be durable first.
-        file.sync()?;
     }
     Ok(segment)
 }

@@ -104,6 +104,12 @@ impl SyncFile {
         self.durable_end.load(Ordering::Acquire)
     }
 
+    /// Says that everything before `end` is written and known to have survived a sync.
+    pub(crate) fn is_durable_up_to(&self, end: i64) {
+        self.written_end.store(end, Ordering::Release);
+        self.durable_end.store(end, Ordering::Release);
+    }
+
     /// Says that everything before `end` is written, so that the next sync covers it.
     pub(crate) fn wrote_up_to(&self, end: i64) {
         self.written_end.store(end, Ordering::Release);

@@ -5,10 +5,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::fixtures::{all, batch, fill, open, settings};
-use crate::log::{Damage, Flaw, LogSettings, OpenError};
+use crate::log::damage::{Damage, Flaw};
+use crate::log::{LogSettings, OpenError};
 
 const MASKS: [u8; 2] = [0x20, 0xff];
 
@@ -213,4 +215,33 @@ fn a_torn_write_before_an_intact_one_is_damage() {
     bytes[middle - 1] ^= 1;
     fs::write(&path, bytes).unwrap();
     assert_eq!(damage_of(open(dir.path(), settings()).unwrap_err()).offset, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn no_bytes_make_an_open_panic_or_serve_what_was_never_written(
+        at in 0_usize..900,
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        with_checkpoint: bool,
+    ) {
+        let dir = TempDir::new().unwrap();
+        let mut log = open(dir.path(), settings()).unwrap();
+        fill(&mut log);
+        log.close().unwrap();
+        let original = all(&log).unwrap();
+        drop(log);
+        let path = dir.path().join("00000000000000000000.log");
+        let mut changed = fs::read(&path).unwrap();
+        changed.splice(at.min(changed.len()).., bytes);
+        fs::write(&path, changed).unwrap();
+        if !with_checkpoint {
+            fs::remove_file(dir.path().join("checkpoint")).unwrap();
+        }
+        if let Some(served) = served(dir.path(), &settings()) {
+            prop_assert!(original.starts_with(&served));
+            prop_assert!(!with_checkpoint || served == original);
+        }
+    }
 }
