@@ -2,14 +2,22 @@
 //! registered.
 //!
 //! A version that the broker does not know is answered in version 0 with `UNSUPPORTED_VERSION` and the list, as
-//! KIP-511 asks; the server does that, for the request's body can't be read. No features are offered: clients
-//! then use the first version of the transaction protocol.
+//! KIP-511 asks; the server does that, for the request's body can't be read. The only feature that is offered is the
+//! second version of the transaction protocol (KIP-890), as a new Kafka cluster does.
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
+
+/// The feature by which clients choose how they speak of transactions.
+const TRANSACTION_VERSION: &str = "transaction.version";
+/// The version of the feature in which a producer's epoch changes with each transaction.
+const EPOCH_PER_TRANSACTION: i16 = 2;
 
 pub(super) fn api() -> Api {
     Api::new(ApiKey::ApiVersions, 0..=4, handle)
@@ -33,7 +41,20 @@ pub(crate) fn served() -> ApiVersionsResponse {
             .with_min_version(*api.versions.start())
             .with_max_version(*api.versions.end())
     });
-    ApiVersionsResponse::default().with_api_keys(keys.collect())
+    let name = StrBytes::from_static_str(TRANSACTION_VERSION);
+    let supported = SupportedFeatureKey::default()
+        .with_name(name.clone())
+        .with_min_version(0)
+        .with_max_version(EPOCH_PER_TRANSACTION);
+    let finalized = FinalizedFeatureKey::default()
+        .with_name(name)
+        .with_min_version_level(EPOCH_PER_TRANSACTION)
+        .with_max_version_level(EPOCH_PER_TRANSACTION);
+    ApiVersionsResponse::default()
+        .with_api_keys(keys.collect())
+        .with_supported_features(vec![supported])
+        .with_finalized_features_epoch(0)
+        .with_finalized_features(vec![finalized])
 }
 
 /// Letters, digits, dots and hyphens, the first and last a letter or digit.

@@ -10,7 +10,9 @@ use kafka_protocol::messages::TopicName;
 use uuid::Uuid;
 
 pub(crate) use collect::{Limits, Target, collect};
-pub(crate) use sessions::{Begun, Sessions};
+#[cfg(test)]
+use sessions::Begun;
+pub(crate) use sessions::Sessions;
 
 /// How a fetch names a topic: by name up to version 12, by id from 13 on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -35,6 +35,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) use batch::{BatchError, BatchHeader};
 pub(crate) use checkpoint::{Checkpoint, CheckpointError, Marks};
 pub(crate) use clean::CleanReport;
+pub(crate) use compaction::Compaction;
 pub(crate) use disk_faults::DiskFaults;
 pub(crate) use errors::{AppendError, OpenError, ReadError, TruncateError};
 pub(crate) use flusher::Flusher;

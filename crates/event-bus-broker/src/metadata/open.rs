@@ -98,8 +98,12 @@ impl Topics {
             for index in indexes {
                 let settings = topic.configs.settings(flusher.disk_faults().clone());
                 let path = dir.as_ref().map(|dir| dir.join(index.to_string()));
-                let partition =
-                    Partition::open(path, (&topic.name, index), settings, flusher.clone())?;
+                let partition = Partition::open(
+                    path.as_deref(),
+                    (&topic.name, index),
+                    settings,
+                    flusher.clone(),
+                )?;
                 topic.partitions.push(partition);
             }
             if let Some(dir) = dir {
@@ -140,7 +144,8 @@ fn load(
     for index in 0..partitions {
         let path = dir.map(|dir| dir.join(id.to_string()).join(index.to_string()));
         let settings = topic.configs.settings(flusher.disk_faults().clone());
-        let opened = Partition::open(path.clone(), (&topic.name, index), settings, flusher.clone());
+        let opened =
+            Partition::open(path.as_deref(), (&topic.name, index), settings, flusher.clone());
         let failed = |source: OpenError| OpenTopicsError::Partition {
             topic: topic.name.clone(),
             partition: index,

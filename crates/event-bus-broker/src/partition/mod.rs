@@ -16,17 +16,20 @@ mod stability;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::ResponseError;
 
-use crate::log::{BatchHeader, FlushError, Flusher, Log, LogSettings, OpenError, ReadError};
+use crate::log::{
+    BatchHeader, Compaction, FlushError, Flusher, Log, LogSettings, OpenError, ReadError,
+    TruncateError,
+};
 use crate::node::LEADER_EPOCH;
 
 use append::Reach;
-pub(crate) use append::{AppendError, Appended, Ticket};
-pub(crate) use follow::{Follower, Following};
+pub(crate) use append::{AppendError, Appended};
+use follow::Following;
 pub(crate) use marker::Outcome;
 pub(crate) use payload::PayloadError;
 use producers::Producers;
@@ -123,13 +126,13 @@ impl Partition {
     /// # Errors
     /// When the directory can't be used or the log is damaged.
     pub fn open(
-        dir: Option<PathBuf>,
+        dir: Option<&Path>,
         (topic, index): (&str, i32),
         settings: LogSettings,
         flusher: Flusher,
     ) -> Result<Arc<Self>, OpenError> {
         let mut replay = replay::Replay::default();
-        let log = Log::open(dir.as_deref(), settings.clone(), |batch| replay.saw(batch))?;
+        let log = Log::open(dir, settings.clone(), |batch| replay.saw(batch))?;
         let (producers, stability) = replay.finish(&log).map_err(OpenError::from)?;
         let reach = Reach { end: log.end_offset(), bytes: 0 };
         let mut state = State {
@@ -218,19 +221,37 @@ impl Partition {
         self.following.wake();
     }
 
-    /// Applies retention and compaction, and forgets producers that went silent.
+    /// Applies retention and compaction, and forgets producers that went silent. The partition is free for others while
+    /// a compaction runs.
     pub fn clean(&self, now_ms: i64) {
+        if let Err(error) = self.retain(now_ms).and_then(|due| self.compact(due)) {
+            let (topic, partition) = (&self.topic, self.index);
+            tracing::error!(topic, partition, %error, "old records can't be cleaned up; the next round tries again");
+        }
+    }
+
+    /// Applies retention, and returns the compaction that is due.
+    fn retain(&self, now_ms: i64) -> Result<Option<Compaction>, TruncateError> {
         let mut state = self.lock();
         if state.is_closed || state.needs_recovery {
-            return;
+            return Ok(None);
         }
+        state.producers.expire(now_ms);
         let Bounds { last_stable, .. } = state.bounds();
-        let State { log, stability, producers, .. } = &mut *state;
-        if let Err(error) = log.clean(now_ms, last_stable) {
-            tracing::error!(topic = self.topic, partition = self.index, %error, "old records can't be cleaned up");
-        }
+        let State { log, stability, .. } = &mut *state;
+        log.retain(now_ms, last_stable)?;
         stability.forget_before(log.start_offset());
-        producers.expire(now_ms);
+        Ok(log.compaction(now_ms, last_stable))
+    }
+
+    fn compact(&self, due: Option<Compaction>) -> Result<(), TruncateError> {
+        let Some(compaction) = due else { return Ok(()) };
+        let compacted = compaction.run()?;
+        let mut state = self.lock();
+        if !state.is_closed && !state.needs_recovery {
+            state.log.install(compacted)?;
+        }
+        Ok(())
     }
 
     /// What the partition knows of its producers, for DescribeProducers.

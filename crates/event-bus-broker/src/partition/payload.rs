@@ -60,8 +60,11 @@ impl PayloadError {
     /// The protocol's error for it.
     pub fn response_error(&self) -> ResponseError {
         match self {
-            Self::Batch(BatchError::Incomplete { .. } | BatchError::Count { .. })
-            | Self::Batch(BatchError::Magic { magic: 0 | 1 })
+            Self::Batch(
+                BatchError::Incomplete { .. }
+                | BatchError::Count { .. }
+                | BatchError::Magic { magic: 0 | 1 },
+            )
             | Self::Missing
             | Self::Several
             | Self::BaseOffset(_)

@@ -54,15 +54,6 @@ impl Stability {
             .collect()
     }
 
-    /// Whether the record at `offset` belongs to an aborted transaction of this producer.
-    pub fn is_aborted(&self, producer_id: i64, offset: i64) -> bool {
-        let start = self.aborted.partition_point(|aborted| aborted.marker_offset < offset);
-        self.aborted[start..]
-            .iter()
-            .find(|aborted| aborted.producer_id == producer_id)
-            .is_some_and(|aborted| aborted.first_offset <= offset)
-    }
-
     /// Forgets transactions that ended before the log's start.
     pub fn forget_before(&mut self, start_offset: i64) {
         let gone = self.aborted.partition_point(|aborted| aborted.marker_offset < start_offset);

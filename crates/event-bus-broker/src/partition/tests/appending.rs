@@ -1,4 +1,5 @@
 use super::fixtures::{Batch, NOW_MS, Refused, append, base_offsets, in_memory, produce, read};
+use crate::log::LogSettings;
 use crate::partition::{AppendError, Isolation, Membership, Refusal};
 
 fn refusal(refused: Result<i64, Refused>) -> Refusal {
@@ -113,9 +114,8 @@ async fn silent_producers_are_forgotten_after_a_day() {
 #[tokio::test]
 async fn log_append_time_replaces_the_producers() {
     let partition = in_memory();
-    let mut settings = crate::log::LogSettings::default();
-    settings.timestamp_type = kafka_protocol::records::TimestampType::LogAppend;
-    partition.configure(settings);
+    let timestamp_type = kafka_protocol::records::TimestampType::LogAppend;
+    partition.configure(LogSettings { timestamp_type, ..LogSettings::default() });
     let appended = append(&partition, Batch::of(2).at(5), Membership::Unknown).unwrap();
     assert_eq!(appended.log_append_time_ms, NOW_MS);
     let read = read(&partition, 0, Isolation::Uncommitted);

@@ -105,7 +105,7 @@ pub fn in_memory() -> Arc<Partition> {
 /// A partition on disk.
 pub fn on_disk(dir: &Path, settings: LogSettings) -> Arc<Partition> {
     let flusher = Flusher::start(Durability::Fsync);
-    Partition::open(Some(dir.to_owned()), ("orders", 0), settings, flusher).unwrap()
+    Partition::open(Some(dir), ("orders", 0), settings, flusher).unwrap()
 }
 
 /// Why a batch was not acknowledged.

@@ -38,8 +38,8 @@ async fn what_is_not_durable_is_not_shown() {
 async fn a_lazy_broker_shows_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let flusher = Flusher::start(Durability::Lazy);
-    let dir = Some(dir.path().to_owned());
-    let partition = Partition::open(dir, ("orders", 0), LogSettings::default(), flusher).unwrap();
+    let partition =
+        Partition::open(Some(dir.path()), ("orders", 0), LogSettings::default(), flusher).unwrap();
     let _ticket = append(&partition, Batch::of(1), Membership::Unknown).unwrap().ticket;
     assert_eq!(partition.bounds().high_watermark, 1);
 }
