@@ -16,6 +16,11 @@ use super::{Api, Call};
 use crate::node::LEADER_EPOCH;
 use crate::partition::{Isolation, Partition, TimedOffset, check_leader_epoch};
 
+/// The first version that tells leader epochs.
+const LEADER_EPOCHS: i16 = 4;
+/// Instead of a leader epoch.
+const NO_EPOCH: i32 = -1;
+
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
@@ -43,7 +48,7 @@ async fn handle(call: Call, request: ListOffsetsRequest) -> Option<ListOffsetsRe
                     .partition(&topic.name, index)
                     .and_then(|partition| find(&partition, asked, isolation, call.version)),
             };
-            response(index, found)
+            response(index, found, call.version)
         });
         ListOffsetsTopicResponse::default()
             .with_name(topic.name.clone())
@@ -89,17 +94,18 @@ fn find(
 fn response(
     index: i32,
     found: Result<Option<TimedOffset>, ResponseError>,
+    version: i16,
 ) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default()
         .with_partition_index(index)
         .with_timestamp(NONE)
         .with_offset(NONE)
-        .with_leader_epoch(-1);
+        .with_leader_epoch(NO_EPOCH);
     match found {
         Ok(Some(TimedOffset { offset, timestamp_ms })) => response
             .with_timestamp(timestamp_ms)
             .with_offset(offset)
-            .with_leader_epoch(LEADER_EPOCH),
+            .with_leader_epoch(if version >= LEADER_EPOCHS { LEADER_EPOCH } else { NO_EPOCH }),
         Ok(None) => response,
         Err(error) => response.with_error_code(error.code()),
     }

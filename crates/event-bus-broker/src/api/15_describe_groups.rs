@@ -7,14 +7,11 @@ use kafka_protocol::messages::describe_groups_response::{DescribedGroup, Describ
 use kafka_protocol::messages::{ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Api, Call};
+use super::{Api, Call, operations};
 use crate::group::{Description, MemberDescription};
 
 /// The first version in which a group that doesn't exist is an error.
 const NOT_FOUND: i16 = 6;
-/// What may be done to a group, as bits by the number of the operation: read (3), delete (6), describe (8), describe
-/// its configuration (10) and alter that (11). There is no authorisation, so anybody may.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// The state of a group that doesn't exist.
 const DEAD: &str = "Dead";
 
@@ -23,12 +20,9 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: DescribeGroupsRequest) -> Option<DescribeGroupsResponse> {
-    let with_operations = request.include_authorized_operations;
-    let groups = request.groups.into_iter().map(|id| {
-        let group = described(&call, &id);
-        let operations = if with_operations { ALL_OPERATIONS } else { group.authorized_operations };
-        group.with_authorized_operations(operations)
-    });
+    let operations = operations::on_group(request.include_authorized_operations);
+    let groups = request.groups.into_iter();
+    let groups = groups.map(|id| described(&call, &id).with_authorized_operations(operations));
     Some(DescribeGroupsResponse::default().with_groups(groups.collect()))
 }
 

@@ -28,6 +28,14 @@ const ON_CLUSTER: i32 = CREATE
     | ALTER_CONFIGS
     | IDEMPOTENT_WRITE;
 
+/// All that Kafka knows to do with a group.
+const ON_GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+
+/// What may be done with a group, for those who asked.
+pub(crate) fn on_group(asked: bool) -> i32 {
+    if asked { ON_GROUP } else { NOT_ASKED }
+}
+
 /// What may be done with a topic, for those who asked.
 pub(crate) fn on_topic(asked: bool) -> i32 {
     if asked { ON_TOPIC } else { NOT_ASKED }

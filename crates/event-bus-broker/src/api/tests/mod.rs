@@ -2,4 +2,5 @@
 
 mod cluster;
 mod configs;
+mod groups;
 mod topics;
