@@ -26,6 +26,11 @@ pub enum StartError {
          address such as 127.0.0.1, or allow it with `allow_remote` (--allow-remote)"
     )]
     Remote(SocketAddr),
+    /// The script of faults fills a disk that there is not.
+    #[error(
+        "the script of faults fills the disk, and this broker is in memory: give it a data directory"
+    )]
+    NoDisk,
     /// The address to advertise is not `HOST:PORT`.
     #[error("`{0}` is no address that clients can connect to: write HOST:PORT")]
     Advertise(String),
@@ -70,6 +75,9 @@ impl Broker {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         if !config.listen.ip().is_loopback() && !config.allow_remote {
             return Err(StartError::Remote(config.listen));
+        }
+        if config.faults.needs_disk() && config.storage == Storage::Memory {
+            return Err(StartError::NoDisk);
         }
         let data = match &config.storage {
             Storage::Directory(path) => Some(DataDir::open(path).await?),

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::faults::FaultScript;
 use crate::group::GroupSettings;
 use crate::limits::MAX_CONNECTIONS;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub topics: TopicDefaults,
     /// How consumer groups are treated.
     pub groups: GroupSettings,
+    /// What the broker does wrong on purpose.
+    pub faults: FaultScript,
     /// How often retention and compaction run (`log.retention.check.interval.ms`).
     pub retention_check_interval: Duration,
     /// How many connections are served at a time; those above it are closed at once.
@@ -83,6 +86,7 @@ impl Default for Config {
             durability: Durability::Fsync,
             topics: TopicDefaults::default(),
             groups: GroupSettings::default(),
+            faults: FaultScript::new(),
             retention_check_interval: Duration::from_secs(30),
             max_connections: MAX_CONNECTIONS,
         }

@@ -25,6 +25,7 @@ mod clock;
 pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};
 pub use data_dir::DataDirError;
+pub use faults::{Fault, FaultScript, FullUntil, ParseError as FaultParseError, ScriptError, When};
 pub use group::{GroupSettings, OpenError as GroupsError};
 pub use metadata::{OpenTopicsError, ReplayError};
 pub use node::LoadError;

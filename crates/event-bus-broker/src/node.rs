@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::faults::Faults;
 use crate::fetch::Sessions;
 use crate::group::{Groups, OpenError as GroupsError};
 use crate::log::Flusher;
@@ -29,6 +30,8 @@ pub(crate) struct Node {
     pub transactions: Transactions,
     /// What consumers asked for before, so that they need not repeat it.
     pub fetch_sessions: Sessions,
+    /// What it does wrong on purpose.
+    pub faults: Faults,
     /// Where its data stays, and the lock on it; none in memory. Last, for it is given up last.
     pub data: Option<DataDir>,
 }
@@ -71,6 +74,7 @@ impl Node {
         data: Option<DataDir>,
     ) -> Result<Self, LoadError> {
         let flusher = Flusher::start(config.durability);
+        let faults = Faults::new(config.faults.clone(), flusher.disk_faults().clone());
         let journal = |name| data.as_ref().map(|data| data.journal(name));
         let dir = data.as_ref().map(DataDir::topics);
         let topics = Topics::open(journal("topics").as_deref(), dir, flusher.clone())?;
@@ -80,6 +84,6 @@ impl Node {
         let transactions = Transactions::open(journal("transactions").as_deref(), flusher)
             .map_err(|error| LoadError::Transactions(error.into()))?;
         let fetch_sessions = Sessions::default();
-        Ok(Self { config, cluster, topics, groups, transactions, fetch_sessions, data })
+        Ok(Self { config, cluster, topics, groups, transactions, fetch_sessions, faults, data })
     }
 }

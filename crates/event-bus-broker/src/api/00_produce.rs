@@ -88,6 +88,9 @@ async fn handle(call: Call, request: ProduceRequest) -> Option<ProduceResponse> 
         transactional_id: transactional_id.map(|id| id.0),
         now_ms: clock::now_ms(),
     };
+    if call.node.faults.slows_produce() {
+        produce.wait_for_slow_partitions(&topics).await;
+    }
     let mut begun = Vec::new();
     for topic in &topics {
         for data in &topic.partition_data {
@@ -148,6 +151,17 @@ impl Produce<'_> {
             }
             Err(error) => Next::Done(Err(error.into())),
         }
+    }
+
+    /// For scripted faults, under which requests don't overlap.
+    async fn wait_for_slow_partitions(&self, topics: &[TopicProduceData]) {
+        let indexes = topics
+            .iter()
+            .flat_map(|topic| topic.partition_data.iter().map(move |data| (topic, data.index)));
+        let found: Vec<_> =
+            indexes.filter_map(|(topic, index)| self.partition(topic, index).ok()).collect();
+        let partitions = found.iter().map(|found| (found.topic(), found.index()));
+        self.call.node.faults.slow_produce(partitions).await;
     }
 
     fn partition(

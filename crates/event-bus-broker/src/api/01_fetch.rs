@@ -34,6 +34,8 @@ async fn handle(call: Call, request: FetchRequest) -> Option<FetchResponse> {
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         isolation: Isolation::from(request.isolation_level),
     };
+    let found = targets.iter().filter_map(|target| target.partition.as_ref().ok());
+    call.node.faults.slow_fetch(found.map(|found| (found.topic(), found.index()))).await;
     let answers = collect(&targets, limits).await;
     let (session_id, answers) = sessions.finish(&begun, answers, clock::now_ms());
     Some(FetchResponse::default().with_session_id(session_id).with_responses(by_topic(answers)))

@@ -15,8 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::frame::{Frame, FrameError, FrameReader};
 use super::line::{Begin, Ended, Line};
-use super::request::{Request, RequestError};
-use crate::api::{self, Call, CallError};
+use super::request::{Request, RequestError, WorkError};
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STOP_TIMEOUT, WRITE_TIMEOUT};
 use crate::node::Node;
 
@@ -42,7 +41,7 @@ pub(crate) enum CloseReason {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
-    Call(#[from] CallError),
+    Work(#[from] WorkError),
     #[error("the handler of a {0:?} request panicked")]
     Panicked(ApiKey),
     #[error(
@@ -62,7 +61,7 @@ struct Answer {
 }
 
 /// What a request came to: an answer, or none where the protocol has none.
-type Outcome = Result<Option<Answer>, CallError>;
+type Outcome = Result<Option<Answer>, WorkError>;
 
 /// What happens next on a connection.
 enum Next {
@@ -88,7 +87,13 @@ pub(crate) async fn serve(
     let (reader, writer) = stream.into_split();
     let reader = FrameReader::new(reader, queued, FRAME_TIMEOUT);
     let mut connection = Connection { reader, writer, peer, node, line: Line::new(), held: None };
-    connection.run(&mut phase).await
+    let ended = connection.run(&mut phase).await;
+    tokio::select! {
+        () = connection.see_out() => {}
+        // What is durable is kept in any case; stopping is not kept waiting for the rest.
+        () = async { stopping(&mut phase).await; sleep(STOP_TIMEOUT).await } => {}
+    }
+    ended
 }
 
 struct Connection<R, W> {
@@ -106,16 +111,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         loop {
             match self.next(phase).await {
                 Next::Frame(frame) => match frame? {
-                    Some(frame) => self.held = Some(Request::parse(frame)?),
+                    Some(frame) => self.held = Some(Request::parse(frame, &self.node.faults)?),
                     None => return self.finish(None).await,
                 },
                 Next::Answer(key, ended) => self.send(key, ended).await?,
                 Next::Idle => return Ok(()),
                 Next::Stop => return self.finish(Some(Instant::now() + STOP_TIMEOUT)).await,
             }
-            if let Some(request) = self.held.take_if(|held| self.line.admits(held.api.overlaps)) {
-                self.begin(request).await;
-            }
+            self.begin_held().await;
         }
     }
 
@@ -130,33 +133,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// Starts a request, up to where it first waits.
-    async fn begin(&mut self, request: Request) {
-        let (api, share) = (request.api, request.share);
-        let call = Call {
-            node: self.node.clone(),
-            version: request.version,
-            client_id: request.client_id,
-            peer: self.peer,
-        };
+    /// Starts the request that was read last, up to where it first waits, if its turn has come.
+    async fn begin_held(&mut self) {
+        let faults = &self.node.faults;
+        let is_next = |held: &mut Request| self.line.admits(held.overlaps(faults));
+        let Some(request) = self.held.take_if(is_next) else { return };
         let mut head = BytesMut::with_capacity(9);
         head.put_i32(0);
         head.put_i32(request.correlation_id);
-        if api.response_header_version(request.version) >= 1 {
+        if request.api.response_header_version(request.version) >= 1 {
             // No tagged fields.
             head.put_u8(0);
         }
-        let (body, unknown_version) = (request.body, request.unknown_version);
-        let work = async move {
-            let answer = match unknown_version {
-                true => Ok(Some(api::unsupported_version())),
-                false => api.answer(call, body).await,
-            };
-            drop(share);
-            Ok(answer?.map(|body| Answer { head, body }))
-        };
-        let (overlaps, waits) = (api.overlaps, api.waits);
-        let mut begin = Some(Begin { key: api.key, work: Box::pin(work), overlaps, waits });
+        let (key, waits) = (request.api.key, request.api.waits);
+        let overlaps = request.overlaps(faults);
+        let working = request.work(self.node.clone(), self.peer);
+        let work = Box::pin(async move { Ok(working.await?.map(|body| Answer { head, body })) });
+        let mut begin = Some(Begin { key, work, overlaps, waits });
         poll_fn(|cx| {
             if let Some(begin) = begin.take() {
                 self.line.begin(begin, cx);
@@ -170,7 +163,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     async fn finish(&mut self, deadline: Option<Instant>) -> Result<(), CloseReason> {
         while !self.line.is_empty() {
             if deadline.is_none() && self.line.only_waits() {
-                return Ok(());
+                break;
             }
             let next = poll_fn(|cx| self.line.poll_next(cx));
             let (key, ended) = match deadline {
@@ -181,9 +174,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 None => next.await,
             };
             self.send(key, ended).await?;
-            if let Some(request) = self.held.take_if(|held| self.line.admits(held.api.overlaps)) {
-                self.begin(request).await;
-            }
+            self.begin_held().await;
         }
         Ok(())
     }
@@ -195,9 +186,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let length = i32::try_from(length).map_err(|_| CloseReason::TooLong { key, length })?;
         head[..4].copy_from_slice(&length.to_be_bytes());
         let mut bytes = head.chain(body);
-        match timeout(WRITE_TIMEOUT, self.writer.write_all_buf(&mut bytes)).await {
-            Ok(written) => written.map_err(CloseReason::Write),
-            Err(_) => Err(CloseReason::Unread(WRITE_TIMEOUT)),
+        let writing = timeout(WRITE_TIMEOUT, self.writer.write_all_buf(&mut bytes));
+        tokio::select! {
+            biased;
+            written = writing => match written {
+                Ok(written) => written.map_err(CloseReason::Write),
+                Err(_) => Err(CloseReason::Unread(WRITE_TIMEOUT)),
+            },
+            // A peer that is slow to read must not keep what it wrote from becoming visible to others.
+            never = poll_fn(|cx| self.line.poll_all(cx)) => match never {},
+        }
+    }
+
+    /// Lets handlers come to their end whose peer is gone or has broken the protocol: what they have begun, such as an
+    /// append that is to be acknowledged and shown, is not left half done. Those that only wait are dropped.
+    async fn see_out(&mut self) {
+        while !self.line.only_waits() {
+            poll_fn(|cx| self.line.poll_next(cx)).await;
         }
     }
 }

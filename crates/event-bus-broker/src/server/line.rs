@@ -1,6 +1,7 @@
 //! The requests of one connection that are being worked on, and their answers in the order of the requests.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -88,6 +89,14 @@ impl<T> Line<T> {
             Some(Slot { key, state: State::Ended(ended), .. }) => Poll::Ready((key, ended)),
             _ => Poll::Pending,
         }
+    }
+
+    /// Drives all that run and takes no answer.
+    pub fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<Infallible> {
+        for slot in &mut self.slots {
+            slot.advance(cx);
+        }
+        Poll::Pending
     }
 
     /// Whether nothing of what runs has to come to its end when nobody takes the answer.

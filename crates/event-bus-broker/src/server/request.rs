@@ -1,11 +1,16 @@
 //! A request's header: which API in which version it asks for.
 
-use bytes::{Buf, Bytes};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use super::frame::{Frame, Share};
-use crate::api::{self, Api};
+use crate::api::{self, Api, Call, CallError};
+use crate::faults::{self, Fate, Faults, Verdict};
+use crate::node::Node;
 
 /// Why bytes are no request that this broker serves. The connection is closed then, as Kafka does.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,8 @@ pub(crate) struct Request {
     pub body: Bytes,
     /// What it holds of the bytes that all requests may hold.
     pub share: Option<Share>,
+    /// What a script of faults makes of it. Counted when it is read.
+    pub verdict: Verdict,
     /// `ApiVersions` in a version that is not known: answered in version 0, see KIP-511.
     pub unknown_version: bool,
 }
@@ -36,13 +43,14 @@ pub(crate) struct Request {
 impl Request {
     /// # Errors
     /// When the bytes don't begin with a header, or ask for what is not served.
-    pub fn parse(frame: Frame) -> Result<Self, RequestError> {
+    pub fn parse(frame: Frame, faults: &Faults) -> Result<Self, RequestError> {
         let Frame { mut bytes, share } = frame;
         let Some(mut start) = bytes.get(..8) else {
             return Err(RequestError::Short(bytes.len()));
         };
         let (key, version, correlation_id) = (start.get_i16(), start.get_i16(), start.get_i32());
         let api = api::registry().get(&key).ok_or(RequestError::UnknownApi(key))?;
+        let verdict = faults.on_request(api.key);
         if !api.versions.contains(&version) {
             if api.key != ApiKey::ApiVersions {
                 return Err(RequestError::UnknownVersion { key: api.key, version });
@@ -57,6 +65,7 @@ impl Request {
                 client_id,
                 body,
                 share,
+                verdict,
                 unknown_version,
             });
         }
@@ -69,7 +78,57 @@ impl Request {
             client_id: header.client_id,
             body: bytes,
             share,
+            verdict,
             unknown_version: false,
         })
     }
+
+    /// Whether it may be worked on while others of its kind are, on the same connection.
+    pub fn overlaps(&self, faults: &Faults) -> bool {
+        // What waits before it begins would be overtaken.
+        let waits_first = !self.verdict.delay.is_zero()
+            || (self.api.key == ApiKey::Produce && faults.slows_produce());
+        self.api.overlaps && !waits_first
+    }
+
+    /// Works on it.
+    ///
+    /// # Errors
+    /// When it gets no answer and its connection has to be closed.
+    pub async fn work(
+        self,
+        node: Arc<Node>,
+        peer: SocketAddr,
+    ) -> Result<Option<BytesMut>, WorkError> {
+        if !self.verdict.delay.is_zero() {
+            tokio::time::sleep(self.verdict.delay).await;
+        }
+        let api = self.api;
+        match self.verdict.fate {
+            Fate::DropBefore => return Err(WorkError::Scripted(api.key)),
+            Fate::Refuse(error) => {
+                return Ok(faults::refuse(api.key, &self.body, self.version, error)?);
+            }
+            Fate::Serve | Fate::DropAfter => {}
+        }
+        if self.unknown_version {
+            return Ok(Some(api::unsupported_version()));
+        }
+        let Self { version, client_id, body, share, .. } = self;
+        let answer = api.answer(Call { node, version, client_id, peer }, body).await;
+        drop(share);
+        match self.verdict.fate {
+            Fate::DropAfter => Err(WorkError::Scripted(api.key)),
+            _ => Ok(answer?),
+        }
+    }
+}
+
+/// Why a request gets no answer and its connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the script of faults drops the connection of a {0:?} request")]
+    Scripted(ApiKey),
 }
