@@ -161,9 +161,14 @@ impl Up {
     async fn start(&self, databases: &Databases) -> anyhow::Result<Services> {
         let opening = async {
             let opened = Services::open(&self.catalogue, &self.cluster.kafka, databases).await;
+            tracing::debug!("the databases are open");
             opened.map_err(anyhow::Error::from)
         };
-        let topics = self.cluster.apply_topics(&self.admin, &self.catalogue);
+        let topics = async {
+            self.cluster.apply_topics(&self.admin, &self.catalogue).await?;
+            tracing::debug!("the topics are there");
+            Ok(())
+        };
         let (services, ()) = tokio::try_join!(opening, topics)?;
         Ok(Services::start(services))
     }
@@ -171,6 +176,7 @@ impl Up {
     /// Waits until all is there and looked at.
     async fn becomes_ready(&mut self) {
         all_joined(&self.admin, &self.catalogue).await;
+        tracing::debug!("the services have joined their groups");
         self.operations.look(self.admin.clone(), self.view.pause()).await;
         self.operations.watch.started();
     }

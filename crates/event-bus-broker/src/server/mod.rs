@@ -6,6 +6,7 @@ mod line;
 mod request;
 pub(crate) mod shape;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,17 @@ pub(crate) async fn run(listener: TcpListener, node: Arc<Node>, mut phase: watch
     while connections.join_next().await.is_some() {}
 }
 
+/// Whether an error says no more than that the peer closed the connection.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+    )
+}
+
 /// Serves a connection and says why it was closed.
 async fn serve(
     stream: TcpStream,
@@ -66,6 +78,10 @@ async fn serve(
         Ok(()) => debug!(%peer, "connection closed"),
         Err(reason @ (CloseReason::Panicked(_) | CloseReason::TooLong { .. })) => {
             tracing::error!(%peer, %reason, "closed a connection after a defect of the broker");
+        }
+        // Every client that waits for records goes like this.
+        Err(CloseReason::Write(error)) if is_gone(&error) => {
+            debug!(%peer, %error, "the peer is gone and does not take its answer any more");
         }
         Err(reason) => {
             let source = std::error::Error::source(&reason).map(ToString::to_string);
