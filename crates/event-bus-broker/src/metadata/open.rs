@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
+use std::thread;
 
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -15,6 +18,9 @@ use super::{State, StoreError, Topic, Topics};
 use crate::journal::{Journal, JournalError};
 use crate::log::{Flusher, OpenError, sync_dir_of};
 use crate::partition::Partition;
+
+/// How many partitions are opened at a time.
+const OPENED_AT_ONCE: usize = 16;
 
 /// Why the topics can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -89,23 +95,13 @@ impl Topics {
     pub(super) async fn open_partitions(
         &self,
         topic: Topic,
-        indexes: std::ops::Range<i32>,
+        indexes: Range<i32>,
     ) -> Result<Topic, StoreError> {
         let (dir, flusher) = (self.dir.clone(), self.flusher.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let mut topic = topic;
             let dir = dir.map(|dir| dir.join(topic.id.to_string()));
-            for index in indexes {
-                let settings = topic.configs.settings(flusher.disk_faults().clone());
-                let path = dir.as_ref().map(|dir| dir.join(index.to_string()));
-                let partition = Partition::open(
-                    path.as_deref(),
-                    (&topic.name, index),
-                    settings,
-                    flusher.clone(),
-                )?;
-                topic.partitions.push(partition);
-            }
+            open_all(&mut topic, dir.as_deref(), indexes, &flusher).map_err(|(_, error)| error)?;
             if let Some(dir) = dir {
                 // The partition's directory in the topic's, and that in the topics'.
                 sync_dir_of(&dir.join("0"))
@@ -141,20 +137,48 @@ fn load(
         OpenTopicsError::Config { topic: name.clone(), reason: error.to_string() }
     })?;
     let mut topic = Topic { name, id, partitions: Vec::new(), configs };
-    for index in 0..partitions {
-        let path = dir.map(|dir| dir.join(id.to_string()).join(index.to_string()));
-        let settings = topic.configs.settings(flusher.disk_faults().clone());
-        let opened =
-            Partition::open(path.as_deref(), (&topic.name, index), settings, flusher.clone());
-        let failed = |source: OpenError| OpenTopicsError::Partition {
-            topic: topic.name.clone(),
-            partition: index,
-            dir: path.unwrap_or_default(),
-            source: source.into(),
-        };
-        topic.partitions.push(opened.map_err(failed)?);
-    }
+    let dir = dir.map(|dir| dir.join(id.to_string()));
+    let opened = open_all(&mut topic, dir.as_deref(), 0..partitions, flusher);
+    opened.map_err(|(partition, source)| OpenTopicsError::Partition {
+        topic: topic.name.clone(),
+        partition,
+        dir: dir.map(|dir| dir.join(partition.to_string())).unwrap_or_default(),
+        source: source.into(),
+    })?;
     Ok(topic)
+}
+
+/// Opens partitions of a topic in their directories below `dir`, many at a time: each waits for the disk, and a disk
+/// serves many who wait in one go. The first that can't be opened is the error.
+fn open_all(
+    topic: &mut Topic,
+    dir: Option<&Path>,
+    indexes: Range<i32>,
+    flusher: &Flusher,
+) -> Result<(), (i32, OpenError)> {
+    let (name, configs) = (&topic.name, &topic.configs);
+    let open = |index: i32| {
+        let settings = configs.settings(flusher.disk_faults().clone());
+        let path = dir.map(|dir| dir.join(index.to_string()));
+        Partition::open(path.as_deref(), (name, index), settings, flusher.clone())
+            .map_err(|error| (index, error))
+    };
+    let mut partitions = Vec::new();
+    let indexes: Vec<i32> = indexes.collect();
+    for some in indexes.chunks(OPENED_AT_ONCE) {
+        let opened: Vec<_> = thread::scope(|scope| {
+            let opening: Vec<_> = some.iter().map(|index| scope.spawn(|| open(*index))).collect();
+            opening
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        for opened in opened {
+            partitions.push(opened?);
+        }
+    }
+    topic.partitions.extend(partitions);
+    Ok(())
 }
 
 /// Removes the directories that belong to no topic: a crash came between a topic's directory and its entry in the
