@@ -1,7 +1,8 @@
 //! Produce (key 0), versions 3 to 13: appends one batch per partition. From version 13 on, topics are named by id.
 //!
 //! All partitions of a request are appended before any is waited for, so that they are flushed together. `acks` of 1
-//! and of all both wait until the records are durable: there is one replica. With `acks=0` there is no answer.
+//! and of all both wait until the records are durable: there is one replica. With `acks=0` there is no answer; a batch
+//! that is not taken ends the connection then.
 //! A transactional batch is only taken if its partition is part of the transaction; from version 12 on, producing adds
 //! it (KIP-890).
 
@@ -17,7 +18,7 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Api, Call};
+use super::{Api, Call, CallError};
 use crate::clock;
 use crate::log::BatchHeader;
 use crate::partition::{
@@ -33,7 +34,7 @@ const ADDS_PARTITION_FROM: i16 = 12;
 const ABORTABLE_FROM: i16 = 11;
 
 pub(super) fn api() -> Api {
-    Api::new(ApiKey::Produce, 3..=13, handle).overlapping()
+    Api::refusing(ApiKey::Produce, 3..=13, handle).overlapping()
 }
 
 /// What a partition without records sends.
@@ -80,7 +81,7 @@ struct Unverified {
     batch: Bytes,
 }
 
-async fn handle(call: Call, request: ProduceRequest) -> Option<ProduceResponse> {
+async fn handle(call: Call, request: ProduceRequest) -> Result<Option<ProduceResponse>, CallError> {
     let refused = refusal(&request);
     let ProduceRequest { acks, transactional_id, topic_data: topics, .. } = request;
     let produce = Produce {
@@ -109,7 +110,15 @@ async fn handle(call: Call, request: ProduceRequest) -> Option<ProduceResponse> 
         });
     }
     let answers = join_all(done.into_iter().map(settle)).await;
-    (acks != 0).then(|| response(topics, answers))
+    if acks != 0 {
+        return Ok(Some(response(topics, answers)));
+    }
+    match answers.iter().find_map(|answer| answer.as_ref().err()) {
+        None => Ok(None),
+        Some(error) => {
+            Err(CallError::Unacknowledged { api: ApiKey::Produce, refusal: error.response_error() })
+        }
+    }
 }
 
 /// An error that concerns the whole request.

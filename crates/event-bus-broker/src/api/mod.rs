@@ -120,6 +120,9 @@ pub(crate) enum CallError {
     /// The response can't be written in the version that was asked for: a defect of the broker.
     #[error("the response to {api:?} of version {version} can't be encoded: {source}")]
     Unanswerable { api: ApiKey, version: i16, source: anyhow::Error },
+    /// A request without an answer failed. Its client learns of that, as from Apache Kafka, by the connection's end.
+    #[error("a {api:?} request that wants no answer was refused: {refusal}")]
+    Unacknowledged { api: ApiKey, refusal: ResponseError },
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Option<BytesMut>, CallError>> + Send>>;
@@ -138,13 +141,27 @@ pub(crate) struct Api {
 
 impl Api {
     /// Serves the requests of type `R` in `versions` by `handler`, which answers `None` where the protocol has no
-    /// answer (produce without acknowledgement).
+    /// answer.
     pub fn new<R, H, F>(key: ApiKey, versions: RangeInclusive<i16>, handler: H) -> Self
     where
         R: Request + Send + 'static,
         R::Response: Send,
         H: Fn(Call, R) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Option<R::Response>> + Send + 'static,
+    {
+        Self::refusing(key, versions, move |call, request| {
+            let answering = handler(call, request);
+            async move { Ok(answering.await) }
+        })
+    }
+
+    /// The same, where the handler may end the connection instead of answering.
+    pub fn refusing<R, H, F>(key: ApiKey, versions: RangeInclusive<i16>, handler: H) -> Self
+    where
+        R: Request + Send + 'static,
+        R::Response: Send,
+        H: Fn(Call, R) -> F + Send + Sync + Clone + 'static,
+        F: Future<Output = Result<Option<R::Response>, CallError>> + Send + 'static,
     {
         debug_assert_eq!(key as i16, R::KEY, "{key:?} is registered with another API's request");
         let handle =
@@ -154,7 +171,7 @@ impl Api {
                     let version = call.version;
                     let request = shape::decode::<R>(&body, version)
                         .map_err(|source| CallError::Malformed { api: key, version, source })?;
-                    let Some(response) = handler(call, request).await else { return Ok(None) };
+                    let Some(response) = handler(call, request).await? else { return Ok(None) };
                     let size = response
                         .compute_size(version)
                         .map_err(|source| CallError::Unanswerable { api: key, version, source })?;

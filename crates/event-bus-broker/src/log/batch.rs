@@ -76,6 +76,22 @@ impl BatchHeader {
     /// # Errors
     /// When there is no plausible header.
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
+        let header = Self::fields(bytes)?;
+        header.check_count()?;
+        Ok(header)
+    }
+
+    /// A count that excludes the offsets would make a batch of nothing, or of more than there is.
+    fn check_count(&self) -> Result<(), BatchError> {
+        let Self { count, last_offset_delta, .. } = *self;
+        if count < 0 || last_offset_delta < 0 || i64::from(count) > i64::from(last_offset_delta) + 1
+        {
+            return Err(BatchError::Count { count, last_offset_delta });
+        }
+        Ok(())
+    }
+
+    fn fields(bytes: &[u8]) -> Result<Self, BatchError> {
         let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(BatchError::Incomplete { expected: HEADER_BYTES, actual: bytes.len() });
         };
@@ -88,7 +104,7 @@ impl BatchHeader {
         if header[16] != MAGIC {
             return Err(BatchError::Magic { magic: header[16] });
         }
-        let parsed = Self {
+        Ok(Self {
             base_offset: i64_at(header, 0),
             bytes: whole,
             leader_epoch: i32_at(header, 12),
@@ -101,13 +117,7 @@ impl BatchHeader {
             producer_epoch: i16_at(header, 51),
             base_sequence: i32_at(header, 53),
             count: i32_at(header, 57),
-        };
-        let Self { count, last_offset_delta, .. } = parsed;
-        if count < 0 || last_offset_delta < 0 || i64::from(count) > i64::from(last_offset_delta) + 1
-        {
-            return Err(BatchError::Count { count, last_offset_delta });
-        }
-        Ok(parsed)
+        })
     }
 
     /// Reads the batch at the beginning of `bytes` and checks that it is whole and unharmed. More bytes may follow.
@@ -115,7 +125,8 @@ impl BatchHeader {
     /// # Errors
     /// When the bytes are no whole batch, or not what its CRC says.
     pub fn check(bytes: &[u8]) -> Result<Self, BatchError> {
-        let header = Self::parse(bytes)?;
+        // The count is looked at last: one that was damaged on its way is told by the CRC.
+        let header = Self::fields(bytes)?;
         let Some(batch) = bytes.get(..header.bytes) else {
             return Err(BatchError::Incomplete { expected: header.bytes, actual: bytes.len() });
         };
@@ -123,6 +134,7 @@ impl BatchHeader {
         if actual != header.crc {
             return Err(BatchError::Crc { stored: header.crc, actual });
         }
+        header.check_count()?;
         header.compression()?;
         Ok(header)
     }

@@ -96,6 +96,8 @@ pub(crate) fn check<'a>(
 ) -> Result<(BatchHeader, &'a [u8]), PayloadError> {
     let header = match BatchHeader::parse(payload) {
         Err(BatchError::Incomplete { .. }) => return Err(PayloadError::Missing),
+        // Which it is, a wrong count or a damaged one, is told by the CRC.
+        Err(BatchError::Count { .. }) => BatchHeader::check(payload)?,
         header => header?,
     };
     let Some((batch, rest)) = payload.split_at_checked(header.bytes) else {
