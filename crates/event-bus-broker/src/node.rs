@@ -33,6 +33,7 @@ pub(crate) struct Node {
     /// What it does wrong on purpose.
     pub faults: Faults,
     /// Where its data stays, and the lock on it; none in memory. Last, for it is given up last.
+    #[expect(dead_code, reason = "held for its lock")]
     pub data: Option<DataDir>,
 }
 

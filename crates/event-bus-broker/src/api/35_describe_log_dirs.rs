@@ -25,7 +25,7 @@ async fn handle(call: Call, request: DescribeLogDirsRequest) -> Option<DescribeL
         Some(wanted) => {
             let found = wanted.into_iter().filter_map(|wanted| {
                 let topic = call.node.topics.topic(&wanted.topic)?;
-                Some(sizes(&topic, Some(wanted.partitions.into_iter().collect())))
+                Some(sizes(&topic, Some(&wanted.partitions.into_iter().collect())))
             });
             found.collect()
         }
@@ -43,10 +43,10 @@ async fn handle(call: Call, request: DescribeLogDirsRequest) -> Option<DescribeL
 }
 
 /// The sizes of the topic's partitions, of all without a choice.
-fn sizes(topic: &Topic, chosen: Option<BTreeSet<i32>>) -> DescribeLogDirsTopic {
+fn sizes(topic: &Topic, chosen: Option<&BTreeSet<i32>>) -> DescribeLogDirsTopic {
     let partitions = (0..).zip(&topic.partitions);
     let partitions = partitions
-        .filter(|(index, _)| chosen.as_ref().is_none_or(|chosen| chosen.contains(index)))
+        .filter(|(index, _)| chosen.is_none_or(|chosen| chosen.contains(index)))
         .map(|(index, partition)| {
             let bytes = i64::try_from(partition.size_bytes()).unwrap_or(i64::MAX);
             DescribeLogDirsPartition::default()

@@ -45,7 +45,7 @@ async fn handle(
 async fn alter(call: &Call, altered: AlterConfigsResource, mode: Mode) -> resource::Outcome {
     match altered.resource_type {
         resource::TOPIC => {
-            let changes: Result<_, ConfigError> = altered.configs.into_iter().map(change).collect();
+            let changes: Result<_, ConfigError> = altered.configs.iter().map(change).collect();
             let changes = changes.map_err(|error| (error.response_error(), error.to_string()))?;
             let new = NewConfigs::Changed(changes);
             let configured = call.node.topics.configure(&altered.resource_name, new, mode).await;
@@ -59,7 +59,7 @@ async fn alter(call: &Call, altered: AlterConfigsResource, mode: Mode) -> resour
     }
 }
 
-fn change(config: AlterableConfig) -> Result<(String, Change), ConfigError> {
+fn change(config: &AlterableConfig) -> Result<(String, Change), ConfigError> {
     let name = config.name.to_string();
     let value = || match &config.value {
         Some(value) => Ok(value.to_string()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, HeartbeatRequest, ListGroupsRequest, MetadataRequest};
-use kafka_protocol::protocol::{Encodable, Message, Request};
+use kafka_protocol::protocol::Request;
 use tokio::time::Instant;
 
 use super::*;

@@ -27,12 +27,10 @@ use crate::journal::{Journal, JournalError};
 use crate::log::{Flusher, OpenError};
 use crate::partition::Partition;
 
-pub(crate) use configure::{ConfigureError, NewConfigs};
+pub(crate) use configure::NewConfigs;
 pub(crate) use create::{CreateError, NewTopic};
-pub(crate) use delete::DeleteError;
 use entry::Entry;
 pub use entry::ReplayError;
-pub(crate) use grow::GrowError;
 pub(crate) use name::{NameError, TopicName};
 pub use open::OpenTopicsError;
 pub(crate) use topic::Topic;
@@ -103,19 +101,9 @@ impl Topics {
         state.topics.get(state.names.get(&id)?).cloned()
     }
 
-    /// The name of the topic of that id.
-    pub fn name_of(&self, id: Uuid) -> Option<String> {
-        self.state().names.get(&id).cloned()
-    }
-
     /// The id of the topic of that name.
     pub fn id_of(&self, name: &str) -> Option<Uuid> {
         self.state().topics.get(name).map(|topic| topic.id)
-    }
-
-    /// Whether there is a topic of that name.
-    pub fn exists(&self, name: &str) -> bool {
-        self.state().topics.contains_key(name)
     }
 
     /// All topics, by name.

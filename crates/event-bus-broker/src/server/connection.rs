@@ -206,3 +206,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,90 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Frame { bytes: self.buffer.split_to(length).freeze(), share: self.share.take() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::limits::MAX_QUEUED_BYTES;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn reader(queued: &Arc<Semaphore>) -> (DuplexStream, FrameReader<DuplexStream>) {
+        let (peer, source) = duplex(1024 * 1024);
+        (peer, FrameReader::new(source, queued.clone(), PATIENCE))
+    }
+
+    fn frame(length: usize) -> Vec<u8> {
+        let announced = i32::try_from(length).unwrap().to_be_bytes();
+        [&announced[..], &vec![7; length]].concat()
+    }
+
+    #[tokio::test]
+    async fn requests_are_read_one_by_one_however_they_arrive() {
+        let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+        let bytes = [frame(3), frame(0), frame(40_000)].concat();
+        let writing = tokio::spawn(async move {
+            for piece in bytes.chunks(1_001) {
+                peer.write_all(piece).await.unwrap();
+            }
+        });
+        for length in [3, 0, 40_000] {
+            assert_eq!(reader.next().await.unwrap().unwrap().bytes.len(), length);
+        }
+        writing.await.unwrap();
+        assert!(reader.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_length_that_is_none_is_refused_before_anything_is_waited_for() {
+        for length in [-1, i32::MIN, i32::MAX, 100 * 1024 * 1024 + 1] {
+            let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+            peer.write_all(&length.to_be_bytes()).await.unwrap();
+            assert!(matches!(reader.next().await, Err(FrameError::Length(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_and_does_not_come_takes_no_memory() {
+        let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+        let announced = i32::try_from(MAX_FRAME_BYTES).unwrap();
+        peer.write_all(&announced.to_be_bytes()).await.unwrap();
+        peer.write_all(&[0; 100]).await.unwrap();
+        assert!(timeout_at(Instant::now(), reader.next()).await.is_err());
+        assert!(reader.buffer.capacity() <= 2 * READ_BYTES + 104);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_begun_has_to_be_completed_in_time() {
+        let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+        peer.write_all(&frame(10)[..6]).await.unwrap();
+        let begun = Instant::now();
+        assert!(matches!(reader.next().await, Err(FrameError::Slow(_))));
+        assert_eq!(begun.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_inside_a_request_is_torn() {
+        let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+        peer.write_all(&frame(10)[..6]).await.unwrap();
+        drop(peer);
+        assert!(matches!(reader.next().await, Err(FrameError::Torn)));
+    }
+
+    #[tokio::test]
+    async fn long_requests_wait_until_others_are_answered_and_short_ones_do_not() {
+        let queued = Arc::new(Semaphore::new(100_000));
+        let (mut first_peer, mut first) = reader(&queued);
+        let (mut second_peer, mut second) = reader(&queued);
+        first_peer.write_all(&frame(70_000)).await.unwrap();
+        let held = first.next().await.unwrap().unwrap();
+        second_peer.write_all(&frame(70_000)).await.unwrap();
+        assert!(timeout_at(Instant::now(), second.next()).await.is_err());
+        first_peer.write_all(&frame(10)).await.unwrap();
+        assert_eq!(first.next().await.unwrap().unwrap().bytes.len(), 10);
+        drop(held);
+        assert_eq!(second.next().await.unwrap().unwrap().bytes.len(), 70_000);
+    }
+}

@@ -123,3 +123,79 @@ fn poll_caught<T>(work: &mut Work<T>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
         Err(_) => Poll::Ready(Ended::Panicked),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn, ready};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn begin(line: &mut Line<u32>, overlaps: bool, work: Work<u32>) {
+        assert!(line.admits(overlaps));
+        let mut begin = Some(Begin { key: ApiKey::Produce, work, overlaps, waits: false });
+        poll_fn(|cx| {
+            line.begin(begin.take().unwrap(), cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    async fn next(line: &mut Line<u32>) -> Ended<u32> {
+        poll_fn(|cx| line.poll_next(cx)).await.1
+    }
+
+    #[tokio::test]
+    async fn answers_leave_in_the_order_of_the_requests() {
+        let mut line = Line::new();
+        let (send, receive) = oneshot::channel();
+        begin(&mut line, true, Box::pin(async { receive.await.unwrap() })).await;
+        begin(&mut line, true, Box::pin(ready(2))).await;
+        let first = poll_fn(|cx| Poll::Ready(line.poll_next(cx).is_pending())).await;
+        assert!(first, "the second answer must not overtake the first");
+        send.send(1).unwrap();
+        assert_eq!(next(&mut line).await, Ended::With(1));
+        assert_eq!(next(&mut line).await, Ended::With(2));
+        assert!(line.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_has_run_to_its_first_wait_when_the_next_begins() {
+        let mut line = Line::new();
+        let (log, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        for number in 0..3 {
+            let log = log.clone();
+            let work = async move {
+                log.send(number).unwrap();
+                pending::<u32>().await
+            };
+            begin(&mut line, true, Box::pin(work)).await;
+            assert_eq!(seen.try_recv(), Ok(number));
+        }
+    }
+
+    #[tokio::test]
+    async fn only_those_that_overlap_overlap_and_not_too_many() {
+        let mut line = Line::new();
+        begin(&mut line, false, Box::pin(pending())).await;
+        assert!(!line.admits(true) && !line.admits(false));
+        let mut line = Line::new();
+        for _ in 0..MAX_OVERLAPPING {
+            begin(&mut line, true, Box::pin(pending())).await;
+            assert!(!line.admits(false));
+        }
+        assert!(!line.admits(true));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_request_only() {
+        let mut line = Line::new();
+        begin(&mut line, true, Box::pin(ready(1))).await;
+        begin(&mut line, true, Box::pin(async { panic!("on purpose") })).await;
+        begin(&mut line, true, Box::pin(ready(3))).await;
+        assert_eq!(next(&mut line).await, Ended::With(1));
+        assert_eq!(next(&mut line).await, Ended::Panicked);
+        assert_eq!(next(&mut line).await, Ended::With(3));
+    }
+}

@@ -147,7 +147,7 @@ fn no_number_larger_than_what_is_left_is_handed_out() {
         bytes.put_bytes(0, left);
         let mut guarded = Guarded::new(bytes.freeze());
         let handed_out = usize::try_from(guarded.try_get_i32().unwrap()).unwrap();
-        assert!(handed_out <= left.min(MAX_VALUES).max(SMALL) + 1);
+        assert!(handed_out <= left.clamp(SMALL, MAX_VALUES) + 1);
     }
 }
 
