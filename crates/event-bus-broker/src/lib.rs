@@ -22,6 +22,10 @@ mod log;
 mod journal;
 mod clock;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};
 pub use data_dir::DataDirError;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -54,6 +53,17 @@ pub(crate) enum CloseReason {
     Unread(Duration),
 }
 
+impl CloseReason {
+    /// Whether the broker, not its peer, did something that it should not.
+    pub fn is_defect(&self) -> bool {
+        match self {
+            Self::Panicked(_) | Self::TooLong { .. } => true,
+            Self::Work(error) => error.is_defect(),
+            Self::Frame(_) | Self::Request(_) | Self::Write(_) | Self::Unread(_) => false,
+        }
+    }
+}
+
 /// An answer on its way to the peer.
 struct Answer {
     head: BytesMut,
@@ -75,16 +85,13 @@ enum Next {
 ///
 /// # Errors
 /// When the broker had a reason to close it.
-pub(crate) async fn serve(
-    stream: TcpStream,
+pub(crate) async fn serve<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    (reader, writer): (R, W),
     peer: SocketAddr,
     node: Arc<Node>,
     queued: Arc<Semaphore>,
     mut phase: watch::Receiver<Phase>,
 ) -> Result<(), CloseReason> {
-    // Answers are written whole; waiting for more to send only delays them.
-    stream.set_nodelay(true).map_err(CloseReason::Write)?;
-    let (reader, writer) = stream.into_split();
     let reader = FrameReader::new(reader, queued, FRAME_TIMEOUT);
     let mut connection = Connection { reader, writer, peer, node, line: Line::new(), held: None };
     let ended = connection.run(&mut phase).await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use connection::CloseReason;
 pub(crate) use connection::Phase;
@@ -74,10 +74,15 @@ async fn serve(
     queued: Arc<Semaphore>,
     phase: watch::Receiver<Phase>,
 ) {
-    match connection::serve(stream, peer, node, queued, phase).await {
+    // Answers are written whole; waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "the connection ended before it began");
+        return;
+    }
+    match connection::serve(stream.into_split(), peer, node, queued, phase).await {
         Ok(()) => debug!(%peer, "connection closed"),
-        Err(reason @ (CloseReason::Panicked(_) | CloseReason::TooLong { .. })) => {
-            tracing::error!(%peer, %reason, "closed a connection after a defect of the broker");
+        Err(reason) if reason.is_defect() => {
+            error!(%peer, %reason, "closed a connection after a defect of the broker");
         }
         // Every client that waits for records goes like this.
         Err(CloseReason::Write(error)) if is_gone(&error) => {

@@ -132,3 +132,10 @@ pub(crate) enum WorkError {
     #[error("the script of faults drops the connection of a {0:?} request")]
     Scripted(ApiKey),
 }
+
+impl WorkError {
+    /// Whether it is the broker's fault, and not in the script.
+    pub fn is_defect(&self) -> bool {
+        matches!(self, Self::Call(CallError::Unanswerable { .. }))
+    }
+}
