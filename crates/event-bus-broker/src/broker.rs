@@ -109,6 +109,12 @@ impl Broker {
         Ok(Self { addr, bootstrap, phase, node, server, upkeep })
     }
 
+    /// What its requests work on.
+    #[cfg(test)]
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr

@@ -3,4 +3,6 @@
 mod cluster;
 mod configs;
 mod groups;
+mod records;
 mod topics;
+mod transactions;

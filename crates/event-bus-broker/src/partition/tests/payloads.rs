@@ -40,9 +40,14 @@ fn nothing_a_part_and_two_batches_are_invalid() {
 #[test]
 fn a_changed_byte_is_corrupt() {
     let partition = in_memory();
-    let mut batch = BytesMut::from(Batch::of(1).encode().as_ref());
-    *batch.last_mut().unwrap() ^= 1;
-    assert_eq!(error(&partition, &batch, VERSION), Some(ResponseError::CorruptMessage));
+    let batch = Batch::of(1).encode();
+    // In the CRC, the count of records, and the last record.
+    for at in [17, 57, batch.len() - 1] {
+        let mut damaged = BytesMut::from(batch.as_ref());
+        damaged[at] ^= 1;
+        let error = error(&partition, &damaged, VERSION);
+        assert_eq!(error, Some(ResponseError::CorruptMessage), "byte {at}");
+    }
 }
 
 #[test]
