@@ -58,9 +58,13 @@ impl Group {
         actions
     }
 
-    /// Whether a joining member may come in. Those who wait are counted while members rejoin, so that a group that
+    /// Whether a joining member may come in. Ids that are handed out and not used are bounded as members are: a client
+    /// that asks for ids for ever can't fill the memory. Those who wait are counted while members rejoin, so that a group that
     /// is above the bound loses its last ones.
     fn has_room_for(&self, member_id: &str, max_members: usize) -> bool {
+        if member_id.is_empty() && self.pending_joins.len() >= max_members {
+            return false;
+        }
         let known = self.members.get(member_id);
         match self.phase {
             Phase::Empty => true,

@@ -151,6 +151,20 @@ fn a_group_has_a_largest_size() {
 }
 
 #[test]
+fn only_so_many_ids_are_handed_out() {
+    let mut bench = Bench::with(GroupSettings { max_members: 2, ..GroupSettings::default() });
+    for error in [
+        ResponseError::MemberIdRequired,
+        ResponseError::MemberIdRequired,
+        ResponseError::GroupMaxSizeReached,
+    ] {
+        let join = bench.consumer("");
+        let waiter = bench.join(join);
+        assert_eq!(bench.join_error(waiter), error);
+    }
+}
+
+#[test]
 fn a_forced_rebalance_asks_everybody_to_join_again() {
     let (mut bench, leader, follower, generation) = Bench::stable_pair();
     let actions = bench.group.force_rebalance(bench.now_ms, &bench.settings);

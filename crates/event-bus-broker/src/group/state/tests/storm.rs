@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 
+use super::super::super::action::Then;
 use super::*;
 
 /// What a client believes.
@@ -14,7 +15,8 @@ enum Belief {
     Out,
     /// It has an id and has to join with it.
     HasId(String),
-    Joining(WaiterId),
+    /// With the id that it has, if any.
+    Joining(String, WaiterId),
     Joined(JoinAnswer),
     Syncing(JoinAnswer, WaiterId),
     Assigned(JoinAnswer),
@@ -26,7 +28,7 @@ enum Belief {
 enum Step {
     /// The client does what the protocol has it do next.
     Advance(usize),
-    /// It leaves, and may come back later.
+    /// It leaves, or is sent away, whatever it waits for, and may come back later.
     Leave(usize),
     /// It forgets everything, without a word.
     Crash(usize),
@@ -90,9 +92,11 @@ impl Storm {
 
     fn id(&self, client: usize) -> Option<&str> {
         match &self.clients[client] {
-            Belief::HasId(id) => Some(id),
-            Belief::Joined(answer) | Belief::Assigned(answer) => Some(&answer.member_id),
-            Belief::Out | Belief::Joining(_) | Belief::Syncing(..) | Belief::Gone => None,
+            Belief::HasId(id) | Belief::Joining(id, _) => Some(id),
+            Belief::Joined(answer) | Belief::Assigned(answer) | Belief::Syncing(answer, _) => {
+                Some(&answer.member_id)
+            }
+            Belief::Out | Belief::Gone => None,
         }
     }
 
@@ -111,7 +115,7 @@ impl Storm {
         let mut protocols = vec![protocol("range", "meta"), protocol("sticky", "meta")];
         protocols.rotate_left(client % 2);
         let join = Join { instance_id, protocols, ..self.bench.consumer(id) };
-        Belief::Joining(self.bench.join(join))
+        Belief::Joining(id.to_owned(), self.bench.join(join))
     }
 
     fn sync(&mut self, client: usize, answer: JoinAnswer) -> Belief {
@@ -142,8 +146,8 @@ impl Storm {
             Belief::Gone => Belief::Gone,
             Belief::Out => self.join(client, ""),
             Belief::HasId(id) => self.join(client, &id),
-            Belief::Joining(waiter) => match self.bench.joins.get(&waiter).cloned() {
-                None => Belief::Joining(waiter),
+            Belief::Joining(id, waiter) => match self.bench.joins.get(&waiter).cloned() {
+                None => Belief::Joining(id, waiter),
                 Some(answer) => self.joined(answer),
             },
             Belief::Joined(answer) => self.sync(client, answer),
@@ -205,6 +209,16 @@ impl Storm {
             .filter(|waiter| self.bench.is_parked(*waiter))
             .collect();
         assert_eq!(parked, waiting, "a parked request was forgotten");
+        // Joins are parked for a rebalance, or while a static member's new id is written.
+        let is_returning = |member: &&super::super::member::Member| {
+            self.bench.written.iter().any(|(_, then)| match then {
+                Then::WelcomeBack(returning) => returning.member_id == member.id,
+                Then::Assign | Then::Nothing => false,
+            })
+        };
+        let mut joining = group.members.values().filter(|member| member.joining.is_some());
+        let is_rebalancing = group.phase() == Phase::PreparingRebalance;
+        assert!(is_rebalancing || joining.all(|member| is_returning(&member)));
         if let Some(deadline) = group.earliest_deadline() {
             assert!(group.wake_at_ms().is_some_and(|at_ms| at_ms <= deadline));
         }
