@@ -9,7 +9,7 @@ mod storm;
 mod syncing;
 mod timing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +34,7 @@ struct Bench {
     disk: Disk,
     written: Vec<(GroupRecord, super::super::action::Then)>,
     records: Vec<GroupRecord>,
+    unanswered: BTreeSet<WaiterId>,
     joins: BTreeMap<WaiterId, JoinAnswer>,
     syncs: BTreeMap<WaiterId, SyncAnswer>,
 }
@@ -64,6 +65,7 @@ impl Bench {
             disk: Disk::Works,
             written: Vec::new(),
             records: Vec::new(),
+            unanswered: BTreeSet::new(),
             joins: BTreeMap::new(),
             syncs: BTreeMap::new(),
         }
@@ -71,17 +73,21 @@ impl Bench {
 
     fn waiter(&mut self) -> WaiterId {
         self.next_waiter += 1;
-        WaiterId(self.next_waiter)
+        let waiter = WaiterId(self.next_waiter);
+        self.unanswered.insert(waiter);
+        waiter
     }
 
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::AnswerJoin(waiter, answer) => {
-                    assert!(self.joins.insert(waiter, answer).is_none(), "answered twice");
+                    assert!(self.unanswered.remove(&waiter), "answered twice");
+                    self.joins.insert(waiter, answer);
                 }
                 Action::AnswerSync(waiter, answer) => {
-                    assert!(self.syncs.insert(waiter, answer).is_none(), "answered twice");
+                    assert!(self.unanswered.remove(&waiter), "answered twice");
+                    self.syncs.insert(waiter, answer);
                 }
                 Action::Persist(record, then) => match self.disk {
                     Disk::Waits => self.written.push((record, then)),
@@ -212,7 +218,7 @@ impl Bench {
     }
 
     fn is_parked(&self, waiter: WaiterId) -> bool {
-        !self.joins.contains_key(&waiter) && !self.syncs.contains_key(&waiter)
+        self.unanswered.contains(&waiter)
     }
 
     /// A stable group of two: the leader and a follower, and their generation.
