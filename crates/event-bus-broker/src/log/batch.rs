@@ -196,24 +196,6 @@ impl BatchHeader {
     }
 }
 
-/// Splits what a producer sent into its batches, each checked.
-///
-/// # Errors
-/// When some batch is not whole and unharmed, or counts other records than its offsets say.
-pub(crate) fn split(mut payload: Bytes) -> Result<Vec<(BatchHeader, Bytes)>, BatchError> {
-    let mut batches = Vec::new();
-    while !payload.is_empty() {
-        let header = BatchHeader::check(&payload)?;
-        let BatchHeader { count, last_offset_delta, .. } = header;
-        if i64::from(count) != i64::from(last_offset_delta) + 1 {
-            return Err(BatchError::Count { count, last_offset_delta });
-        }
-        let batch = payload.split_to(header.bytes);
-        batches.push((header, batch));
-    }
-    Ok(batches)
-}
-
 /// Writes what the log decides into a batch: its base offset, and this node's leader epoch. The CRC covers neither.
 pub(crate) fn place(batch: &mut BytesMut, base_offset: i64) {
     batch[..8].copy_from_slice(&base_offset.to_be_bytes());
@@ -237,7 +219,7 @@ pub(super) struct Rewritten {
 }
 
 /// The batch with other records: fewer than before, `packed` as its codec does it. Offsets, producer and sequence stay.
-pub(super) fn rewritten(old: &[u8], fields: Rewritten, packed: &[u8]) -> (BatchHeader, Bytes) {
+pub(super) fn rewritten(old: &[u8], fields: &Rewritten, packed: &[u8]) -> (BatchHeader, Bytes) {
     let mut batch = BytesMut::with_capacity(HEADER_BYTES + packed.len());
     batch.extend_from_slice(&old[..HEADER_BYTES]);
     batch.extend_from_slice(packed);
@@ -256,7 +238,7 @@ pub(super) fn emptied(header: &BatchHeader, old: &[u8]) -> (BatchHeader, Bytes) 
     let BatchHeader { first_timestamp, max_timestamp, .. } = *header;
     let has_delete_horizon = header.has_delete_horizon();
     let fields = Rewritten { records: 0, first_timestamp, max_timestamp, has_delete_horizon };
-    rewritten(old, fields, &[])
+    rewritten(old, &fields, &[])
 }
 
 /// An empty batch of nobody that covers the offsets from `from` up to `to`, or as many of them as one can.

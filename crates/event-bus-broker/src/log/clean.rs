@@ -1,8 +1,8 @@
-//! What becomes of old records: retention deletes whole segments, compaction keeps the last record of each key.
+//! Retention: deletes whole segments, the oldest first, by time and by size.
 
 use super::{Log, TruncateError};
 
-/// What a clean did.
+/// What retention or compaction did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CleanReport {
     pub segments_deleted: usize,
@@ -11,27 +11,9 @@ pub(crate) struct CleanReport {
 }
 
 impl Log {
-    /// Deletes what is past retention and compacts, as the topic is set up, in one go. `upper` is the last stable
-    /// offset: what lies above it is not yet durable or not yet decided, and stays.
-    ///
-    /// A large compaction takes long; who can't hold the log for that time calls [`Log::retain`], and
-    /// [`Log::compaction`] and [`Log::install`] with the log free in between.
-    ///
-    /// # Errors
-    /// When the disk fails or is damaged; the log serves what it served before.
-    pub fn clean(&mut self, now_ms: i64, upper: i64) -> Result<CleanReport, TruncateError> {
-        let retained = self.retain(now_ms, upper)?;
-        let Some(compaction) = self.compaction(now_ms, upper) else { return Ok(retained) };
-        let compacted = self.install(compaction.run()?)?;
-        Ok(CleanReport {
-            segments_deleted: retained.segments_deleted,
-            segments_compacted: compacted.segments_compacted,
-            bytes_freed: retained.bytes_freed + compacted.bytes_freed,
-        })
-    }
-
     /// Deletes the oldest segments while they are past retention by time or by size. As in Kafka, the active segment
-    /// is closed and deleted, too, when all of its records are past their time.
+    /// is closed and deleted, too, when all of its records are past their time. What reaches above `upper` is not yet
+    /// durable or not yet decided, and stays.
     ///
     /// # Errors
     /// When the disk fails; then nothing was deleted.

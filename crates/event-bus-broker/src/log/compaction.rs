@@ -99,7 +99,7 @@ impl Log {
     /// When the disk fails. Each segment is either the old or the new one then, and both serve the same last records.
     pub fn install(&mut self, compacted: Compacted) -> Result<CleanReport, TruncateError> {
         let mut report = CleanReport::default();
-        for group in &compacted.groups {
+        for group in compacted.groups {
             let Some(at) = self.position_of(&group.replaced) else {
                 return Ok(report);
             };
@@ -121,7 +121,7 @@ impl Log {
                     };
                     put().map_err(|source| TruncateError::Io { path: path.clone(), source })?
                 }
-                None => group.segment.clone(),
+                None => group.segment,
             };
             report.segments_compacted += group.replaced.len();
             report.bytes_freed += old_bytes.saturating_sub(segment.len);
@@ -178,7 +178,7 @@ impl Compaction {
             let mut walk = segment.walk();
             while let Some((_, header, bytes)) = walk.next_batch()? {
                 if let Some((header, bytes)) =
-                    rewrite::batch(&header, bytes, &decisions, self.now_ms, &self.settings)
+                    rewrite::batch(&header, &bytes, &decisions, self.now_ms, &self.settings)
                 {
                     draft.put(&header, &bytes)?;
                 }
@@ -202,7 +202,7 @@ impl Compaction {
         });
         match disk {
             Some((path, checkpoint)) => {
-                Draft::on_disk(first.base_offset, path, checkpoint, &self.settings.disk_faults)
+                Draft::on_disk(first.base_offset, &path, checkpoint, &self.settings.disk_faults)
             }
             None => Ok(Draft::in_memory(first.base_offset)),
         }

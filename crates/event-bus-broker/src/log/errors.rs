@@ -15,6 +15,8 @@ pub(crate) enum OpenError {
     #[error(transparent)]
     Damaged(#[from] Damage),
     #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Flush(#[from] FlushError),
@@ -34,18 +36,6 @@ pub(crate) enum ReadError {
     /// The batch is as its producer sent it, but its records can't be told apart.
     #[error("the records of the batch at offset {offset} can't be decoded: {source}")]
     Undecodable { offset: i64, source: super::records::RecordsError },
-}
-
-impl From<ReadError> for OpenError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Io { path, source } => Self::Io { path, source },
-            ReadError::Damaged(damage) => Self::Damaged(damage),
-            ReadError::OutOfRange { .. } | ReadError::Undecodable { .. } => {
-                Self::Io { path: PathBuf::new(), source: io::Error::other(error) }
-            }
-        }
-    }
 }
 
 /// A batch can't be appended; the log is as before.

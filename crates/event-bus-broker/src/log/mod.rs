@@ -99,10 +99,6 @@ impl Log {
         self.settings = settings;
     }
 
-    pub fn settings(&self) -> &LogSettings {
-        &self.settings
-    }
-
     /// The first offset that can be read.
     pub fn start_offset(&self) -> i64 {
         self.start_offset
@@ -214,15 +210,16 @@ impl Log {
         segment.read(from, upper, max_bytes, at_least_one)
     }
 
-    /// Forgets everything from `offset` on: back to the durable end after a failed sync. The log goes on with a new
-    /// file; it is well again once this returns `Ok`.
+    /// Forgets everything from `offset` on: back to what was acknowledged after a failed sync. The log goes on with a
+    /// new file; it is well again once this returns `Ok`.
     ///
     /// # Errors
     /// When the cause of the failure still holds: the log refuses appends until a later call succeeds.
     pub fn truncate_to(&mut self, offset: i64) -> Result<(), TruncateError> {
+        self.lower_durable_end(offset)?;
         while self.segments.len() > 1 && self.active().base_offset >= offset {
-            let path = self.active().data.path().to_owned();
-            if self.place.is_some() {
+            if let Data::File(file) = &self.active().data {
+                let path = file.path().to_owned();
                 remove_file(&path).map_err(|source| TruncateError::Io { path, source })?;
             }
             self.segments.pop();
@@ -237,6 +234,25 @@ impl Log {
         file.sync()?;
         self.active_mut().data = data;
         Ok(())
+    }
+
+    /// A sync may have succeeded before the one that failed, and the checkpoint know of it, while nobody acknowledged
+    /// it yet: what is cut off must no longer be expected at the next start.
+    fn lower_durable_end(&self, offset: i64) -> Result<(), TruncateError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        for segment in self.segments.iter().filter(|segment| segment.end_offset > offset) {
+            if let Data::File(file) = &segment.data {
+                file.retire();
+            }
+        }
+        if place.checkpoint.marks().durable_end <= offset {
+            return Ok(());
+        }
+        let change = |marks: &mut Marks| marks.durable_end = offset;
+        place
+            .checkpoint
+            .update(&self.settings.disk_faults, change)
+            .map_err(|source| TruncateError::Io { path: place.dir.clone(), source })
     }
 
     /// Moves the start up to `offset`, durably, and deletes the segments before it. Goes no further than the end.

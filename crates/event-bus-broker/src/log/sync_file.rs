@@ -85,6 +85,15 @@ impl SyncFile {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
     }
 
+    /// Ends the file's use: a part of it is to be cut off, and nobody may be told later that this part is durable.
+    /// Waits for a sync that runs.
+    pub(crate) fn retire(&self) {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = Arc::new(io::Error::other("the file was cut back after an earlier failure"));
+        queue.failure.get_or_insert(FlushError { path: self.path.clone(), source });
+    }
+
     /// Writes all of `bytes` at `position`; after an error the file may be longer than before.
     pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         self.faults.before_write()?;

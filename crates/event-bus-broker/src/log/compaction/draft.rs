@@ -1,6 +1,6 @@
 //! A new segment in the making.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Group;
@@ -25,15 +25,15 @@ impl Draft {
 
     pub fn on_disk(
         base_offset: i64,
-        path: PathBuf,
+        path: &Path,
         checkpoint: &Arc<Checkpoint>,
         faults: &Arc<DiskFaults>,
     ) -> Result<Self, TruncateError> {
         let open = || {
-            remove_file(&path)?;
-            Data::open(path.clone(), base_offset, checkpoint, faults)
+            remove_file(path)?;
+            Data::open(path.to_owned(), base_offset, checkpoint, faults)
         };
-        let data = open().map_err(|source| TruncateError::Io { path: path.clone(), source })?;
+        let data = open().map_err(|source| TruncateError::Io { path: path.to_owned(), source })?;
         let segment = Segment::new(base_offset, data);
         Ok(Self { segment, replaced: Vec::new(), is_finished: false })
     }

@@ -11,7 +11,7 @@ use crate::log::records::{self, RecordView};
 /// What is left of a batch; `None` when nothing is, and nobody needs its header.
 pub(super) fn batch(
     header: &BatchHeader,
-    bytes: Bytes,
+    bytes: &Bytes,
     decisions: &Decisions,
     now_ms: i64,
     settings: &LogSettings,
@@ -21,7 +21,7 @@ pub(super) fn batch(
     if header.is_control() || outcome == Outcome::Open || header.base_offset >= decisions.end() {
         return as_it_is;
     }
-    let Ok(body) = records::body(header, &bytes) else { return as_it_is };
+    let Ok(body) = records::body(header, bytes) else { return as_it_is };
     let Ok(all) = records::records(header, &body).collect::<Result<Vec<_>, _>>() else {
         return as_it_is;
     };
@@ -38,7 +38,7 @@ pub(super) fn batch(
         .collect();
     if kept.is_empty() {
         let is_needed = decisions.is_last_of_producer(header);
-        return is_needed.then(|| batch::emptied(header, &bytes));
+        return is_needed.then(|| batch::emptied(header, bytes));
     }
     let has_tombstones = kept.iter().any(|record| record.value.is_none());
     // The first compaction that meets a tombstone starts its time (KIP-534); the time stands where the batch's first
@@ -66,7 +66,7 @@ pub(super) fn batch(
         max_timestamp,
         has_delete_horizon: new_horizon.is_some() || header.has_delete_horizon(),
     };
-    Some(batch::rewritten(&bytes, fields, &packed))
+    Some(batch::rewritten(bytes, &fields, &packed))
 }
 
 /// The records as a batch's body: their bytes as they were, but for the deltas.

@@ -8,7 +8,9 @@ use kafka_protocol::records::Compression;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::fixtures::{NOBODY, Producer, all, batch, contents, marker, open, produced, settings};
+use super::fixtures::{
+    self, NOBODY, Producer, all, batch, contents, marker, open, produced, settings,
+};
 use crate::log::{BatchHeader, Cleanup, Log, LogSettings};
 
 fn compacted(segment_bytes: u64) -> LogSettings {
@@ -27,23 +29,15 @@ fn put(log: &mut Log, key: &str, value: Option<&str>) {
 
 fn clean(log: &mut Log, now_ms: i64) -> usize {
     let end = log.end_offset();
-    log.clean(now_ms, end).unwrap().segments_compacted
+    fixtures::clean(log, now_ms, end).unwrap().segments_compacted
 }
 
 fn pair(offset: i64, key: &str, value: Option<&str>) -> (i64, String, Option<String>) {
     (offset, key.to_owned(), value.map(str::to_owned))
 }
 
-fn headers(log: &Log) -> Vec<BatchHeader> {
-    let served = all(log).unwrap();
-    let mut left = &served[..];
-    let mut headers = Vec::new();
-    while !left.is_empty() {
-        let header = BatchHeader::check(left).unwrap();
-        left = &left[header.bytes..];
-        headers.push(header);
-    }
-    headers
+fn served(log: &Log) -> Vec<BatchHeader> {
+    fixtures::headers(&all(log).unwrap())
 }
 
 #[test]
@@ -115,7 +109,7 @@ fn each_codec_and_the_other_records_of_a_batch_survive() {
         log.append(produced(&specs, producer, codec), 0).unwrap();
         put(&mut log, "x", Some("active"));
         clean(&mut log, 100);
-        let header = &headers(&log)[0];
+        let header = &served(&log)[0];
         assert_eq!((header.count, header.base_sequence, header.last_sequence()), (3, 40, 43));
         assert_eq!((header.producer_id, header.producer_epoch), (7, 2));
         assert_eq!(header.compression().unwrap(), codec);
@@ -157,8 +151,7 @@ fn the_last_batch_of_a_producer_stays_without_its_records() {
     put(&mut log, "z", Some("active"));
     clean(&mut log, 0);
     assert_eq!(contents(&log), [pair(3, "a", Some("2")), pair(4, "z", Some("active"))]);
-    let of_producer: Vec<_> =
-        headers(&log).into_iter().filter(|one| one.producer_id == 9).collect();
+    let of_producer: Vec<_> = served(&log).into_iter().filter(|one| one.producer_id == 9).collect();
     let [last] = &of_producer[..] else { panic!("{of_producer:?}") };
     assert_eq!(
         (last.base_offset, last.base_sequence, last.producer_epoch, last.count),
@@ -182,7 +175,7 @@ fn aborted_records_supersede_nothing_and_go_but_open_transactions_stay() {
     let stable = log.end_offset();
     in_transaction(&mut log, by(2, 0), "a", "open");
     put(&mut log, "z", Some("above"));
-    log.clean(0, stable).unwrap();
+    fixtures::clean(&mut log, 0, stable).unwrap();
     let kept = [
         pair(0, "a", Some("kept")),
         pair(4, "b", Some("committed")),
@@ -190,7 +183,7 @@ fn aborted_records_supersede_nothing_and_go_but_open_transactions_stay() {
         pair(7, "z", Some("above")),
     ];
     assert_eq!(contents(&log), kept);
-    assert_eq!(headers(&log).iter().filter(|header| header.is_control()).count(), 2);
+    assert_eq!(served(&log).iter().filter(|header| header.is_control()).count(), 2);
 }
 
 #[test]
@@ -217,7 +210,7 @@ fn a_full_disk_leaves_the_log_as_it_was() {
     }
     let before = all(&log).unwrap();
     settings.disk_faults.fail_writes(Some(1));
-    log.clean(0, 4).unwrap_err();
+    fixtures::clean(&mut log, 0, 4).unwrap_err();
     assert_eq!(all(&log).unwrap(), before);
     assert!(
         fs::read_dir(dir.path())

@@ -133,3 +133,19 @@ async fn one_sync_serves_many() {
     }
     assert_eq!(log.lock().unwrap().durable_end(), 200);
 }
+
+#[tokio::test]
+async fn what_was_synced_but_is_taken_back_is_not_missed_at_the_next_start() {
+    let dir = TempDir::new().unwrap();
+    let (settings, _) = faulty();
+    let mut log = open(dir.path(), LogSettings { segment_bytes: 1, ..settings.clone() }).unwrap();
+    for value in ["1", "2", "3"] {
+        log.append(batch(&[("a", Some(value), 1)]), 0).unwrap();
+    }
+    let tail = log.tail().unwrap();
+    tail.sync().unwrap();
+    log.truncate_to(1).unwrap();
+    tail.sync().expect_err("what it covered is gone");
+    drop(log);
+    assert_eq!(contents(&open(dir.path(), settings).unwrap()), [(0, "a".into(), Some("1".into()))]);
+}

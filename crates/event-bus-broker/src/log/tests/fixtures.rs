@@ -7,7 +7,7 @@ use kafka_protocol::records::{
     Compression, Record, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
-use crate::log::{Log, LogSettings, OpenError, ReadError};
+use crate::log::{BatchHeader, CleanReport, Log, LogSettings, OpenError, ReadError, TruncateError};
 
 /// Who produced a batch.
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ pub fn all(log: &Log) -> Result<Bytes, ReadError> {
     let mut from = log.start_offset();
     while from < log.end_offset() {
         let bytes = log.read(from, log.end_offset(), 1, true)?;
-        from = crate::log::BatchHeader::check(&bytes).unwrap().next_offset();
+        from = BatchHeader::check(&bytes).unwrap().next_offset();
         served.extend_from_slice(&bytes);
     }
     Ok(served.freeze())
@@ -115,4 +115,23 @@ pub fn fill(log: &mut Log) {
             (0..=nth % 3).map(|_| ("key", Some(value.as_str()), 1000 + nth)).collect();
         log.append(batch(&specs), 0).unwrap();
     }
+}
+
+/// Retention and compaction in one go.
+pub fn clean(log: &mut Log, now_ms: i64, upper: i64) -> Result<CleanReport, TruncateError> {
+    let retained = log.retain(now_ms, upper)?;
+    let Some(compaction) = log.compaction(now_ms, upper) else { return Ok(retained) };
+    let compacted = log.install(compaction.run()?)?;
+    Ok(CleanReport { segments_deleted: retained.segments_deleted, ..compacted })
+}
+
+/// The headers of these batches, each checked.
+pub fn headers(mut batches: &[u8]) -> Vec<BatchHeader> {
+    let mut headers = Vec::new();
+    while !batches.is_empty() {
+        let header = BatchHeader::check(batches).unwrap();
+        batches = &batches[header.bytes..];
+        headers.push(header);
+    }
+    headers
 }

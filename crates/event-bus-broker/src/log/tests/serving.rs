@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::records::{Compression, Record, RecordBatchDecoder};
 use tempfile::TempDir;
 
-use super::fixtures::{NOBODY, all, batch, fill, open, produced, settings};
-use crate::log::batch::{BatchError, split, stamp_append_time};
+use super::fixtures::{NOBODY, all, batch, fill, headers, open, produced, settings};
+use crate::log::batch::{BatchError, stamp_append_time};
 use crate::log::{BatchHeader, Log, LogSettings, ReadError, records};
 
 const CODECS: [Compression; 5] = [
@@ -25,9 +25,9 @@ fn reads_return_whole_batches_from_the_one_that_holds_the_offset() {
     assert_eq!(first(&log.read(4, end, usize::MAX, false).unwrap()), 3);
     assert_eq!(log.read(0, end, usize::MAX, false).unwrap().len() as u64, log.size_bytes());
     assert!(log.read(0, end, 10, false).unwrap().is_empty());
-    assert_eq!(split(log.read(0, end, 10, true).unwrap()).unwrap().len(), 1);
+    assert_eq!(headers(&log.read(0, end, 10, true).unwrap()).len(), 1);
     // Offsets 1 and 2 are one batch: it is not below 2.
-    assert_eq!(split(log.read(0, 2, usize::MAX, true).unwrap()).unwrap().len(), 1);
+    assert_eq!(headers(&log.read(0, 2, usize::MAX, true).unwrap()).len(), 1);
     assert!(log.read(1, 2, usize::MAX, true).unwrap().is_empty());
     assert!(log.read(end, end, usize::MAX, true).unwrap().is_empty());
     for offset in [-1, end + 1] {
@@ -155,15 +155,26 @@ fn no_bytes_make_the_reader_panic_or_take_memory() {
 }
 
 #[test]
-fn a_payload_is_split_into_its_batches_and_each_is_checked() {
-    let mut payload = batch(&[("a", Some("1"), 1)]);
-    payload.extend_from_slice(&batch(&[("b", Some("2"), 2), ("c", Some("3"), 3)]));
-    let batches = split(payload.clone().freeze()).unwrap();
-    assert_eq!(batches.iter().map(|(header, _)| header.count).collect::<Vec<_>>(), [1, 2]);
-    let at = payload.len() - 1;
-    payload[at] ^= 1;
-    assert!(matches!(split(payload.freeze()), Err(BatchError::Crc { .. })));
-    assert!(matches!(split(Bytes::from_static(&[0; 60])), Err(BatchError::Incomplete { .. })));
+fn a_batch_is_checked_for_being_whole_and_unharmed() {
+    let whole = batch(&[("a", Some("1"), 1)]);
+    let check = |change: &dyn Fn(&mut BytesMut)| {
+        let mut changed = whole.clone();
+        change(&mut changed);
+        BatchHeader::check(&changed).unwrap_err()
+    };
+    let last = whole.len() - 1;
+    assert!(matches!(check(&|bytes| bytes[last] ^= 1), BatchError::Crc { .. }));
+    assert!(matches!(check(&|bytes| bytes.truncate(last)), BatchError::Incomplete { .. }));
+    assert!(matches!(check(&|bytes| bytes.truncate(60)), BatchError::Incomplete { .. }));
+    assert!(matches!(check(&|bytes| bytes[8] = 0xff), BatchError::Length { .. }));
+    assert!(matches!(check(&|bytes| bytes[11] = 1), BatchError::Length { .. }));
+    assert!(matches!(check(&|bytes| bytes[16] = 1), BatchError::Magic { magic: 1 }));
+    assert!(matches!(check(&|bytes| bytes[60] = 2), BatchError::Count { count: 2, .. }));
+    let codec = |bytes: &mut BytesMut| {
+        bytes[22] = 7;
+        crate::log::batch::seal(bytes);
+    };
+    assert_eq!(check(&codec), BatchError::Codec { codec: 7 });
 }
 
 #[test]
