@@ -1,5 +1,7 @@
 //! Retention: deletes whole segments, the oldest first, by time and by size.
 
+use std::path::Path;
+
 use super::{Log, TruncateError};
 
 /// What retention or compaction did.
@@ -8,6 +10,14 @@ pub(crate) struct CleanReport {
     pub segments_deleted: usize,
     pub segments_compacted: usize,
     pub bytes_freed: u64,
+}
+
+impl CleanReport {
+    pub(super) fn tell(self, log: &Log) {
+        let Self { segments_deleted, segments_compacted, bytes_freed } = self;
+        let log = log.active().data.path().parent().unwrap_or(Path::new("")).display();
+        tracing::info!(%log, segments_deleted, segments_compacted, bytes_freed, "cleaned up");
+    }
 }
 
 impl Log {
@@ -31,11 +41,10 @@ impl Log {
         let size_before = self.size_bytes();
         self.move_start(self.segments[expired].base_offset.max(self.start_offset))?;
         self.drop_segments_before_start();
-        Ok(CleanReport {
-            segments_deleted: expired,
-            segments_compacted: 0,
-            bytes_freed: size_before - self.size_bytes(),
-        })
+        let bytes_freed = size_before - self.size_bytes();
+        let report = CleanReport { segments_deleted: expired, segments_compacted: 0, bytes_freed };
+        report.tell(self);
+        Ok(report)
     }
 
     /// How many segments, from the oldest on, are past retention.

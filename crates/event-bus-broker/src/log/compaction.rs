@@ -100,32 +100,11 @@ impl Log {
     pub fn install(&mut self, compacted: Compacted) -> Result<CleanReport, TruncateError> {
         let mut report = CleanReport::default();
         for group in compacted.groups {
-            let Some(at) = self.position_of(&group.replaced) else {
-                return Ok(report);
-            };
+            let Some(at) = self.position_of(&group.replaced) else { return Ok(report) };
             let old_bytes: u64 = group.replaced.iter().map(|(_, bytes)| bytes).sum();
-            let segment = match &self.place {
-                Some(place) => {
-                    let path = place.dir.join(segment::file_name(group.segment.base_offset));
-                    let put = || {
-                        std::fs::rename(group.segment.data.path(), &path)?;
-                        sync_dir_of(&path)?;
-                        for (base, _) in &group.replaced[1..] {
-                            remove_file(&place.dir.join(segment::file_name(*base)))?;
-                        }
-                        group.segment.reopened(
-                            path.clone(),
-                            &place.checkpoint,
-                            &compacted.disk_faults,
-                        )
-                    };
-                    put().map_err(|source| TruncateError::Io { path: path.clone(), source })?
-                }
-                None => group.segment,
-            };
             report.segments_compacted += group.replaced.len();
-            report.bytes_freed += old_bytes.saturating_sub(segment.len);
-            self.segments.splice(at..at + group.replaced.len(), [segment]);
+            report.bytes_freed += old_bytes.saturating_sub(group.segment.len);
+            self.replace(at, group)?;
         }
         self.compacted_end = self.compacted_end.max(compacted.compacted_end);
         if let Some(place) = &self.place {
@@ -137,7 +116,30 @@ impl Log {
                 .update(&compacted.disk_faults, change)
                 .map_err(|source| TruncateError::Io { path, source })?;
         }
+        report.tell(self);
         Ok(report)
+    }
+
+    fn replace(&mut self, at: usize, group: Group) -> Result<(), TruncateError> {
+        let replaced = at..at + group.replaced.len();
+        let Some(place) = &self.place else {
+            self.segments.splice(replaced, [group.segment]);
+            return Ok(());
+        };
+        let path = place.dir.join(segment::file_name(group.segment.base_offset));
+        let failed = |source| TruncateError::Io { path: path.clone(), source };
+        let draft = group.segment.data.path();
+        let faults = &self.settings.disk_faults;
+        // Opened before it is renamed: once it has the old one's name, nothing may keep the log from using it.
+        let segment = group.segment.opened_as(&path, &place.checkpoint, faults).map_err(failed)?;
+        std::fs::rename(draft, &path).map_err(failed)?;
+        self.segments.splice(replaced, [segment]);
+        sync_dir_of(&path).map_err(failed)?;
+        // What stays behind lies within the new segment, and goes at the next start.
+        for (base, _) in &group.replaced[1..] {
+            remove_file(&path.with_file_name(segment::file_name(*base))).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Where these segments stand, one after the other and unchanged.

@@ -78,7 +78,7 @@ impl Data {
     }
 }
 
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
@@ -182,15 +182,17 @@ impl Segment {
         }
     }
 
-    /// The segment under the name that its file has now.
-    pub fn reopened(
+    /// The same segment, opened under the name that its file is going to have.
+    pub fn opened_as(
         &self,
-        path: PathBuf,
+        path: &Path,
         checkpoint: &Arc<Checkpoint>,
         faults: &Arc<DiskFaults>,
     ) -> io::Result<Self> {
-        let data = Data::open(path, self.end_offset, checkpoint, faults)?;
-        Ok(Self { data, ..self.clone() })
+        let file = open_file(self.data.path())?;
+        let (checkpoint, faults) = (Some(checkpoint.clone()), faults.clone());
+        let file = SyncFile::new(path.to_owned(), file, self.end_offset, checkpoint, faults);
+        Ok(Self { data: Data::File(Arc::new(file)), ..self.clone() })
     }
 
     /// All batches.
