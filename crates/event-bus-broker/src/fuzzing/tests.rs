@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::Encodable;
 use proptest::prelude::*;
