@@ -41,6 +41,9 @@ pub(crate) struct Producer {
     pub last_timestamp_ms: i64,
     /// First offset of its open transaction.
     pub open_since: Option<i64>,
+    /// When it was first found idle, in milliseconds since 1970; `None` when it wrote since. By the broker's clock: the
+    /// records of a producer that writes history are dated long ago.
+    idle_since_ms: Option<i64>,
 }
 
 impl Producer {
@@ -51,6 +54,7 @@ impl Producer {
             coordinator_epoch: -1,
             last_timestamp_ms: -1,
             open_since: None,
+            idle_since_ms: None,
         }
     }
 
@@ -186,6 +190,7 @@ impl Producers {
             timestamp_ms: batch.max_timestamp,
         });
         producer.last_timestamp_ms = batch.max_timestamp;
+        producer.idle_since_ms = None;
         if batch.is_transactional() && producer.open_since.is_none() {
             producer.open_since = Some(batch.base_offset);
             self.open.insert(batch.base_offset, batch.producer_id);
@@ -202,6 +207,7 @@ impl Producers {
         producer.enter(marker.producer_epoch);
         producer.coordinator_epoch = coordinator_epoch;
         producer.last_timestamp_ms = marker.max_timestamp;
+        producer.idle_since_ms = None;
         let first_offset = producer.open_since.take()?;
         self.open.remove(&first_offset);
         Some(first_offset)
@@ -227,11 +233,13 @@ impl Producers {
         self.by_id.iter().map(|(id, producer)| (*id, producer))
     }
 
-    /// Forgets producers that wrote nothing for a day and have no transaction open.
+    /// Forgets producers that wrote nothing for a day and have no transaction open. Their time begins with the first
+    /// call that finds them idle.
     pub fn expire(&mut self, now_ms: i64) {
         self.by_id.retain(|_, producer| {
-            producer.open_since.is_some()
-                || now_ms.saturating_sub(producer.last_timestamp_ms) < EXPIRATION_MS
+            let idle_since_ms = *producer.idle_since_ms.get_or_insert(now_ms);
+            let is_idle = now_ms.saturating_sub(idle_since_ms) >= EXPIRATION_MS;
+            producer.open_since.is_some() || !is_idle
         });
     }
 }
