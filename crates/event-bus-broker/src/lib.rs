@@ -2,6 +2,19 @@
 //!
 //! It is for laptops, tests and demos: what has no cluster behind it still keeps every promise that one node
 //! can keep. Modules stand in the order in which a request meets them.
+//!
+//! ```
+//! use event_bus_broker::{Broker, Config};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), event_bus_broker::StartError> {
+//! // In memory, on a free port of this machine.
+//! let broker = Broker::start(Config::default()).await?;
+//! println!("bootstrap.servers={}", broker.bootstrap());
+//! broker.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod config;
 pub mod limits;
