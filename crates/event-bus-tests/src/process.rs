@@ -99,8 +99,8 @@ impl Process {
     /// # Panics
     /// When that does not come.
     pub async fn ended(mut self) -> Ended {
-        let mut stdout = String::new();
-        let rest = self.stdout.into_inner().read_to_string(&mut stdout);
+        let (mut output, mut stdout) = (self.stdout.into_inner(), String::new());
+        let rest = output.read_to_string(&mut stdout);
         let ended = timeout(ENDS_WITHIN, async { (rest.await, self.child.wait().await) }).await;
         let stderr = std::fs::read_to_string(self.stderr.path()).expect("the file can be read");
         let (read, status) = ended.unwrap_or_else(|_| panic!("it does not end: {stderr}"));

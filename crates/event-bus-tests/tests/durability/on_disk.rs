@@ -1,5 +1,5 @@
-//! What a broker that is not running has written, told from its files: record batches one behind the other in the
-//! `.log` files of each partition's directory.
+//! What a broker that is not running has written, told from its files: `topics/{id}/{partition}/{offset}.log`, with
+//! record batches one behind the other; the topics' journal tells their ids.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,15 +8,30 @@ use std::path::{Path, PathBuf};
 /// Bytes of a batch that its length field does not count.
 const PREFIX_BYTES: usize = 12;
 
-/// The offset behind the last whole batch of each partition of a topic, whose directory is `{topic}-{partition}`.
+/// The offset behind the last whole batch of each partition of a topic.
 pub fn written_ends(data: &Path, topic: &str) -> BTreeMap<i32, i64> {
+    let directory = data.join("topics").join(id_of(data, topic));
     let mut ends = BTreeMap::new();
-    for file in files(data) {
-        let Some(partition) = partition_of(&file, topic) else { continue };
-        let end = ends.entry(partition).or_insert(0);
+    for file in files(&directory) {
+        if file.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        let partition = file.parent().and_then(|parent| parent.file_name()?.to_str()?.parse().ok());
+        let end =
+            ends.entry(partition.expect("a partition's directory is its number")).or_insert(0);
         *end = written_end(&fs::read(&file).expect("a log can be read")).max(*end);
     }
     ends
+}
+
+/// The journal's entries are JSON between bytes that are none.
+fn id_of(data: &Path, topic: &str) -> String {
+    let journal = fs::read(data.join("topics.journal")).expect("the journal can be read");
+    let journal = String::from_utf8_lossy(&journal).into_owned();
+    let (before, _) =
+        journal.split_once(&format!("\"name\":\"{topic}\"")).expect("the topic is known");
+    let (_, id) = before.rsplit_once("\"id\":\"").expect("a topic has an id");
+    id.chars().take_while(|c| *c != '"').collect()
 }
 
 /// All files below a directory.
@@ -27,14 +42,6 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
-}
-
-fn partition_of(file: &Path, topic: &str) -> Option<i32> {
-    if file.extension()? != "log" {
-        return None;
-    }
-    let directory = file.parent()?.file_name()?.to_str()?;
-    directory.strip_prefix(topic)?.strip_prefix('-')?.parse().ok()
 }
 
 fn written_end(log: &[u8]) -> i64 {
