@@ -169,7 +169,11 @@ fn a_batch_is_checked_for_being_whole_and_unharmed() {
     assert!(matches!(check(&|bytes| bytes[8] = 0xff), BatchError::Length { .. }));
     assert!(matches!(check(&|bytes| bytes[11] = 1), BatchError::Length { .. }));
     assert!(matches!(check(&|bytes| bytes[16] = 1), BatchError::Magic { magic: 1 }));
-    assert!(matches!(check(&|bytes| bytes[60] = 2), BatchError::Count { count: 2, .. }));
+    let count = |bytes: &mut BytesMut| {
+        bytes[60] = 2;
+        crate::log::batch::seal(bytes);
+    };
+    assert!(matches!(check(&count), BatchError::Count { count: 2, .. }));
     let codec = |bytes: &mut BytesMut| {
         bytes[22] = 7;
         crate::log::batch::seal(bytes);
