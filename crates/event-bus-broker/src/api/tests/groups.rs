@@ -61,7 +61,7 @@ async fn join(client: &mut Client, id: &str, member_id: &str, version: i16) -> J
 }
 
 /// A member alone in its group, in this version of `JoinGroup`.
-async fn member(client: &mut Client, id: &str, version: i16) -> JoinGroupResponse {
+pub(super) async fn member(client: &mut Client, id: &str, version: i16) -> JoinGroupResponse {
     let joined = join(client, id, "", version).await;
     if version < 4 {
         return joined;
@@ -70,7 +70,12 @@ async fn member(client: &mut Client, id: &str, version: i16) -> JoinGroupRespons
     join(client, id, &joined.member_id, version).await
 }
 
-async fn sync(client: &mut Client, id: &str, joined: &JoinGroupResponse, version: i16) -> Bytes {
+pub(super) async fn sync(
+    client: &mut Client,
+    id: &str,
+    joined: &JoinGroupResponse,
+    version: i16,
+) -> Bytes {
     let assignment = SyncGroupRequestAssignment::default()
         .with_member_id(joined.member_id.clone())
         .with_assignment(Bytes::from_static(b"all"));
