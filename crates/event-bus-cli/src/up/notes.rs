@@ -12,11 +12,14 @@ use tracing_subscriber::layer::Context;
 /// More than any screen has room for.
 const KEPT: usize = 20;
 
-/// A warning or an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A warning or an error: what of it fits on a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Note {
     pub is_error: bool,
-    pub text: String,
+    pub what: String,
+    /// The group, service or topic that it is about.
+    pub who: Option<String>,
+    pub why: Option<String>,
 }
 
 /// The last of them. Clones share them.
@@ -52,32 +55,13 @@ impl<S: Subscriber> Layer<S> for Notes {
         if level > Level::WARN {
             return;
         }
-        let mut said = Said::default();
-        event.record(&mut said);
-        self.push(Note { is_error: level == Level::ERROR, text: said.sentence() });
+        let mut note = Note { is_error: level == Level::ERROR, ..Note::default() };
+        event.record(&mut note);
+        self.push(note);
     }
 }
 
-/// What of an event fits on a line: what happened, to whom, and why.
-#[derive(Default)]
-struct Said {
-    what: String,
-    who: Option<String>,
-    why: Option<String>,
-}
-
-impl Said {
-    fn sentence(self) -> String {
-        let mut text = self.what;
-        for (mark, part) in [(" · ", self.who), (": ", self.why)] {
-            if let Some(part) = part {
-                text.push_str(mark);
-                text.push_str(&part);
-            }
-        }
-        text
-    }
-
+impl Note {
     fn note(&mut self, field: &Field, text: String) {
         match field.name() {
             "message" => self.what = text,
@@ -95,7 +79,7 @@ impl Said {
     }
 }
 
-impl Visit for Said {
+impl Visit for Note {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.note(field, value.to_owned());
     }
@@ -132,23 +116,27 @@ mod tests {
             );
             tracing::error!(topic = %"acme.x", reason = %"malformed", error = "EOF", "dead letter");
         });
-        let texts: Vec<_> =
-            notes.last(9).into_iter().map(|note| (note.is_error, note.text)).collect();
+        let note = |is_error, what: &str, who: &str, why: &str| Note {
+            is_error,
+            what: what.to_owned(),
+            who: Some(who.to_owned()),
+            why: Some(why.to_owned()),
+        };
         let wanted = [
-            (false, "an attempt failed · acme-brand: no price".to_owned()),
-            (true, "dead letter · acme.x: malformed: EOF".to_owned()),
+            note(false, "an attempt failed", "acme-brand", "no price"),
+            note(true, "dead letter", "acme.x", "malformed: EOF"),
         ];
-        assert_eq!(texts, wanted);
-        assert_eq!(notes.last(1).len(), 1);
+        assert_eq!(notes.last(9), wanted);
+        assert_eq!(notes.last(1), wanted[1..]);
     }
 
     #[test]
     fn only_the_last_are_kept() {
         let notes = Notes::default();
         for number in 0..=KEPT {
-            notes.push(Note { is_error: false, text: number.to_string() });
+            notes.push(Note { what: number.to_string(), ..Note::default() });
         }
         let last = notes.last(KEPT + 9);
-        assert_eq!((last.len(), last[0].text.as_str()), (KEPT, "1"));
+        assert_eq!((last.len(), last[0].what.as_str()), (KEPT, "1"));
     }
 }

@@ -61,7 +61,8 @@ fn lines(frame: &Frame<'_>, notes: &[Note], rows: usize, columns: usize) -> Vec<
     // The line below the last is where the cursor stands.
     let room = rows.saturating_sub(lines.len() + 1);
     let hint = style("Ctrl-C stops it · events: `event-bus tail` in another terminal").dim();
-    let mut foot: Vec<String> = notes.iter().map(note).collect();
+    let mut foot: Vec<String> =
+        notes.iter().map(|said| note(said, frame.snapshot.as_deref())).collect();
     let most = room.saturating_sub(3).min(foot.len());
     foot.drain(..foot.len() - most);
     if !foot.is_empty() {
@@ -166,7 +167,121 @@ fn right(text: &str, columns: usize) -> String {
     format!("{}{text}", " ".repeat(columns.saturating_sub(measure_text_width(text))))
 }
 
-fn note(note: &Note) -> String {
+fn note(note: &Note, snapshot: Option<&Snapshot>) -> String {
     let mark = if note.is_error { style("●").red() } else { style("●").yellow() };
-    format!("{mark} {}", printable(&note.text))
+    let mut text = note.what.clone();
+    if let Some(who) = &note.who {
+        text.push_str(" · ");
+        text.push_str(
+            &snapshot.and_then(|seen| consumer(who, seen)).unwrap_or_else(|| who.clone()),
+        );
+    }
+    if let Some(why) = &note.why {
+        text.push_str(": ");
+        text.push_str(why);
+    }
+    format!("{mark} {}", printable(&text))
+}
+
+/// A group as people know it: the service, and the event that it consumes.
+fn consumer(group: &str, snapshot: &Snapshot) -> Option<String> {
+    let found = snapshot.groups.iter().find(|known| known.group.as_str() == group)?;
+    let topic = snapshot.topics.iter().find(|topic| topic.topic == found.topic)?;
+    Some(format!("{} of {}", service_of(group, topic), topic.event))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use console::strip_ansi_codes;
+    use event_bus::lag::{GroupLag, PartitionOffsets, PartitionReading, Reading, of_partition};
+    use event_bus_ops::{Health, Problem};
+
+    use super::*;
+    use crate::up::view::Facts;
+
+    fn snapshot() -> Snapshot {
+        let catalogue = blindstrader::catalogue();
+        let topics = catalogue.events().map(|event| TopicCount {
+            event: event.name.clone(),
+            topic: event.topic.clone(),
+            exists: true,
+            events: 1234,
+            dead_letters: u64::from(event.name.as_str() == "OrderPlaced"),
+        });
+        let groups = catalogue.subscriptions().map(|found| {
+            let committed = Some(if found.consumer.service.as_ref() == "payment" { 3 } else { 9 });
+            let offsets = PartitionOffsets { committed, log_start: 0, log_end: 9 };
+            let reading = Reading::Known(of_partition(offsets));
+            let partition = PartitionReading { partition: 0, committed, log_end: Some(9), reading };
+            GroupLag {
+                group: found.consumer.group.clone(),
+                topic: found.event.topic.clone(),
+                partitions: vec![partition],
+            }
+        });
+        Snapshot { at: Instant::now(), topics: topics.collect(), groups: groups.collect() }
+    }
+
+    fn drawn(health: Health, rows: usize, columns: usize) -> Vec<String> {
+        let facts = Facts {
+            started: Instant::now(),
+            kafka: "127.0.0.1:9092".to_owned(),
+            is_embedded: true,
+            http: "127.0.0.1:8080".parse().unwrap(),
+            data: "event-bus-data".into(),
+        };
+        let (uptime, snapshot) = (Duration::from_secs(61), Some(Arc::new(snapshot())));
+        let frame = Frame { facts: &facts, uptime, snapshot, rate: 12.34, health };
+        let note = |number: usize| Note {
+            is_error: true,
+            what: format!("dead letter {number}"),
+            who: Some("blindstrader-payment-order-placed".to_owned()),
+            why: Some("rejected".to_owned()),
+        };
+        let notes: Vec<Note> = (1..=NOTES).map(note).collect();
+        let lines = lines(&frame, &notes, rows, columns);
+        lines.iter().map(|line| strip_ansi_codes(line).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_screen_shows_orders_lag_dead_letters_and_the_last_notes() {
+        let lines = drawn(Health::default(), 40, 100);
+        let text = lines.join("\n");
+        for wanted in [
+            "event-bus up  00:01:01  ready",
+            "Kafka (embedded) 127.0.0.1:9092  health http://127.0.0.1:8080/readyz  data event-bus-data",
+            "Orders  1,234 placed   1,234 confirmed   1,234 dispatched   1,234 cancelled",
+            "12.3 a second   12 to be handled   1 dead letters",
+            "OrderPlaced                       1,234      1  supply-chain  payment 6  notification",
+            "BrandCatalogUpdated               1,234      ·  supplier",
+            "● dead letter 5 · payment of OrderPlaced: rejected",
+        ] {
+            assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+        }
+        let events = blindstrader::catalogue().events().count();
+        assert_eq!(lines.iter().filter(|line| line.contains("1,234      ")).count(), events);
+    }
+
+    #[test]
+    fn a_screen_fits_its_terminal_and_drops_what_matters_least() {
+        for (rows, columns) in [(24, 80), (21, 60), (10, 20), (1, 1)] {
+            let lines = drawn(Health::default(), rows, columns);
+            assert!(lines.len() < rows.max(2), "{rows} rows: {lines:#?}");
+            assert!(lines.iter().all(|line| measure_text_width(line) <= columns), "{lines:#?}");
+        }
+        let lines = drawn(Health::default(), 24, 80);
+        assert!(lines.iter().any(|line| line.contains("OrganisationTerminated")), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("dead letter 4")), "{lines:#?}");
+    }
+
+    #[test]
+    fn what_is_wrong_stands_first() {
+        let problems = vec![Problem::KafkaUnreachable { error: "connection refused".to_owned() }];
+        let lines = drawn(Health { problems }, 24, 100);
+        let wanted = "event-bus up  00:01:01  not ready: Kafka does not answer: connection refused";
+        assert_eq!(lines[0], wanted);
+    }
 }
