@@ -1,7 +1,6 @@
 //! Automation of this repository: `cargo xtask --help`.
 //!
-//! It fetches and runs the real servers that tests need, runs the tests, and starts the whole
-//! system for a look at it.
+//! It fetches and runs the real servers that tests need, and runs the tests.
 
 mod apt;
 mod bench;
@@ -18,7 +17,6 @@ mod postgres;
 mod prove;
 mod steps;
 mod test;
-mod up;
 
 use std::process::ExitCode;
 
@@ -34,8 +32,6 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start the whole system on this machine: a broker, all services with traffic, and a view of it
-    Up(up::Args),
     /// Do all set-up and run every check and test: what CI runs
     Test(test::Args),
     /// Run every test at full length, then the benchmarks
@@ -54,7 +50,6 @@ fn main() -> ExitCode {
     let task = Xtask::parse().task;
     child::listen_for_interrupts();
     let outcome = match task {
-        Task::Up(args) => up::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Prove(args) => prove::run(&args),
         Task::Bench(args) => bench::run(&args),

@@ -1,13 +1,15 @@
 //! `event-bus broker`: the embedded broker as a process.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::ValueEnum;
-use event_bus_broker::{Broker, Config, Durability, Storage};
+use event_bus_broker::{Broker, Config, Durability, FaultScript, Storage};
 
 use crate::address::address;
-use crate::exit::Exit;
+use crate::exit::{Exit, usage, with_causes};
 use crate::global::Global;
 use crate::stop;
 
@@ -31,6 +33,9 @@ pub struct Args {
     /// Listen where other machines can reach it: whoever does may read, write and delete everything
     #[arg(long)]
     allow_remote: bool,
+    /// What goes wrong on purpose, for tests: a script in TOML, see docs/FAULTS.md
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
 }
 
 /// What an acknowledgement means.
@@ -56,12 +61,14 @@ impl Args {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         // Before anything is opened, so that a signal meanwhile is not lost.
         let requested = stop::requested(false)?;
+        let faults = self.faults.as_deref().map(script).transpose()?.unwrap_or_default();
         let broker = Broker::start(Config {
             listen: self.listen,
             advertise: self.advertise,
             allow_remote: self.allow_remote,
             storage: self.data.map_or(Storage::Memory, Storage::Directory),
             durability: self.durability.into(),
+            faults,
             ..Config::default()
         })
         .await?;
@@ -77,4 +84,11 @@ impl Args {
         broker.stop().await;
         Ok(Exit::Done)
     }
+}
+
+fn script(path: &Path) -> anyhow::Result<FaultScript> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("the faults {} can't be read", path.display()))?;
+    FaultScript::parse(&text)
+        .or_else(|error| usage(format!("{}: {}", path.display(), with_causes(&error))))
 }

@@ -136,7 +136,7 @@ mod tests {
             "event-bus service run --all --store sqlite://{service}.db --traffic 5",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
-            "event-bus broker --memory",
+            "event-bus broker --memory --faults faults.toml",
             "event-bus broker --data DIR --listen localhost:9092 --durability lazy --allow-remote",
             "event-bus up",
             "event-bus up --data DIR --http 127.0.0.1:0 --kafka 127.0.0.1:0 --rate 0.5 --seed-failures",

@@ -70,3 +70,27 @@ async fn an_address_that_cannot_be_had_is_told_with_the_cure() {
     broker.signal("TERM").await;
     assert_eq!(broker.ended().await.status.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_of_faults_is_played_and_one_that_can_not_be_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = dir.path().join("faults.toml");
+    let file = path.to_str().expect("the path is text");
+    let write = |text: &str| std::fs::write(&path, text).expect("the file can be written");
+    write("[[request]]\napi = \"CreateTopics\"\nnth = 1\nerror = \"POLICY_VIOLATION\"\n");
+    let (broker, address) = started(&["--memory", "--listen", FREE, "--faults", file]).await;
+    let name: TopicName = "orders".parse().expect("the name is a topic's");
+    let topic = [NewTopic { name, partitions: 1, replication: 1, configs: Default::default() }];
+    for is_refused in [true, false] {
+        let outcome = admin(&address).create_topics(&topic).await.expect("it answers");
+        assert_eq!(outcome[0].1.is_err(), is_refused, "{outcome:?}");
+    }
+    broker.signal("TERM").await;
+    assert_eq!(broker.ended().await.status.code(), Some(0));
+
+    write("[[request]]\napi = \"Nonsense\"\nnth = 1\ndelay-ms = 1\n");
+    let ended = Process::start(&["broker", "--memory", "--listen", FREE, "--faults", file]);
+    let Ended { status, stderr, .. } = ended.ended().await;
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(file) && stderr.contains("Nonsense"), "{stderr}");
+}
