@@ -99,9 +99,12 @@ impl Process {
     /// # Panics
     /// When that does not come.
     pub async fn ended(mut self) -> Ended {
-        let (mut output, mut stdout) = (self.stdout.into_inner(), String::new());
-        let rest = output.read_to_string(&mut stdout);
-        let ended = timeout(ENDS_WITHIN, async { (rest.await, self.child.wait().await) }).await;
+        let mut stdout = String::new();
+        let mut rest = self.stdout.into_inner();
+        let ended = timeout(ENDS_WITHIN, async {
+            (rest.read_to_string(&mut stdout).await, self.child.wait().await)
+        });
+        let ended = ended.await;
         let stderr = std::fs::read_to_string(self.stderr.path()).expect("the file can be read");
         let (read, status) = ended.unwrap_or_else(|_| panic!("it does not end: {stderr}"));
         read.expect("its output can be read");
@@ -111,7 +114,7 @@ impl Process {
 
 async fn kill(signal: &str, target: &str) {
     let status =
-        Command::new("sh").args(["-c", &format!("kill -{signal} -- {target}")]).status().await;
+        Command::new("sh").args(["-c", &format!("kill -s {signal} -- {target}")]).status().await;
     assert!(status.expect("a shell can be started").success(), "no process {target}");
 }
 
