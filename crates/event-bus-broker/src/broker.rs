@@ -12,6 +12,7 @@ use tracing::info;
 use crate::clock::now_ms;
 use crate::config::{Config, Storage};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::file_limit;
 use crate::node::{ClusterInfo, LoadError, NODE_ID, Node};
 use crate::server::{self, Phase};
 use crate::transactions;
@@ -79,6 +80,7 @@ impl Broker {
         if config.faults.needs_disk() && config.storage == Storage::Memory {
             return Err(StartError::NoDisk);
         }
+        file_limit::raise();
         let data = match &config.storage {
             Storage::Directory(path) => Some(DataDir::open(path).await?),
             Storage::Memory => None,

@@ -32,7 +32,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 pub fn frames(bytes: &[u8]) {
     match bytes {
         [first, api, version, body @ ..] if first % 2 == 1 => {
-            exchange(&request(*api, *version, body))
+            exchange(&request(*api, *version, body));
         }
         _ => exchange(bytes),
     }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod limits;
 mod broker;
 mod data_dir;
+mod file_limit;
 mod upkeep;
 
 mod server;

@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 
 use connection::CloseReason;
 pub(crate) use connection::Phase;
+use frame::FrameError;
 
 use crate::limits::MAX_QUEUED_BYTES;
 use crate::node::Node;
@@ -85,8 +86,10 @@ async fn serve(
             error!(%peer, %reason, "closed a connection after a defect of the broker");
         }
         // Every client that waits for records goes like this.
-        Err(CloseReason::Write(error)) if is_gone(&error) => {
-            debug!(%peer, %error, "the peer is gone and does not take its answer any more");
+        Err(CloseReason::Write(error) | CloseReason::Frame(FrameError::Read(error)))
+            if is_gone(&error) =>
+        {
+            debug!(%peer, %error, "the peer is gone");
         }
         Err(reason) => {
             let source = std::error::Error::source(&reason).map(ToString::to_string);
