@@ -14,3 +14,5 @@ pub mod records;
 pub mod producer;
 pub mod member;
 pub mod offsets;
+pub mod groups;
+pub mod program;

@@ -91,7 +91,7 @@ func produce(ctx context.Context) {
 	check("records of every codec are acknowledged", len(codecs), 5)
 }
 
-// member reads until its context ends, commits what it read, and leaves.
+// member reads until its context ends, commits what it reads, and leaves.
 func member(ctx context.Context, values chan<- string, done *sync.WaitGroup) *kgo.Client {
 	consumer := client(
 		kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
@@ -101,10 +101,12 @@ func member(ctx context.Context, values chan<- string, done *sync.WaitGroup) *kg
 	go func() {
 		defer done.Done()
 		for ctx.Err() == nil {
-			consumer.PollFetches(ctx).EachRecord(func(record *kgo.Record) { values <- string(record.Value) })
-		}
-		if err := consumer.CommitUncommittedOffsets(context.Background()); err != nil {
-			fail("a member commits: %v", err)
+			fetches := consumer.PollFetches(ctx)
+			fetches.EachRecord(func(record *kgo.Record) { values <- string(record.Value) })
+			// At once: the first that leaves makes the others begin again where they committed.
+			if err := consumer.CommitUncommittedOffsets(context.Background()); err != nil {
+				fail("a member commits: %v", err)
+			}
 		}
 		consumer.Close()
 	}()

@@ -1,22 +1,17 @@
 //! Groups as tools see them: listed, described, deleted.
 
 use event_bus_conformance::connection::{CLIENT_ID, Connection};
+use event_bus_conformance::groups::describe;
 use event_bus_conformance::member::Member;
 use event_bus_conformance::offsets::{commit, committed};
 use event_bus_conformance::outcome::outcome;
 use event_bus_conformance::subject::unique;
 use event_bus_conformance::topic::{Topic, text};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
     DeleteGroupsRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest,
 };
-
-pub async fn describe(connection: &mut Connection, group: &str) -> DescribedGroup {
-    let request = DescribeGroupsRequest::default().with_groups(vec![GroupId(text(group))]);
-    connection.call(5, &request).await.groups.remove(0)
-}
 
 async fn list(states: &[&str], types: &[&str], group: &str) -> Option<ListedGroup> {
     let request = ListGroupsRequest::default()

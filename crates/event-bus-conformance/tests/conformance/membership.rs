@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use event_bus_conformance::connection::Connection;
 use event_bus_conformance::eventually::eventually;
+use event_bus_conformance::groups;
 use event_bus_conformance::member::Member;
 use event_bus_conformance::offsets::{commit_as, committed};
 use event_bus_conformance::outcome::outcome;
@@ -211,7 +212,7 @@ async fn a_silent_member_is_removed_after_its_session() {
     // A heartbeat that asks would keep it alive; the group's description does not.
     let group = member.group.clone();
     let mut connection = Connection::open().await;
-    eventually(SOON, async || match crate::groups::describe(&mut connection, &group).await {
+    eventually(SOON, async || match groups::describe(&mut connection, &group).await {
         described if described.group_state.as_str() == "Empty" => Ok(()),
         described => Err(described),
     })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use event_bus_conformance::connection::Connection;
 use event_bus_conformance::eventually::eventually;
+use event_bus_conformance::groups;
 use event_bus_conformance::member::Member;
 use event_bus_conformance::outcome::outcome;
 use event_bus_conformance::subject::unique;
@@ -120,13 +121,13 @@ async fn storm() {
     })
     .await;
     let mut connection = Connection::open().await;
-    let described = crate::groups::describe(&mut connection, &group).await;
+    let described = groups::describe(&mut connection, &group).await;
     assert_eq!(described.group_state.as_str(), "Stable");
     assert_eq!(described.members.len(), STAYING);
     end.set(true);
     for life in lives {
         life.await.expect("no member panics");
     }
-    let described = crate::groups::describe(&mut connection, &group).await;
+    let described = groups::describe(&mut connection, &group).await;
     assert_eq!(described.group_state.as_str(), "Empty");
 }
