@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::limits::LOCK_TIMEOUT;
+use crate::log::sync_dir_of;
 
 /// The format that this version writes and reads.
 const FORMAT: u32 = 1;
@@ -82,7 +83,7 @@ impl DataDir {
             let path = path.to_owned();
             |source| DataDirError::Io { path, source }
         };
-        std::fs::create_dir_all(path).map_err(failed(path))?;
+        make(path).map_err(failed(path))?;
         let lock = lock(path).await?;
         let file = path.join(CLUSTER_FILE);
         let cluster = match std::fs::read(&file) {
@@ -91,6 +92,8 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let cluster = Cluster { format: FORMAT, cluster_id: new_cluster_id() };
                 write(path, &file, &cluster).map_err(failed(&file))?;
+                // An earlier start may have died between making the directory and this.
+                sync_dir_of(path).map_err(failed(path))?;
                 cluster
             }
             Err(error) => return Err(failed(&file)(error)),
@@ -110,6 +113,13 @@ impl DataDir {
     pub fn journal(&self, name: &str) -> PathBuf {
         self.path.join(format!("{name}.journal"))
     }
+}
+
+/// Makes the directory and those above it that are missing. They outlive a power failure, as what is in them will.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
+    std::fs::create_dir_all(path)?;
+    missing.into_iter().try_for_each(sync_dir_of)
 }
 
 async fn lock(dir: &Path) -> Result<File, DataDirError> {

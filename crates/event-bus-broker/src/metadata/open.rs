@@ -77,6 +77,7 @@ impl Topics {
         if let Some(dir) = &dir {
             let failed = |source| OpenTopicsError::Io { path: dir.clone(), source };
             fs::create_dir_all(dir).map_err(failed)?;
+            sync_dir_of(dir).map_err(failed)?;
             sweep(dir, &recorded).map_err(failed)?;
         }
         let mut state = State::default();

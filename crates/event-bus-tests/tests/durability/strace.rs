@@ -15,8 +15,7 @@ const FILE_CALLS: &str =
 
 /// The words before a command that write its dealings with files to `output`. The command keeps its process number.
 pub fn wrapper(output: &Path) -> Vec<String> {
-    let words =
-        ["strace", "-D", "-f", "-q", "-y", "-s", "0", "-e", FILE_CALLS, "-e", "signal=none"];
+    let words = ["strace", "-D", "-f", "-q", "-y", "-s", "0", "-e", FILE_CALLS];
     let output = output.to_str().expect("the path is text");
     words.iter().copied().chain(["-o", output, "--"]).map(str::to_owned).collect()
 }
