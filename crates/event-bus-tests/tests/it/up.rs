@@ -94,6 +94,14 @@ fn arguments<'a>(data: &'a TempDir, http: &'a str) -> [&'a str; 7] {
     ["up", "--output", "json", "--http", http, "--data", data]
 }
 
+/// A broker by itself, and where it is.
+async fn broker(options: &[&str]) -> (Process, String) {
+    let mut broker = Process::start(&[&["broker"], options].concat());
+    let line = broker.line().await;
+    let address = line.strip_prefix("Kafka protocol on ").expect("it tells where it is");
+    (broker, address.to_owned())
+}
+
 fn temporary() -> TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
@@ -184,10 +192,33 @@ async fn a_cluster_that_is_named_is_used_and_no_broker_started() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_goes_with_the_broker_and_comes_back_with_it() {
+    let (records, data) = (temporary(), temporary());
+    let dir = records.path().to_str().expect("the path is text");
+    let (broker, address) = broker(&["--data", dir, "--listen", FREE]).await;
+    let up = Up::start(&data, &["--bootstrap", &address, "--rate", "0"]).await;
+    let ready = async |wanted: u16, what: &str| {
+        eventually(SOON, async || match get(&up.http, "/readyz").await? {
+            (code, body) if code == wanted && body.contains(what) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    };
+    ready(200, "ready").await;
+    broker.signal("TERM").await;
+    assert_eq!(broker.ended().await.status.code(), Some(0));
+    ready(503, "kafka-unreachable").await;
+    assert_eq!(get(&up.http, "/livez").await.expect("HTTP answers").0, 200);
+    let (broker, _) = self::broker(&["--data", dir, "--listen", &address]).await;
+    ready(200, "ready").await;
+    up.interrupt().await;
+    broker.signal("TERM").await;
+    assert_eq!(broker.ended().await.status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupt_of_the_whole_process_group_lets_all_services_finish() {
-    let mut broker = Process::start(&["broker", "--memory", "--listen", FREE]);
-    let line = broker.line().await;
-    let kafka = line.strip_prefix("Kafka protocol on ").expect("it tells where it is").to_owned();
+    let (broker, kafka) = broker(&["--memory", "--listen", FREE]).await;
     let data = temporary();
     let applied = Process::start(&["--bootstrap", &kafka, "topics", "apply", "--replication", "1"]);
     assert!(applied.ended().await.status.success());
