@@ -15,4 +15,5 @@ mod selling;
 mod outbox;
 mod relay;
 mod broker_process;
+mod coordinator;
 mod up;

@@ -4,15 +4,16 @@ mod groups;
 mod lag;
 mod topics;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
+use rdkafka::client::Client;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::context::Logged;
-use super::{KafkaConfig, admin_native};
+use super::{KafkaConfig, READER_GROUP, admin_native};
 use crate::names::TopicName;
 
 pub use groups::{GroupMember, GroupState, Offsets, Position};
@@ -72,7 +73,22 @@ fn detail_after_colon(detail: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Arc<AdminClient<Logged>>,
-    bootstrap: Arc<str>,
+    /// Asks for committed offsets, made when that is first needed.
+    ///
+    /// When librdkafka 2.12 hears that a group's coordinator has moved or still loads, it tells the consumer group of
+    /// its own client, without asking whether that has one (`rd_kafka_handle_OffsetFetch`): the process dies. So this
+    /// client has a group, which it never joins.
+    grouped: Arc<OnceLock<Grouped>>,
+    config: Arc<KafkaConfig>,
+}
+
+/// A consumer's client.
+struct Grouped(Client<Logged>);
+
+impl std::fmt::Debug for Grouped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grouped").finish_non_exhaustive()
+    }
 }
 
 impl Admin {
@@ -86,7 +102,8 @@ impl Admin {
         native.set("allow.auto.create.topics", "false");
         let client =
             AdminClient::from_config_and_context(&native, Logged).map_err(AdminError::Client)?;
-        Ok(Self { client: Arc::new(client), bootstrap: config.bootstrap().into() })
+        let config = Arc::new(config.clone());
+        Ok(Self { client: Arc::new(client), grouped: Arc::default(), config })
     }
 
     /// Runs a call that blocks, away from the threads that tasks run on.
@@ -96,19 +113,64 @@ impl Admin {
         call: impl FnOnce(&AdminClient<Logged>) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, AdminError> {
         let client = Arc::clone(&self.client);
-        let answer = match tokio::task::spawn_blocking(move || call(&client)).await {
-            Ok(answer) => answer,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime is shutting down.
-            Err(_) => Err(KafkaError::Canceled),
-        };
+        let answer = away(move || call(&client)).await;
         answer.map_err(|source| self.failed(operation, source))
     }
 
+    /// As [`Self::blocking`], with the client that has a consumer group.
+    async fn blocking_grouped<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        call: impl FnOnce(&Client<Logged>) -> KafkaResult<T> + Send + 'static,
+    ) -> Result<T, AdminError> {
+        let (grouped, config) = (Arc::clone(&self.grouped), Arc::clone(&self.config));
+        let answered = away(move || {
+            let client = match grouped.get() {
+                Some(Grouped(client)) => client,
+                None => {
+                    let made =
+                        admin_native::consumer_client(&config.consumer(READER_GROUP), Logged)?;
+                    // Of two that are made at a time one is kept.
+                    &grouped.get_or_init(|| Grouped(made)).0
+                }
+            };
+            let answer = call(client);
+            // Asked after each call, for nobody else listens to this client: what it says would pile up.
+            let complaint = admin_native::last_complaint(client);
+            Ok((answer, complaint))
+        });
+        match answered.await {
+            Ok((Ok(answer), _)) => Ok(answer),
+            Ok((Err(source), complaint)) => Err(self.failed_with(operation, complaint, source)),
+            Err(source) => Err(self.failed_with(operation, None, source)),
+        }
+    }
+
     fn failed(&self, operation: &'static str, source: KafkaError) -> AdminError {
-        let detail = admin_native::last_complaint(self.client.inner()).unwrap_or_default();
-        let (bootstrap, detail) = (Box::from(&*self.bootstrap), detail.into_boxed_str());
+        self.failed_with(operation, admin_native::last_complaint(self.client.inner()), source)
+    }
+
+    fn failed_with(
+        &self,
+        operation: &'static str,
+        complaint: Option<String>,
+        source: KafkaError,
+    ) -> AdminError {
+        let (bootstrap, detail) =
+            (Box::from(self.config.bootstrap()), complaint.unwrap_or_default().into_boxed_str());
         AdminError::Failed { bootstrap, operation, detail, source: Box::new(source) }
+    }
+}
+
+/// Runs what blocks away from the threads that tasks run on.
+async fn away<T: Send + 'static>(
+    call: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> KafkaResult<T> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down.
+        Err(_) => Err(KafkaError::Canceled),
     }
 }
 

@@ -11,13 +11,27 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaType;
 use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_admin_op_t as Operation;
 use rdkafka_sys::types::RDKafkaRespErr;
 
 /// How much longer than the request's own time-out its answer is awaited: librdkafka reports the time-out itself.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// A consumer's client without the consumer: it has a consumer group, which it does not join.
+pub(super) fn consumer_client<C: ClientContext>(
+    config: &ClientConfig,
+    context: C,
+) -> KafkaResult<Client<C>> {
+    let native_config = config.create_native_config()?;
+    // SAFETY: the configuration is alive, and no client was made of it yet. With this event the client tells on its
+    // queue what goes wrong, see `last_complaint`.
+    unsafe { native::rd_kafka_conf_set_events(native_config.ptr(), native::RD_KAFKA_EVENT_ERROR) };
+    Client::new(config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, context)
+}
 
 /// One partition's answer.
 pub(super) struct PartitionOffset {

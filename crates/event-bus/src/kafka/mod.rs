@@ -15,3 +15,6 @@ mod record;
 
 pub use config::{ConfigError, KafkaConfig};
 pub use record::Record;
+
+/// What librdkafka wants as a group id where nothing is committed and no group is joined.
+const READER_GROUP: &str = "event-bus-reader";

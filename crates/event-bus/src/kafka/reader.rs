@@ -16,11 +16,9 @@ use rdkafka::{Message as _, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
-use super::{KafkaConfig, Record, context};
+use super::{KafkaConfig, READER_GROUP, Record, context};
 use crate::names::TopicName;
 
-/// What librdkafka wants as a group id although nothing is committed and no group is joined.
-const GROUP: &str = "event-bus-reader";
 /// The longest wait inside one poll, and so the longest until the thread sees that nobody reads any more.
 const POLL: Duration = Duration::from_millis(100);
 /// How long no record may come before what is still open is read topic by topic.
@@ -87,7 +85,7 @@ impl Reader {
         let admin = Admin::connect(config)?;
         let spans = spans_once_led(&admin, topics, from).await?;
         let total = spans.iter().map(|(_, span)| span.len()).sum();
-        let mut native = config.consumer(GROUP);
+        let mut native = config.consumer(READER_GROUP);
         // Where retention overtakes the reader it goes on with the oldest record there is.
         native.set("auto.offset.reset", "earliest");
         // The end of a partition may be a transaction's marker, which is never handed out: only this tells.

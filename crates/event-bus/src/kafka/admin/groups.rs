@@ -79,8 +79,8 @@ impl Admin {
     pub async fn committed_offsets(&self, group: &GroupName) -> Result<Offsets, AdminError> {
         let group = group.clone();
         let answers = self
-            .blocking("tell a group's committed offsets", move |client| {
-                admin_native::list_group_offsets(client.inner(), group.as_str(), REQUEST)
+            .blocking_grouped("tell a group's committed offsets", move |client| {
+                admin_native::list_group_offsets(client, group.as_str(), REQUEST)
             })
             .await?;
         Ok(by_partition("tell the committed offset of", answers))
