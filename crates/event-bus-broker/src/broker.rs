@@ -129,8 +129,9 @@ impl Broker {
 
     /// Ends the broker: nothing new is accepted, what runs is answered, and everything is on disk when this returns.
     pub async fn stop(mut self) {
-        self.phase.send_replace(Phase::Stopping);
+        // Before the connections end, so that members hear where to look next.
         self.node.groups.stop();
+        self.phase.send_replace(Phase::Stopping);
         self.upkeep.abort();
         if let Err(error) = (&mut self.server).await {
             tracing::error!(%error, "the broker's server ended with a defect");

@@ -26,6 +26,13 @@ impl Client {
         self.receive::<R>(version).await
     }
 
+    /// Asks a broker that may have closed the connection; `None` when it has.
+    pub async fn try_ask<R: Request>(&mut self, request: &R, version: i16) -> Option<Bytes> {
+        self.stream.write_all(&frame(request, version, self.next_id)).await.ok()?;
+        self.next_id += 1;
+        self.receive_bytes().await
+    }
+
     /// Sends without waiting for an answer.
     pub async fn send<R: Request>(&mut self, request: &R, version: i16) {
         let frame = frame(request, version, self.next_id);

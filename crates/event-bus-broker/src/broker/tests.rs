@@ -40,3 +40,22 @@ async fn a_dropped_broker_leaves_its_directory_to_the_next() {
     drop(first);
     Broker::start(Config::in_directory(dir.path())).await.unwrap().stop().await;
 }
+
+#[tokio::test]
+async fn connections_above_the_limit_are_closed_and_there_is_room_again_later() {
+    let config = Config { max_connections: 1, ..Config::default() };
+    let broker = Broker::start(config).await.unwrap();
+    let mut first = Client::connect(&broker).await;
+    first.ask(versions_request(), 3).await;
+    let mut second = Client::connect(&broker).await;
+    assert_eq!(second.receive_bytes().await, None);
+    drop(first);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let mut next = Client::connect(&broker).await;
+        if next.try_ask(&versions_request(), 3).await.is_some() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the place is never given back");
+    }
+}

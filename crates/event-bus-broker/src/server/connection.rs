@@ -169,17 +169,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Lets what runs come to its end after the last request was read.
     async fn finish(&mut self, deadline: Option<Instant>) -> Result<(), CloseReason> {
         while !self.line.is_empty() {
-            if deadline.is_none() && self.line.only_waits() {
-                break;
-            }
-            let next = poll_fn(|cx| self.line.poll_next(cx));
-            let (key, ended) = match deadline {
-                Some(deadline) => match timeout_at(deadline, next).await {
-                    Ok(next) => next,
-                    Err(_) => return Ok(()),
-                },
+            let next = poll_fn(|cx| match self.line.poll_next(cx) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                // Who waits for records or other members learns as much from the end of the connection.
+                Poll::Pending if self.line.only_waits() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            let next = match deadline {
+                Some(deadline) => timeout_at(deadline, next).await.unwrap_or_default(),
                 None => next.await,
             };
+            let Some((key, ended)) = next else { break };
             self.send(key, ended).await?;
             self.begin_held().await;
         }

@@ -6,5 +6,6 @@ mod faults;
 mod skipped;
 mod groups;
 mod records;
+mod stopping;
 mod topics;
 mod transactions;
