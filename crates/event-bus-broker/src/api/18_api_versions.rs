@@ -19,6 +19,10 @@ const TRANSACTION_VERSION: &str = "transaction.version";
 /// The version of the feature in which a producer's epoch changes with each transaction.
 const EPOCH_PER_TRANSACTION: i16 = 2;
 
+/// Older librdkafka, as Debian has it, compresses nothing for a broker that does not announce the oldest versions of Produce, which
+/// it never uses (KAFKA-18659). They are refused like any that is not served.
+const PRODUCE_ANNOUNCED_FROM: i16 = 0;
+
 pub(super) fn api() -> Api {
     Api::new(ApiKey::ApiVersions, 0..=4, handle)
 }
@@ -36,9 +40,13 @@ async fn handle(call: Call, request: ApiVersionsRequest) -> Option<ApiVersionsRe
 /// What is served.
 pub(crate) fn served() -> ApiVersionsResponse {
     let keys = super::registry().values().map(|api| {
+        let announced_from = match api.key {
+            ApiKey::Produce => PRODUCE_ANNOUNCED_FROM,
+            _ => *api.versions.start(),
+        };
         ApiVersion::default()
             .with_api_key(api.key as i16)
-            .with_min_version(*api.versions.start())
+            .with_min_version(announced_from)
             .with_max_version(*api.versions.end())
     });
     let name = StrBytes::from_static_str(TRANSACTION_VERSION);
