@@ -15,6 +15,8 @@ pub mod position {
 
     /// The offset of the first record.
     pub const BASE_OFFSET: Range<usize> = 0..8;
+    /// The bytes that follow this field.
+    pub const LENGTH: Range<usize> = 8..12;
     /// The epoch of the leader that wrote it.
     pub const LEADER_EPOCH: Range<usize> = 12..16;
     /// The format's number.

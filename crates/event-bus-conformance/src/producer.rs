@@ -1,5 +1,6 @@
 //! Producer ids and transactions.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
@@ -17,7 +18,7 @@ use crate::batch::Batch;
 use crate::connection::Connection;
 use crate::eventually::eventually;
 use crate::outcome::outcome;
-use crate::records::produce_in_transaction;
+use crate::records::{ALL, PRODUCE, produce_request};
 use crate::topic::{text, topic_name};
 
 /// How long the coordinator may take to finish what came before.
@@ -41,10 +42,31 @@ pub async fn idempotent(connection: &mut Connection) -> (i64, i16) {
     .await
 }
 
-/// A transactional producer, as the protocol was before transactions' second version.
+/// Which of the two protocols of transactions a producer speaks (KIP-890).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Partitions and groups are added by requests of their own, and the epoch stays.
+    First,
+    /// Writing adds them, and each transaction has an epoch of its own.
+    Second,
+}
+
+impl Protocol {
+    fn produce(self) -> i16 {
+        if self == Self::First { PRODUCE } else { PRODUCE + 1 }
+    }
+
+    /// The version of EndTxn and of TxnOffsetCommit.
+    fn end(self) -> i16 {
+        if self == Self::First { 3 } else { 5 }
+    }
+}
+
+/// A transactional producer.
 #[derive(Debug)]
 pub struct Transactional {
     connection: Connection,
+    protocol: Protocol,
     transactional_id: String,
     /// Its id.
     pub producer_id: i64,
@@ -87,11 +109,19 @@ impl Transactional {
         .await;
         Self {
             connection,
+            protocol: Protocol::First,
             transactional_id: transactional_id.to_owned(),
             producer_id: given.producer_id.0,
             epoch: given.producer_epoch,
             next_sequence: 0,
         }
+    }
+
+    /// The same in the protocol's second version.
+    #[must_use]
+    pub fn second(mut self) -> Self {
+        self.protocol = Protocol::Second;
+        self
     }
 
     /// Goes on over a new connection.
@@ -120,7 +150,7 @@ impl Transactional {
         .await
     }
 
-    /// Writes one batch to a topic's first partition, which was added before.
+    /// Writes one batch to a topic's first partition, which in the first protocol was added before.
     ///
     /// # Errors
     /// What the broker says.
@@ -132,8 +162,16 @@ impl Transactional {
         let batch = Batch::of(values)
             .from_producer(self.producer_id, self.epoch, self.next_sequence)
             .transactional();
-        let (connection, id) = (&mut self.connection, &self.transactional_id);
-        let offset = produce_in_transaction(connection, id, topic, batch.bytes()).await?;
+        let request = produce_request(topic, 0, ALL, batch.bytes())
+            .with_transactional_id(Some(TransactionalId(text(&self.transactional_id))));
+        let version = self.protocol.produce();
+        let offset = self
+            .until_finished(async |connection| {
+                let response = connection.call(version, &request).await;
+                let partition = &response.responses[0].partition_responses[0];
+                outcome(partition.error_code).map(|()| partition.base_offset)
+            })
+            .await?;
         self.next_sequence += i32::try_from(values.len()).expect("a test's batch is small");
         Ok(offset)
     }
@@ -201,11 +239,15 @@ impl Transactional {
             .with_generation_id(generation)
             .with_member_id(text(member))
             .with_topics(vec![topic]);
-        let response = self.connection.call(3, &request).await;
-        outcome(response.topics[0].partitions[0].error_code)
+        let version = self.protocol.end();
+        self.until_finished(async |connection| {
+            let response = connection.call(version, &request).await;
+            outcome(response.topics[0].partitions[0].error_code)
+        })
+        .await
     }
 
-    /// Ends the transaction.
+    /// Ends the transaction. In the second protocol, the next one has the id and the epoch that the answer brings.
     ///
     /// # Errors
     /// What the broker says.
@@ -215,17 +257,25 @@ impl Transactional {
             .with_producer_id(ProducerId(self.producer_id))
             .with_producer_epoch(self.epoch)
             .with_committed(committed);
-        self.until_finished(async |connection| {
-            outcome(connection.call(3, &request).await.error_code)
-        })
-        .await
+        let version = self.protocol.end();
+        let ended = self
+            .until_finished(async |connection| {
+                let response = connection.call(version, &request).await;
+                outcome(response.error_code).map(|()| response)
+            })
+            .await?;
+        if self.protocol == Protocol::Second {
+            (self.producer_id, self.epoch) = (ended.producer_id.0, ended.producer_epoch);
+            self.next_sequence = 0;
+        }
+        Ok(())
     }
 
     /// Asks again while the coordinator is still at what came before.
-    async fn until_finished(
+    async fn until_finished<T: Debug>(
         &mut self,
-        mut ask: impl AsyncFnMut(&mut Connection) -> Result<(), ResponseError>,
-    ) -> Result<(), ResponseError> {
+        mut ask: impl AsyncFnMut(&mut Connection) -> Result<T, ResponseError>,
+    ) -> Result<T, ResponseError> {
         let connection = &mut self.connection;
         eventually(FINISHED_WITHIN, async || match ask(connection).await {
             Err(error @ ResponseError::ConcurrentTransactions) => Err(error),

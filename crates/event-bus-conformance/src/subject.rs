@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 const BOOTSTRAP: &str = "EVENT_BUS_TEST_BOOTSTRAP";
 /// What it is: see [`Kind`].
 const BROKER: &str = "EVENT_BUS_TEST_BROKER";
-/// The command that starts another one of its kind on the directory that is appended to it.
+/// The words of the command that starts another one of its kind, a line each; the directory of its data is appended.
 const START: &str = "EVENT_BUS_TEST_START_BROKER";
 
 fn variable(name: &str) -> String {
@@ -101,7 +101,7 @@ impl Restartable {
 /// Runs the command and waits for the line that tells the address.
 async fn spawn(data: &TempDir) -> (Child, String) {
     let command = variable(START);
-    let mut words = command.split_whitespace();
+    let mut words = command.lines();
     let program = words.next().expect("the command has a program");
     let mut process = Command::new(program)
         .args(words)

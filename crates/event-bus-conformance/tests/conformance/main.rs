@@ -20,5 +20,6 @@ mod static_members;
 mod storm;
 mod groups;
 mod transactions;
+mod transaction_epochs;
 mod transaction_offsets;
 mod restart;

@@ -17,7 +17,8 @@ fn ask() -> ApiVersionsRequest {
 async fn the_apis_that_clients_need_are_served_in_the_versions_that_they_speak() {
     // API key, and the versions between which librdkafka 2, Java 3.7 to 4.4 and franz-go choose.
     const NEEDED: [(i16, i16, i16); 33] = [
-        (0, 3, 11),
+        // Produce below 3 is only announced: without it, older librdkafka compresses nothing.
+        (0, 0, 11),
         (1, 4, 16),
         (2, 1, 8),
         (3, 0, 12),
@@ -84,6 +85,15 @@ async fn an_unknown_version_of_api_versions_is_answered_in_version_0_with_the_li
 async fn an_api_that_is_not_there_closes_the_connection() {
     let mut connection = Connection::open().await;
     let request = [0x7f, 0, 0, 0, 0, 0, 0, 7, 0, 1, b'x'];
+    connection.send_frame(&request).await.expect("the broker takes the request");
+    connection.frame().await.expect_err("the broker closes the connection");
+}
+
+#[tokio::test]
+async fn the_versions_of_produce_that_are_only_announced_close_the_connection() {
+    let mut connection = Connection::open().await;
+    // Version 2, acks of all, a timeout, and no topics.
+    let request = [0, 0, 0, 2, 0, 0, 0, 7, 0, 1, b'x', 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 0];
     connection.send_frame(&request).await.expect("the broker takes the request");
     connection.frame().await.expect_err("the broker closes the connection");
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use event_bus_conformance::batch::now_ms;
+use event_bus_conformance::batch::{now_ms, position};
 use event_bus_conformance::connection::Connection;
 use event_bus_conformance::offsets::{commit_request, committed, send_commit};
 use event_bus_conformance::program::{Members, run, variable};
+use event_bus_conformance::records::Fetch;
 use event_bus_conformance::subject::{bootstrap, unique};
 use event_bus_conformance::topic::Topic;
 use tokio::process::Command;
@@ -50,6 +51,7 @@ async fn kcat_produces_with_every_codec_and_reads_in_a_group_of_three() {
             .collect();
         let producer = kcat(&["-P", "-t", name, "-K", ":", "-z", codec]);
         run(with(producer, &["-X", "enable.idempotence=true"]), &(lines.join("\n") + "\n")).await;
+        assert_eq!(last_codec(&mut connection, name).await, codec);
         sent.extend(
             lines.iter().map(|line| line.split_once(':').expect("it has one").1.to_owned()),
         );
@@ -68,6 +70,25 @@ async fn kcat_produces_with_every_codec_and_reads_in_a_group_of_three() {
     let again = run(member(&group, name, &["-e"]), "").await;
     assert_eq!(BTreeSet::from_iter(again.lines().map(str::to_owned)), sent);
     assert_eq!(sum_committed(&mut connection, &group, name).await, all);
+}
+
+/// The codec of the batch that was written last to any partition, by the number in its attributes.
+async fn last_codec(connection: &mut Connection, topic: &str) -> &'static str {
+    const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let mut last = (0, 0);
+    for partition in 0..PARTITIONS {
+        let data = Fetch::from(topic, 0).of_partition(partition).send(connection).await;
+        let mut batches = data.records.unwrap_or_default();
+        while !batches.is_empty() {
+            let length = batches[position::LENGTH].try_into().expect("the field has four bytes");
+            let batch = batches
+                .split_to(12 + usize::try_from(u32::from_be_bytes(length)).expect("it fits"));
+            let time =
+                batch[position::MAX_TIMESTAMP].try_into().expect("the field has eight bytes");
+            last = last.max((i64::from_be_bytes(time), batch[position::ATTRIBUTES.end - 1] & 7));
+        }
+    }
+    CODECS[usize::from(last.1)]
 }
 
 fn with(mut command: Command, more: &[&str]) -> Command {
