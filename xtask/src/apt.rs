@@ -13,6 +13,8 @@ use crate::child;
 pub enum Need {
     /// A program on the search path.
     Program { name: &'static str, package: &'static str },
+    /// A module of Python's standard library, which Debian has in a package of its own.
+    PythonModule { name: &'static str, package: &'static str },
     /// A C library that pkg-config must find.
     Library { name: &'static str, package: &'static str },
 }
@@ -35,13 +37,20 @@ pub const BUILD: [Need; 5] = [
 impl Need {
     fn package(self) -> &'static str {
         match self {
-            Self::Program { package, .. } | Self::Library { package, .. } => package,
+            Self::Program { package, .. }
+            | Self::PythonModule { package, .. }
+            | Self::Library { package, .. } => package,
         }
     }
 
     fn is_met(self) -> bool {
         match self {
             Self::Program { name, .. } => find_program(name).is_some(),
+            Self::PythonModule { name, .. } => Command::new("python3")
+                .args(["-c", &format!("import {name}")])
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
             Self::Library { name, .. } => Command::new("pkg-config")
                 .args(["--exists", name])
                 .stderr(Stdio::null())

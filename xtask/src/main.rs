@@ -4,9 +4,11 @@
 
 mod apt;
 mod bench;
+mod brokers;
 mod child;
 mod dirs;
 mod embedded;
+mod foreign;
 mod kafka;
 mod kafka_tool;
 mod kafka_wire;
@@ -40,6 +42,8 @@ enum Task {
     Bench(bench::Args),
     /// Run a real Apache Kafka for one command or until Ctrl-C
     Kafka(kafka::Args),
+    /// Set other people's clients on a broker
+    Foreign(foreign::Args),
     /// Run one of Apache Kafka's own command-line tools
     KafkaTool(kafka_tool::Args),
     /// Run a real PostgreSQL for one command or until Ctrl-C
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Task::Prove(args) => prove::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Kafka(args) => kafka::run(&args),
+        Task::Foreign(args) => foreign::run(&args),
         Task::KafkaTool(args) => kafka_tool::run(&args),
         Task::Postgres(args) => postgres::run(&args),
     };

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::bench;
 use crate::steps::Steps;
 use crate::test::{self, Length};
+use crate::{bench, brokers};
 
 /// Run every integration test at full length, then the benchmarks.
 #[derive(clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::default();
     if steps.run("set-up", test::set_up) && steps.run("build", test::build) {
-        test::run_integration_tests(&mut steps, args.filter.as_deref(), Length::Full);
+        brokers::run_integration_tests(&mut steps, args.filter.as_deref(), Length::Full);
         test::run_durability_tests(&mut steps, args.filter.as_deref(), Length::Full);
         if args.filter.is_none() {
             steps.run("bench publish", || bench::publish(&[]));

@@ -6,10 +6,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::kafka::{self, Kafka};
-use crate::postgres::Postgres;
 use crate::steps::Steps;
-use crate::{apt, child, dirs, kafka_tool};
+use crate::{apt, brokers, child, dirs};
 
 /// Run every check and test, with the set-up they need.
 #[derive(clap::Args)]
@@ -32,7 +30,8 @@ pub enum Length {
 
 /// Which crates and features every step works on. They are the same ones throughout, so that no
 /// dependency is compiled twice with other features.
-const ALL: [&str; 3] = ["--workspace", "--features", "event-bus-tests/it"];
+pub const ALL: [&str; 3] =
+    ["--workspace", "--features", "event-bus-tests/it,event-bus-conformance/it"];
 
 /// `cargo xtask test`
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -46,7 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if steps.run("build", build) {
             steps.run("unit tests", || run_unit_tests(filter));
             if !args.quick {
-                run_integration_tests(&mut steps, filter, Length::Short);
+                brokers::run_integration_tests(&mut steps, filter, Length::Short);
                 run_durability_tests(&mut steps, filter, Length::Short);
             }
         }
@@ -81,38 +80,6 @@ pub fn build() -> Result<()> {
 /// Tests that need no server: in the crates, in their documentation, and of the tree itself.
 fn run_unit_tests(filter: Option<&str>) -> Result<()> {
     child::run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(filter))
-}
-
-/// Tests of the whole on Kafka and PostgreSQL, which are started once for all of them.
-pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Length) {
-    const NAME: &str = "integration tests";
-    let mut servers = None;
-    steps.run("start of Kafka and PostgreSQL", || {
-        let tools = kafka_tool::class_path()?;
-        servers = Some((Kafka::start(&kafka::Options::default())?, Postgres::start()?, tools));
-        Ok(())
-    });
-    let Some((kafka, postgres, tools)) = &servers else {
-        return steps.leave_out(NAME, "their servers did not start");
-    };
-    steps.run("tests beside the code that need PostgreSQL", || {
-        let mut tests = cargo();
-        tests.arg("test").args(ALL).args(["--lib", "--"]).args(filter).arg("--ignored");
-        child::run(tests.env("EVENT_BUS_POSTGRES", postgres.url()))
-    });
-    steps.run(NAME, || {
-        let mut tests = cargo();
-        tests.arg("test").args(ALL).args(["--test", "it", "--"]).args(filter);
-        tests.env("EVENT_BUS_TEST_BOOTSTRAP", kafka.bootstrap());
-        tests.env("EVENT_BUS_TEST_POSTGRES", postgres.url());
-        tests.env("EVENT_BUS_TEST_BIN", dirs::target()?.join("debug").join("event-bus"));
-        tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", tools);
-        tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
-        if length == Length::Full {
-            tests.env("EVENT_BUS_TEST_FULL", "1");
-        }
-        child::run(&mut tests)
-    });
 }
 
 /// Tests that kill the embedded broker's process and break its disk. They run alone and one at a time, for they wait for

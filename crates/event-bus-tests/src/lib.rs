@@ -1,7 +1,6 @@
 //! What the integration tests share: where the servers are, names of their own, and waiting without sleeping.
 
 pub mod databases;
-pub mod eventually;
 pub mod kafka;
 pub mod kafka_tools;
 pub mod letters;
@@ -9,3 +8,5 @@ pub mod platform;
 pub mod process;
 pub mod servers;
 pub mod shop;
+
+pub use event_bus_conformance::eventually;

@@ -1,0 +1,136 @@
+//! The tests that need a broker: the same ones on Apache Kafka and on the embedded broker.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::embedded::Embedded;
+use crate::foreign::Clients;
+use crate::kafka::{self, Kafka};
+use crate::postgres::Postgres;
+use crate::steps::Steps;
+use crate::test::{ALL, Length, cargo};
+use crate::{apt, child, dirs, kafka_tool};
+
+/// What every run of the integration tests uses besides a broker.
+struct Equipment {
+    postgres: Postgres,
+    kafka_tools: String,
+    length: Length,
+    filter: Option<String>,
+}
+
+/// A broker that runs, and how another one of its kind is started.
+struct Subject {
+    kind: &'static str,
+    bootstrap: String,
+    /// Its words, a line each; a directory follows.
+    start: String,
+}
+
+/// Tests of the whole, on one broker after the other. They never run side by side.
+pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Length) {
+    let mut equipment = None;
+    steps.run("start of PostgreSQL", || {
+        equipment = Some(Equipment {
+            postgres: Postgres::start()?,
+            kafka_tools: kafka_tool::class_path()?,
+            length,
+            filter: filter.map(str::to_owned),
+        });
+        Ok(())
+    });
+    let Some(equipment) = equipment else {
+        return steps.leave_out("integration tests", "PostgreSQL did not start");
+    };
+    steps.run("tests beside the code that need PostgreSQL", || {
+        let mut tests = cargo();
+        tests.arg("test").args(ALL).args(["--lib", "--"]).args(filter).arg("--ignored");
+        child::run(tests.env("EVENT_BUS_POSTGRES", equipment.postgres.url()))
+    });
+    on_kafka(steps, &equipment);
+    on_the_embedded_broker(steps, &equipment);
+}
+
+fn on_kafka(steps: &mut Steps, equipment: &Equipment) {
+    let mut running = None;
+    steps.run("start of Kafka", || {
+        running = Some(Kafka::start(&kafka::Options::default())?);
+        Ok(())
+    });
+    let Some(kafka) = running else {
+        return steps.leave_out("integration tests on Kafka", "Kafka did not start");
+    };
+    steps.run("integration tests on Kafka", || equipment.test("it", &Subject::kafka(&kafka)?));
+    steps.run("conformance of Kafka", || equipment.test("conformance", &Subject::kafka(&kafka)?));
+    if equipment.length == Length::Full {
+        // The clients pass on Kafka by themselves: this shows that the matrix asks for nothing else.
+        steps.run("foreign clients on Kafka", || equipment.foreign(&kafka.bootstrap()));
+    }
+}
+
+fn on_the_embedded_broker(steps: &mut Steps, equipment: &Equipment) {
+    let mut running = None;
+    steps.run("start of the embedded broker", || {
+        running = Some(Embedded::start(&program()?, "fsync")?);
+        Ok(())
+    });
+    let Some(broker) = running else {
+        return steps.leave_out("tests on the embedded broker", "it did not start");
+    };
+    steps.run("conformance of the embedded broker", || {
+        equipment.test("conformance", &Subject::embedded(&broker)?)
+    });
+    steps.run("foreign clients on the embedded broker", || equipment.foreign(broker.bootstrap()));
+    steps.run("integration tests on the embedded broker", || {
+        equipment.test("it", &Subject::embedded(&broker)?)
+    });
+}
+
+/// The `event-bus` program that was built with the tests.
+fn program() -> Result<PathBuf> {
+    Ok(dirs::target()?.join("debug").join("event-bus"))
+}
+
+impl Subject {
+    fn kafka(kafka: &Kafka) -> Result<Self> {
+        let xtask = env::current_exe().context("cannot tell where this binary is")?;
+        let start = format!("{}\nkafka\n--data", xtask.display());
+        Ok(Self { kind: "kafka", bootstrap: kafka.bootstrap(), start })
+    }
+
+    fn embedded(broker: &Embedded) -> Result<Self> {
+        let start = format!("{}\nbroker\n--listen\n127.0.0.1:0\n--data", program()?.display());
+        Ok(Self { kind: "embedded", bootstrap: broker.bootstrap().to_owned(), start })
+    }
+}
+
+impl Equipment {
+    /// Runs a test binary on a broker.
+    fn test(&self, binary: &str, subject: &Subject) -> Result<()> {
+        let mut tests = cargo();
+        tests.arg("test").args(ALL).args(["--test", binary, "--"]).args(&self.filter);
+        tests.env("EVENT_BUS_TEST_BOOTSTRAP", &subject.bootstrap);
+        tests.env("EVENT_BUS_TEST_BROKER", subject.kind);
+        tests.env("EVENT_BUS_TEST_START_BROKER", &subject.start);
+        self.equip(&mut tests)?;
+        child::run(&mut tests)
+    }
+
+    fn equip(&self, tests: &mut Command) -> Result<()> {
+        tests.env("EVENT_BUS_TEST_POSTGRES", self.postgres.url());
+        tests.env("EVENT_BUS_TEST_BIN", program()?);
+        tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", &self.kafka_tools);
+        tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
+        if self.length == Length::Full {
+            tests.env("EVENT_BUS_TEST_FULL", "1");
+        }
+        Ok(())
+    }
+
+    fn foreign(&self, bootstrap: &str) -> Result<()> {
+        Clients::bring()?.run(bootstrap, self.filter.as_deref())
+    }
+}

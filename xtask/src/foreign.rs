@@ -1,0 +1,105 @@
+//! Other people's clients: brought, built, and set on a broker.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::apt::{self, Need};
+use crate::test::{ALL, cargo};
+use crate::{child, dirs, kafka_tool};
+
+const NEEDS: [Need; 5] = [
+    apt::KCAT,
+    apt::JAVA,
+    Need::Program { name: "go", package: "golang-go" },
+    Need::Program { name: "python3", package: "python3" },
+    Need::PythonModule { name: "ensurepip", package: "python3-venv" },
+];
+
+/// Set kcat, Java's tools, kafka-python, franz-go and krafka on a broker: each creates, produces, consumes in a group of
+/// three, commits, resets, describes and deletes.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The broker
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: String,
+    /// Run only the clients whose names contain this
+    filter: Option<String>,
+}
+
+/// `cargo xtask foreign`
+pub fn run(args: &Args) -> Result<ExitCode> {
+    Clients::bring()?.run(&args.bootstrap, args.filter.as_deref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Clients that are ready to run.
+pub struct Clients {
+    kafka_tools: String,
+    python: PathBuf,
+    go: PathBuf,
+    rust: PathBuf,
+}
+
+impl Clients {
+    /// Fetches and builds what isn't there.
+    pub fn bring() -> Result<Self> {
+        apt::ensure(&NEEDS)?;
+        let sources = dirs::root().join("crates/event-bus-conformance/foreign");
+        let built = dirs::cache("foreign")?;
+        Ok(Self {
+            kafka_tools: kafka_tool::class_path()?,
+            python: python(&sources.join("python/requirements.txt"), &built.join("python"))?,
+            go: go(&sources.join("go"), &built.join("go-matrix"))?,
+            rust: rust(&sources.join("rust/Cargo.toml"), &built.join("rust"))?,
+        })
+    }
+
+    /// Runs them all against a broker, side by side.
+    pub fn run(&self, bootstrap: &str, filter: Option<&str>) -> Result<()> {
+        let mut tests = cargo();
+        tests.arg("test").args(ALL).args(["--test", "foreign", "--"]).args(filter);
+        tests.env("EVENT_BUS_TEST_BOOTSTRAP", bootstrap);
+        tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", &self.kafka_tools);
+        tests.env("EVENT_BUS_TEST_PYTHON", &self.python);
+        tests.env("EVENT_BUS_TEST_GO_MATRIX", &self.go);
+        tests.env("EVENT_BUS_TEST_RUST_MATRIX", &self.rust);
+        tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
+        child::run(&mut tests)
+    }
+}
+
+/// The interpreter of an environment with the pinned packages, and no others.
+fn python(requirements: &Path, environment: &Path) -> Result<PathBuf> {
+    let interpreter = environment.join("bin/python");
+    let wanted = fs::read_to_string(requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    // Written last, so that an installation that was ended half-way doesn't count.
+    let stamp = environment.join("installed.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(interpreter);
+    }
+    child::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    let mut pip = Command::new(&interpreter);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    child::run(pip.arg(requirements))?;
+    fs::write(&stamp, wanted)?;
+    Ok(interpreter)
+}
+
+fn go(module: &Path, program: &Path) -> Result<PathBuf> {
+    let mut build = Command::new("go");
+    // The module asks for no newer Go than Debian has: none is to be fetched.
+    build.args(["build", "-o"]).arg(program).arg(".").current_dir(module);
+    child::run(build.env("GOTOOLCHAIN", "local"))?;
+    Ok(program.to_path_buf())
+}
+
+fn rust(manifest: &Path, target: &Path) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(manifest);
+    child::run(build.arg("--target-dir").arg(target))?;
+    Ok(target.join("debug/matrix"))
+}
