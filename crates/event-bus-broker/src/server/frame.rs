@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::limits::{MAX_FRAME_BYTES, SHORT_FRAME_BYTES};
 
-/// How much is asked of the socket at a time. Buffers grow with what came, not with what was announced.
+/// How much is asked of the socket at first, and then as much as came already. Buffers grow with what came, not with
+/// what was announced.
 const READ_BYTES: usize = 16 * 1024;
 
 /// Why no request could be read.
@@ -74,7 +75,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 }
                 None => 4,
             };
-            self.buffer.reserve(missing.min(READ_BYTES));
+            self.buffer.reserve(missing.min(READ_BYTES.max(self.buffer.len())));
             let read = self.source.read_buf(&mut self.buffer);
             let read = match self.deadline {
                 Some(deadline) => {
