@@ -1,7 +1,7 @@
 //! Opens a service's database, making it where that is missing.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 use sqlx::migrate::{MigrateDatabase, MigrateError};
@@ -19,6 +19,8 @@ const POSTGRES_CONNECTIONS: u32 = 8;
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// How long SQLite waits for a writer in another process.
 const BUSY: Duration = Duration::from_secs(10);
+/// The pause before another try to open a file that another process is opening.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A service's database. Clones share one pool.
 #[derive(Clone, Debug)]
@@ -139,7 +141,21 @@ async fn open_postgres(url: &str) -> Result<PgPool, sqlx::Error> {
     Ok(pool)
 }
 
+/// Two processes that switch a new file to WAL at once would wait for each other, and so SQLite tells one that the file
+/// is locked, whatever `busy_timeout` says. That one tries again, as long as it would have waited.
 async fn open_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        match connect_sqlite(url).await {
+            Err(error) if sqlite::is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+async fn connect_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url)?
         .create_if_missing(true)
         .busy_timeout(BUSY)

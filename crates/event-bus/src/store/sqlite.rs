@@ -13,6 +13,13 @@ pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), Error
     sqlx::query("SELECT 1").execute(connection).await.map(drop)
 }
 
+/// Whether another connection has the file, by the primary result code: the extended ones hold it in their low byte.
+pub(super) fn is_busy(error: &Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
+}
+
 /// Says whether SQLite has ended the transaction, as it does when a disk is full or a statement says so (`OR
 /// ROLLBACK`). What follows would be committed statement by statement, so another transaction stands in then.
 ///
