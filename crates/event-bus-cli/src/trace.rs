@@ -63,7 +63,7 @@ fn carries(seen: &Seen, value: &str) -> bool {
     let is_id = || seen.event_id.is_some_and(|id| id.to_string().eq_ignore_ascii_case(value));
     let in_key = || seen.key().is_some_and(|key| key_carries(&key, value));
     let in_payload = || match &seen.envelope {
-        Ok(envelope) => json_carries(&envelope.payload, value),
+        Ok(envelope) => json_carries(&envelope.payload.to_value(), value),
         // No envelope, but perhaps JSON.
         Err(_) => serde_json::from_slice(seen.record.value.as_deref().unwrap_or_default())
             .is_ok_and(|json| json_carries(&json, value)),

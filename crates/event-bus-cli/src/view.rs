@@ -47,7 +47,8 @@ impl Seen {
         let at = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
         let what = match &self.envelope {
             Ok(envelope) => {
-                let payload = cut(printable(&envelope.payload.to_string()), payload_chars_max);
+                let payload =
+                    cut(printable(&envelope.payload.to_value().to_string()), payload_chars_max);
                 format!("{} {}  {payload}", envelope.event, envelope.version)
             }
             Err(error) => {
@@ -95,7 +96,7 @@ impl Seen {
                 document["occurred_at"] = json!(envelope.occurred_at);
                 document["service"] = json!(envelope.service);
                 document["tenant_id"] = json!(envelope.tenant_id);
-                document["payload"] = envelope.payload.clone();
+                document["payload"] = envelope.payload.to_value();
             }
             Err(error) => {
                 document["problem"] = with_causes(error).into();

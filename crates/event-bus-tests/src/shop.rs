@@ -170,8 +170,9 @@ pub fn billing_group(catalogue: &Catalogue) -> GroupName {
 /// # Panics
 /// When the order breaks its schema or a limit.
 pub fn sealed(catalogue: &Catalogue, order: &OrderPlaced) -> OutgoingRecord {
-    let event = Arc::clone(definition(catalogue, OrderPlaced::NAME));
-    let draft = Draft::typed(event, tenant(), order, jiff::Timestamp::now())
+    let tenant = tenant();
+    let event = definition(catalogue, OrderPlaced::NAME);
+    let draft = Draft::typed(event, &tenant, order, jiff::Timestamp::now())
         .expect("the order is the shop's own");
     draft.seal().expect("the order fits its schema and the limits")
 }

@@ -165,7 +165,7 @@ impl<'a> Context<'a> {
                 service: self.service.clone(),
             });
         }
-        let mut draft = Draft::typed(Arc::clone(event), tenant.clone(), payload, Timestamp::now())?;
+        let mut draft = Draft::typed(event, tenant, payload, Timestamp::now())?;
         match &mut self.origin {
             Origin::Event { id, group, trace, emitted } => {
                 draft.event_id = EventId::emitted(*id, group, *emitted);

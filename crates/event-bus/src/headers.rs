@@ -7,11 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::{
-    catalogue::Event,
-    names::{EventId, TenantId},
-    trace_context::TraceContext,
-};
+use crate::{catalogue::Event, names::TenantId};
 
 /// CloudEvents version, always [`CE_SPECVERSION_VALUE`].
 pub const CE_SPECVERSION: &str = "ce_specversion";
@@ -98,8 +94,9 @@ impl Header {
         Header { name: name.into(), value: Some(Bytes::from(value.into())) }
     }
 
-    fn fixed(name: &'static str, value: &'static str) -> Header {
-        Header { name: name.into(), value: Some(Bytes::from_static(value.as_bytes())) }
+    /// Its name and value.
+    pub fn parts(&self) -> Parts<'_> {
+        (&self.name, self.value.as_deref())
     }
 
     /// The bytes of name and value.
@@ -115,11 +112,14 @@ impl Header {
             .any(|prefix| self.name.starts_with(prefix))
             || self.name == EVENT_ID
     }
+}
 
-    /// Whether it is one that a replay carries on its way to the original topic.
-    pub fn is_replays(&self) -> bool {
-        matches!(&*self.name, REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID)
-    }
+/// A header's name and value.
+pub type Parts<'a> = (&'a str, Option<&'a [u8]>);
+
+/// Whether a header of this name is one that a replay carries on its way to the original topic.
+pub fn is_replays(name: &str) -> bool {
+    matches!(name, REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID)
 }
 
 /// The text of the last header called `name`, if there is one and it is UTF-8. The last one counts,
@@ -129,33 +129,23 @@ pub fn last<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
     std::str::from_utf8(header.value.as_deref()?).ok()
 }
 
-/// The headers of an event's first publish, one of each. `occurred_at` is the text that the
-/// envelope has.
-pub fn first_publish(
-    event: &Event,
-    id: EventId,
-    occurred_at: &str,
-    tenant: &TenantId,
-    trace: &TraceContext,
-) -> Vec<Header> {
-    // This runs for every event: the values share one allocation.
-    let (id, trace) = (id.to_string(), trace.to_string());
-    let parts = [&id, event.name.as_str(), &event.source, occurred_at, tenant.as_str(), &trace];
-    let text = Bytes::from(parts.concat());
-    let mut end = 0;
-    let [id, name, source, time, tenant, trace] = parts.map(|part| {
-        end += part.len();
-        text.slice(end - part.len()..end)
-    });
-    let shared = |name: &'static str, value| Header { name: name.into(), value: Some(value) };
-    vec![
-        Header::fixed(CE_SPECVERSION, CE_SPECVERSION_VALUE),
-        shared(CE_ID, id),
-        shared(CE_TYPE, name),
-        shared(CE_SOURCE, source),
-        shared(CE_TIME, time),
-        shared(CE_TENANTID, tenant),
-        Header::fixed(CONTENT_TYPE, CONTENT_TYPE_VALUE),
-        shared(TRACEPARENT, trace),
+/// Names and values of the headers of an event's first publish, one of each. `id`, `occurred_at` and `trace` are the
+/// texts of what their names say.
+pub(crate) fn first_publish<'a>(
+    event: &'a Event,
+    id: &'a str,
+    occurred_at: &'a str,
+    tenant: &'a TenantId,
+    trace: &'a str,
+) -> [(&'static str, &'a str); 8] {
+    [
+        (CE_SPECVERSION, CE_SPECVERSION_VALUE),
+        (CE_ID, id),
+        (CE_TYPE, event.name.as_str()),
+        (CE_SOURCE, &event.source),
+        (CE_TIME, occurred_at),
+        (CE_TENANTID, tenant.as_str()),
+        (CONTENT_TYPE, CONTENT_TYPE_VALUE),
+        (TRACEPARENT, trace),
     ]
 }

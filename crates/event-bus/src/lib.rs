@@ -9,8 +9,6 @@
 //! follow all names, and every event is checked against it:
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use event_bus::envelope::{Draft, Envelope};
 //! use event_bus::{Catalogue, EventType};
 //! use serde::{Deserialize, Serialize};
@@ -63,15 +61,16 @@
 //!
 //! let now = jiff::Timestamp::now();
 //! let event = catalogue.event(OrderPlaced::NAME).ok_or("the catalogue has it")?;
+//! let tenant = "blinds-direct".parse()?;
 //! let order = OrderPlaced { order_id: "o/7".into(), total_pence: 1299 };
-//! let record = Draft::typed(Arc::clone(event), "blinds-direct".parse()?, &order, now)?.seal()?;
+//! let record = Draft::typed(event, &tenant, &order, now)?.seal()?;
 //! assert_eq!(record.topic, "corner.order.placed");
 //! assert_eq!(record.key.as_deref(), Some(&b"blinds-direct/o%2F7"[..]));
 //! let envelope = Envelope::parse(record.value.as_deref().unwrap_or_default())?;
-//! assert_eq!(envelope.payload["total_pence"], 1299);
+//! assert_eq!(envelope.payload.to_value()["total_pence"], 1299);
 //!
 //! let free = OrderPlaced { order_id: "o/8".into(), total_pence: 0 };
-//! let refused = Draft::typed(Arc::clone(event), "blinds-direct".parse()?, &free, now)?.seal().unwrap_err();
+//! let refused = Draft::typed(event, &tenant, &free, now)?.seal().unwrap_err();
 //! assert!(refused.to_string().contains("/total_pence"), "{refused}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -1,6 +1,6 @@
 //! What the bus refuses to carry, and how much it holds: each limit with its reason.
 
-use crate::headers::Header;
+use crate::headers;
 
 /// Key, value and headers of one record, in bytes. Kafka's default `message.max.bytes` is 1,048,588
 /// for a whole batch; below a million a record with its framing passes every broker that keeps the
@@ -61,13 +61,12 @@ pub enum LimitExceeded {
     },
 }
 
-/// Checks a record against the limits on key, headers and size. What a replay adds
-/// ([`Header::is_replays`], each name once) does not count, so that a record which was good once is
-/// good again.
-pub fn check_record(
+/// Checks a record against the limits on key, headers and size. What a replay adds ([`headers::is_replays`], each name
+/// once) does not count, so that a record which was good once is good again.
+pub fn check_record<'a>(
     key: Option<&[u8]>,
     value: Option<&[u8]>,
-    headers: &[Header],
+    headers: impl IntoIterator<Item = headers::Parts<'a>>,
 ) -> Result<(), LimitExceeded> {
     let key_bytes = key.map_or(0, <[u8]>::len);
     if key_bytes > MAX_KEY_BYTES {
@@ -88,16 +87,16 @@ pub fn check_record(
 }
 
 /// The number and the bytes of the headers that count.
-fn counted_headers(headers: &[Header]) -> (usize, usize) {
+fn counted_headers<'a>(headers: impl IntoIterator<Item = headers::Parts<'a>>) -> (usize, usize) {
     let (mut count, mut bytes) = (0, 0);
     let mut seen = Vec::new();
-    for header in headers {
-        if header.is_replays() && !seen.contains(&&*header.name) {
-            seen.push(&*header.name);
+    for (name, value) in headers {
+        if headers::is_replays(name) && !seen.contains(&name) {
+            seen.push(name);
             continue;
         }
         count += 1;
-        bytes += header.bytes();
+        bytes += name.len() + value.map_or(0, <[u8]>::len);
     }
     (count, bytes)
 }
@@ -105,7 +104,15 @@ fn counted_headers(headers: &[Header]) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headers::{REPLAY_FOR, REPLAY_ID, REPLAY_OF};
+    use crate::headers::{Header, REPLAY_FOR, REPLAY_ID, REPLAY_OF};
+
+    fn check_record(
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+    ) -> Result<(), LimitExceeded> {
+        super::check_record(key, value, headers.iter().map(Header::parts))
+    }
 
     fn headers(count: usize, value: &str) -> Vec<Header> {
         (0..count).map(|n| Header::text(format!("h{n:03}"), value)).collect()

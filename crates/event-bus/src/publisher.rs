@@ -110,8 +110,7 @@ impl Publisher {
             .catalogue
             .event(E::NAME)
             .ok_or_else(|| PublishError::UnknownEvent { event: E::NAME.to_owned() })?;
-        let record =
-            Draft::typed(Arc::clone(event), tenant.clone(), payload, Timestamp::now())?.seal()?;
+        let record = Draft::typed(event, tenant, payload, Timestamp::now())?.seal()?;
         Ok(self.hand_over(&record).await?)
     }
 

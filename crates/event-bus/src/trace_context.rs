@@ -20,6 +20,9 @@ pub struct NotTraceContext;
 const SAMPLED: u8 = 1;
 
 impl TraceContext {
+    /// The bytes of its text: version, trace, span and flags in hex, with hyphens between.
+    pub(crate) const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
+
     /// A new trace at its first span, sampled.
     pub fn start() -> TraceContext {
         TraceContext { trace: rand::random::<u128>().max(1), span: new_span(), flags: SAMPLED }
@@ -30,9 +33,28 @@ impl TraceContext {
         TraceContext { span: new_span(), ..*self }
     }
 
+    /// As it is displayed, in the given bytes. Several times faster than a formatter.
+    pub(crate) fn encode<'b>(&self, buffer: &'b mut [u8; TraceContext::LENGTH]) -> &'b str {
+        *buffer = [b'-'; TraceContext::LENGTH];
+        encode_hex(&[0], &mut buffer[..2]);
+        encode_hex(&self.trace.to_be_bytes(), &mut buffer[3..35]);
+        encode_hex(&self.span.to_be_bytes(), &mut buffer[36..52]);
+        encode_hex(&[self.flags], &mut buffer[53..]);
+        std::str::from_utf8(buffer).expect("hex digits and hyphens are ASCII")
+    }
+
     /// The trace's id, as it stands in `traceparent`.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
+    }
+}
+
+/// Writes two lower-case digits a byte.
+fn encode_hex(bytes: &[u8], digits: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -43,7 +65,7 @@ fn new_span() -> u64 {
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+        f.pad(self.encode(&mut [0; TraceContext::LENGTH]))
     }
 }
 

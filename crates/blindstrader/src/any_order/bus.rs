@@ -12,7 +12,6 @@ use event_bus::partition::partition_for;
 use event_bus::{Catalogue, Context, Event, EventType, Handled, Handler, KafkaConfig, Service};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::catalogue;
@@ -107,13 +106,9 @@ impl Bus {
     /// Publishes an event from outside the services.
     pub(super) fn publish<E: EventType>(&mut self, tenant: &str, payload: &E) {
         let event = Arc::clone(self.catalogue.event(E::NAME).unwrap());
-        let draft = event_bus::envelope::Draft::typed(
-            event,
-            tenant.parse().unwrap(),
-            payload,
-            jiff::Timestamp::now(),
-        )
-        .unwrap();
+        let tenant = tenant.parse().unwrap();
+        let now = jiff::Timestamp::now();
+        let draft = event_bus::envelope::Draft::typed(&event, &tenant, payload, now).unwrap();
         let record = draft.seal().unwrap();
         self.send(record.topic.as_str(), &record.key.unwrap(), &record.value.unwrap());
     }
@@ -235,7 +230,7 @@ impl<E: EventType, H: Handler<E>> AnyHandler for Typed<E, H> {
             version: envelope.version,
             service: envelope.service,
             attempt: 1,
-            payload: serde_json::from_value::<E>(Value::clone(&envelope.payload)).unwrap(),
+            payload: envelope.payload.read::<E>().unwrap(),
         };
         // The handler borrows the context for as long as it runs, whatever the context itself borrows.
         Box::pin(async move { self.0.handle(event, context).await })

@@ -96,10 +96,10 @@ impl<'a> Sealer<'a> {
     fn payload(&self, line: &[u8]) -> Result<OutgoingRecord, BadLine> {
         let text = std::str::from_utf8(line.trim_ascii()).map_err(BadLine::NotUtf8)?;
         let payload = Payload::parse(text)?;
-        let tenant = self.tenant.clone().ok_or(BadLine::NoTenant)?;
+        let tenant = self.tenant.as_ref().ok_or(BadLine::NoTenant)?;
         let newest =
             self.event.versions.last().expect("an event of a catalogue has a version").version;
-        Ok(Draft::new(Arc::clone(self.event), newest, tenant, payload, Timestamp::now()).seal()?)
+        Ok(Draft::new(self.event, newest, tenant, payload, Timestamp::now()).seal()?)
     }
 }
 

@@ -347,7 +347,7 @@ async fn emitted_events_are_published_once(databases: Databases, settings: &str)
 fn billed(record: &Record) -> OrderBilled {
     let value = record.value.as_deref().expect("an event has a value");
     let envelope = Envelope::parse(value).expect("it is an envelope");
-    serde_json::from_value(envelope.payload).expect("the payload is a bill")
+    envelope.payload.read().expect("the payload is a bill")
 }
 
 on_each!(emitted_events_are_published_once);

@@ -1,8 +1,11 @@
-use std::fmt::Write;
+use std::io::Write;
 
-use serde_json::Value;
+use serde_json::Number;
 
-use crate::{envelope::Envelope, names::TenantId};
+use crate::{
+    envelope::{Node, Payload},
+    names::TenantId,
+};
 
 /// Which fields of an envelope make its record key, and so decide what stays in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,28 +52,24 @@ impl OrderingKey {
         })
     }
 
-    /// The record key of an envelope: the fields' values, percent-encoded, joined by `/`.
-    pub fn of(&self, envelope: &Envelope) -> Result<String, MissingKeyField> {
-        self.of_parts(&envelope.tenant_id, &envelope.payload)
-    }
-
-    pub(crate) fn of_parts(
+    /// Writes the record key of an envelope: the fields' values, percent-encoded, joined by `/`.
+    pub fn write(
         &self,
         tenant: &TenantId,
-        payload: &Value,
-    ) -> Result<String, MissingKeyField> {
-        let mut key = String::with_capacity(64);
+        payload: &Payload,
+        key: &mut Vec<u8>,
+    ) -> Result<(), MissingKeyField> {
         for (position, part) in self.parts.iter().enumerate() {
             if position > 0 {
-                key.push('/');
+                key.push(b'/');
             }
             match part {
-                Part::Tenant => push_encoded(&mut key, tenant.as_str()),
-                Part::Payload { pointer, tokens } => push_value(&mut key, find(payload, tokens))
+                Part::Tenant => push_encoded(key, tenant.as_str()),
+                Part::Payload { pointer, tokens } => push_value(key, find(payload.root(), tokens))
                     .ok_or_else(|| MissingKeyField { pointer: pointer.clone() })?,
             }
         }
-        Ok(key)
+        Ok(())
     }
 }
 
@@ -84,24 +83,23 @@ fn part(pointer: &str) -> Result<Part, &str> {
     Ok(Part::Payload { pointer: pointer.to_owned(), tokens })
 }
 
-fn find<'a>(payload: &'a Value, tokens: &[String]) -> Option<&'a Value> {
-    tokens.iter().try_fold(payload, |value, token| value.as_object()?.get(token))
+fn find<'a>(payload: Node<'a>, tokens: &[String]) -> Option<Node<'a>> {
+    tokens.iter().try_fold(payload, |value, token| value.field(token))
 }
 
-fn push_value(key: &mut String, value: Option<&Value>) -> Option<()> {
-    match value? {
-        Value::String(text) => push_encoded(key, text),
-        Value::Number(number) => {
-            let integer = integer(number)?;
-            write!(key, "{integer}").expect("writing to a String cannot fail");
-        }
-        _ => return None,
+fn push_value(key: &mut Vec<u8>, value: Option<Node<'_>>) -> Option<()> {
+    let value = value?;
+    if let Some(text) = value.string() {
+        push_encoded(key, text);
+    } else {
+        let integer = integer(value.number()?)?;
+        write!(key, "{integer}").expect("writing to memory cannot fail");
     }
     Some(())
 }
 
 /// JSON Schema calls 7.0 an integer, and some languages write 7 so: both must give the same key.
-fn integer(number: &serde_json::Number) -> Option<i128> {
+fn integer(number: &Number) -> Option<i128> {
     /// Up to here each whole number is a float of its own.
     const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
     if let Some(integer) = number.as_i128() {
@@ -116,15 +114,15 @@ fn integer(number: &serde_json::Number) -> Option<i128> {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.
-fn push_encoded(key: &mut String, text: &str) {
+fn push_encoded(key: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            key.push(char::from(byte));
+            key.push(byte);
         } else {
-            key.push('%');
-            key.push(char::from(HEX[usize::from(byte >> 4)]));
-            key.push(char::from(HEX[usize::from(byte & 15)]));
+            key.push(b'%');
+            key.push(HEX[usize::from(byte >> 4)]);
+            key.push(HEX[usize::from(byte & 15)]);
         }
     }
 }
@@ -133,11 +131,14 @@ fn push_encoded(key: &mut String, text: &str) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn key(pointers: &[&str], tenant: &str, payload: &Value) -> Result<String, MissingKeyField> {
         let key = OrderingKey::new(pointers.iter().copied()).unwrap();
-        key.of_parts(&TenantId::new(tenant).unwrap(), payload)
+        let payload = Payload::parse(payload.to_string()).unwrap();
+        let mut bytes = Vec::new();
+        key.write(&TenantId::new(tenant).unwrap(), &payload, &mut bytes)?;
+        Ok(String::from_utf8(bytes).unwrap())
     }
 
     #[test]

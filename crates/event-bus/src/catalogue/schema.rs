@@ -1,7 +1,9 @@
 use std::fmt;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, Validator, json::Json};
 use serde_json::Value;
+
+use crate::envelope::{Payload, TreeJson};
 
 /// The one dialect that a schema may be written in.
 pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -9,7 +11,10 @@ pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// A payload's schema, compiled: JSON Schema 2020-12 with formats asserted.
 pub struct Schema {
     json: Value,
-    validator: Validator,
+    /// Says quickly whether a payload is valid.
+    of_trees: Validator<TreeJson>,
+    /// Says what is wrong with one, which takes a copy of it.
+    of_values: Validator,
 }
 
 /// One thing in a payload that its schema forbids.
@@ -43,30 +48,23 @@ impl Schema {
         if json.get("$schema").and_then(Value::as_str) != Some(DIALECT) {
             return Err(SchemaError::Dialect);
         }
-        let validator = jsonschema::draft202012::options()
-            .should_validate_formats(true)
-            .should_ignore_unknown_formats(false)
-            .with_pattern_options(PatternOptions::regex())
-            .offline()
-            .build(&json)
-            .map_err(|error| SchemaError::Invalid(Box::new(error)))?;
-        Ok(Schema { json, validator })
+        Ok(Schema { of_trees: validator(&json)?, of_values: validator(&json)?, json })
     }
 
     /// Whether the payload obeys the schema. Several times faster than listing what it violates.
-    pub fn is_valid(&self, payload: &Value) -> bool {
-        self.validator.is_valid(payload)
+    pub fn is_valid(&self, payload: &Payload) -> bool {
+        self.of_trees.is_valid(payload.root())
     }
 
     /// Checks a payload: the fast way first, and everything that is wrong only if something is.
-    pub fn check(&self, payload: &Value) -> Result<(), Vec<Violation>> {
+    pub fn check(&self, payload: &Payload) -> Result<(), Vec<Violation>> {
         if self.is_valid(payload) { Ok(()) } else { Err(self.violations(payload)) }
     }
 
     /// Everything in the payload that the schema forbids, in document order of the schema.
-    pub fn violations(&self, payload: &Value) -> Vec<Violation> {
-        self.validator
-            .iter_errors(payload)
+    pub fn violations(&self, payload: &Payload) -> Vec<Violation> {
+        self.of_values
+            .iter_errors(&payload.to_value())
             .map(|error| Violation {
                 pointer: error.instance_path().to_string(),
                 message: error.masked().to_string(),
@@ -78,6 +76,17 @@ impl Schema {
     pub fn json(&self) -> &Value {
         &self.json
     }
+}
+
+fn validator<J: Json>(schema: &Value) -> Result<Validator<J>, SchemaError> {
+    jsonschema::options_for::<J>()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false)
+        .with_pattern_options(PatternOptions::regex())
+        .offline()
+        .build(schema)
+        .map_err(|error| SchemaError::Invalid(Box::new(error)))
 }
 
 impl fmt::Debug for Schema {

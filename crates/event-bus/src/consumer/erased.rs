@@ -51,7 +51,7 @@ impl<E: EventType, H: Handler<E>> ErasedHandler for Typed<E, H> {
         context: &'a mut Context<'_>,
     ) -> BoxFuture<'a, Handled> {
         async move {
-            let payload = E::deserialize(&envelope.payload).map_err(|source| {
+            let payload = envelope.payload.read::<E>().map_err(|source| {
                 Failure::reject(WrongType {
                     event: envelope.event.to_string(),
                     version: envelope.version.to_string(),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::catalogue;
 use crate::dead_letter::{Cause, Reason};
 use crate::envelope::{Envelope, ParseError};
-use crate::headers;
+use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::limits::{self, LimitExceeded};
 use crate::names::EventId;
@@ -72,7 +72,8 @@ fn parse(record: &Record) -> Result<Envelope, Cause> {
         let text = "the record has no value, so it is no event";
         return Err(Cause::new(Reason::NullValue, "NullValue", text));
     };
-    if let Err(error) = limits::check_record(record.key.as_deref(), Some(value), &record.headers) {
+    let headers = record.headers.iter().map(Header::parts);
+    if let Err(error) = limits::check_record(record.key.as_deref(), Some(value), headers) {
         let reason = match error {
             LimitExceeded::Record { .. } => Reason::TooLarge,
             LimitExceeded::Key { .. }

@@ -1,32 +1,33 @@
-use std::sync::Arc;
-
-use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
 
-use super::{EventType, OutgoingRecord, ParseError, Payload};
+use super::{
+    EventType, OutgoingRecord, ParseError, Payload,
+    record::{FirstPublish, Unsent, time_text},
+};
 use crate::{
     catalogue::{
         Event, MissingKeyField, Schema, UnsupportedVersion, Version, VersionError, Violation,
     },
-    headers,
-    limits::{LimitExceeded, check_record},
+    limits::LimitExceeded,
     names::{EventId, EventName, ServiceName, TenantId},
     trace_context::TraceContext,
 };
 
+/// What the other fields of an envelope, the key and the headers take of a record's memory, unless names are very long.
+const ROOM_BESIDE_PAYLOAD: usize = 640;
+
 /// An event to be published. Its fields are free until [`Draft::seal`] checks them and makes the
 /// record.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct Draft<'a> {
     /// Which event it is.
-    pub event: Arc<Event>,
+    pub event: &'a Event,
     /// Which version of the schema the payload obeys.
     pub version: Version,
     /// When it happened.
     pub occurred_at: Timestamp,
     /// On whose behalf.
-    pub tenant: TenantId,
+    pub tenant: &'a TenantId,
     /// A new one, or for what a handler emits [`EventId::emitted`].
     pub event_id: EventId,
     /// A new one, or for what a handler emits a child of the handled event's.
@@ -102,15 +103,15 @@ fn listed(violations: &[Violation]) -> String {
     violations.iter().map(Violation::to_string).collect::<Vec<_>>().join("; ")
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     /// An event that happens at `now` and starts something: a new id and a new trace.
     pub fn new(
-        event: Arc<Event>,
+        event: &'a Event,
         version: Version,
-        tenant: TenantId,
+        tenant: &'a TenantId,
         payload: Payload,
         now: Timestamp,
-    ) -> Draft {
+    ) -> Draft<'a> {
         Draft {
             event,
             version,
@@ -124,11 +125,11 @@ impl Draft {
 
     /// As [`Draft::new`], from a typed payload at the version that its type writes.
     pub fn typed<E: EventType>(
-        event: Arc<Event>,
-        tenant: TenantId,
+        event: &'a Event,
+        tenant: &'a TenantId,
         payload: &E,
         now: Timestamp,
-    ) -> Result<Draft, SealError> {
+    ) -> Result<Draft<'a>, SealError> {
         if event.name != E::NAME {
             return Err(SealError::WrongType { given: E::NAME, event: event.name.clone() });
         }
@@ -144,25 +145,32 @@ impl Draft {
     /// # Errors
     /// All violations by JSON pointer; or a version, key field or limit.
     pub fn seal(self) -> Result<OutgoingRecord, SealError> {
-        let event = &*self.event;
-        let schema = event.schema_of(&self.version)?;
-        check_schema(event, self.version, schema, self.payload.value())?;
-        let occurred_at = self.occurred_at.to_string();
-        let value = Bytes::from(self.write(&occurred_at));
-        let key = event.key.of_parts(&self.tenant, self.payload.value())?;
-        let headers =
-            headers::first_publish(event, self.event_id, &occurred_at, &self.tenant, &self.trace);
-        outgoing(event, key, value, headers, self.event_id)
+        Ok(self.first_publish()?.into())
+    }
+
+    /// As [`Draft::seal`], for who sends the record at once.
+    pub(crate) fn first_publish(&self) -> Result<FirstPublish<'a>, SealError> {
+        let schema = self.event.schema_of(&self.version)?;
+        check_schema(self.event, self.version, schema, &self.payload)?;
+        let occurred_at = time_text(self.occurred_at);
+        let unsent = Unsent {
+            event: self.event,
+            event_id: self.event_id,
+            occurred_at: &occurred_at,
+            tenant: self.tenant,
+            trace: self.trace,
+            payload: &self.payload,
+        };
+        unsent.with_envelope(self.write(&occurred_at))
     }
 
     /// The envelope's bytes, fields in the documented order.
-    fn write(&self, occurred_at: &str) -> String {
+    fn write(&self, occurred_at: &str) -> Vec<u8> {
         let payload = self.payload.json();
-        let mut json = String::with_capacity(payload.len() + 256);
-        let tenant = Value::from(self.tenant.as_str());
+        let mut json = Vec::with_capacity(payload.len() + ROOM_BESIDE_PAYLOAD);
         for part in [
             "{\"event_id\":\"",
-            &self.event_id.to_string(),
+            self.event_id.encode(&mut [0; EventId::LENGTH]),
             "\",\"event\":\"",
             self.event.name.as_str(),
             "\",\"version\":\"",
@@ -171,14 +179,14 @@ impl Draft {
             occurred_at,
             "\",\"service\":\"",
             self.event.producer.as_str(),
-            // The one name that may hold what JSON must escape.
             "\",\"tenant_id\":",
-            &tenant.to_string(),
-            ",\"payload\":",
-            payload,
-            "}",
         ] {
-            json.push_str(part);
+            json.extend_from_slice(part.as_bytes());
+        }
+        // The one name that may hold what JSON must escape.
+        serde_json::to_writer(&mut json, self.tenant).expect("a string can be written to memory");
+        for part in [",\"payload\":", payload, "}"] {
+            json.extend_from_slice(part.as_bytes());
         }
         json
     }
@@ -189,31 +197,12 @@ pub(super) fn check_schema(
     event: &Event,
     version: Version,
     schema: &Schema,
-    payload: &Value,
+    payload: &Payload,
 ) -> Result<(), SealError> {
     schema.check(payload).map_err(|violations| SealError::Schema {
         event: event.name.clone(),
         version,
         violations,
-    })
-}
-
-/// The record of an event's first publish, checked against the limits.
-pub(super) fn outgoing(
-    event: &Event,
-    key: String,
-    value: Bytes,
-    headers: Vec<headers::Header>,
-    event_id: EventId,
-) -> Result<OutgoingRecord, SealError> {
-    check_record(Some(key.as_bytes()), Some(&value), &headers)?;
-    Ok(OutgoingRecord {
-        topic: event.topic.clone(),
-        partition: None,
-        key: Some(Bytes::from(key)),
-        value: Some(value),
-        headers,
-        event_id,
     })
 }
 

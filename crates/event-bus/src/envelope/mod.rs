@@ -4,16 +4,17 @@ mod draft;
 mod nesting;
 mod payload;
 mod record;
+mod tree;
 mod whole;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, error::Category};
+use serde_json::{error::Category, value::RawValue};
 
 pub use draft::{Draft, SealError};
 pub use payload::Payload;
-pub(crate) use payload::value_without_duplicates;
-pub use record::OutgoingRecord;
+pub use record::{Outgoing, OutgoingRecord};
+pub(crate) use tree::{Node, Tree, TreeJson};
 pub use whole::seal_bytes;
 
 use crate::{
@@ -31,26 +32,38 @@ pub trait EventType: Serialize + DeserializeOwned + Send + 'static {
 }
 
 /// An event as it stands in a record's value. Fields beyond these are allowed and not looked at.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Envelope {
     /// Absent when the publisher knows nothing of ids; the reader then derives
     /// [`EventId::of_position`].
-    #[serde(default, deserialize_with = "present")]
     pub event_id: Option<EventId>,
     /// Which event of the catalogue it is.
     pub event: EventName,
     /// The version of the payload's schema.
     pub version: Version,
     /// RFC 3339, in any offset.
-    #[serde(deserialize_with = "time")]
     pub occurred_at: Timestamp,
     /// Who published it.
     pub service: ServiceName,
     /// On whose behalf it happened.
     pub tenant_id: TenantId,
     /// Described by the schema of `event` and `version`.
-    #[serde(deserialize_with = "payload::without_duplicates")]
-    pub payload: Value,
+    pub payload: Payload,
+}
+
+/// An envelope whose payload is not looked at yet.
+#[derive(Deserialize)]
+struct Cover<'a> {
+    #[serde(default, deserialize_with = "present")]
+    event_id: Option<EventId>,
+    event: EventName,
+    version: Version,
+    #[serde(deserialize_with = "time")]
+    occurred_at: Timestamp,
+    service: ServiceName,
+    tenant_id: TenantId,
+    #[serde(borrow)]
+    payload: &'a RawValue,
 }
 
 /// Why bytes are not an envelope.
@@ -75,17 +88,18 @@ impl Envelope {
     /// twice in the envelope or anywhere in the payload is an error, for readers would disagree on
     /// which one counts.
     pub fn parse(value: &[u8]) -> Result<Envelope, ParseError> {
-        let text = checked_text(value, MAX_NESTING)?;
-        serde_json::from_str(text).map_err(ParseError::of_json)
+        check_nesting(value, MAX_NESTING)?;
+        let text = std::str::from_utf8(value).map_err(ParseError::NotUtf8)?;
+        let cover: Cover<'_> = serde_json::from_str(text).map_err(ParseError::of_json)?;
+        let Cover { event_id, event, version, occurred_at, service, tenant_id, payload } = cover;
+        let payload = Payload::parse(payload.get())?;
+        Ok(Envelope { event_id, event, version, occurred_at, service, tenant_id, payload })
     }
 }
 
-/// The bytes as text, if it is UTF-8 and nowhere nested deeper than `levels`.
-fn checked_text(bytes: &[u8], levels: usize) -> Result<&str, ParseError> {
-    if nesting::exceeds(bytes, levels) {
-        return Err(ParseError::TooDeep);
-    }
-    std::str::from_utf8(bytes).map_err(ParseError::NotUtf8)
+/// Refuses JSON text that is anywhere nested deeper than `levels`.
+fn check_nesting(json: &[u8], levels: usize) -> Result<(), ParseError> {
+    if nesting::exceeds(json, levels) { Err(ParseError::TooDeep) } else { Ok(()) }
 }
 
 impl ParseError {

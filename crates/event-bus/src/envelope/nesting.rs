@@ -28,8 +28,10 @@ pub(super) fn exceeds(json: &[u8], levels: usize) -> bool {
 
 /// The opening brackets in the text, those in strings included.
 fn brackets(json: &[u8]) -> usize {
-    // `[` and `{` differ in this one bit.
-    json.iter().filter(|byte| **byte | 0x20 == b'{').count()
+    // `[` and `{` differ in this one bit. Counting in bytes lets the compiler look at many of them at once.
+    let in_chunk =
+        |chunk: &[u8]| -> u8 { chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum() };
+    json.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(in_chunk(chunk))).sum()
 }
 
 fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {

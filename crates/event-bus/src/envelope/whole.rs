@@ -1,11 +1,11 @@
-use bytes::{BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
 
 use super::{
     Envelope, OutgoingRecord, SealError,
-    draft::{check_schema, outgoing},
+    draft::check_schema,
+    record::{Unsent, time_text},
 };
-use crate::{catalogue::Catalogue, headers, names::EventId, trace_context::TraceContext};
+use crate::{catalogue::Catalogue, names::EventId, trace_context::TraceContext};
 
 /// Makes the record of an envelope that was written elsewhere. Its bytes stay as they are, without
 /// white space around; only a missing `event_id`, new at `now`, is put in front of
@@ -32,30 +32,26 @@ pub fn seal_bytes(
     }
     let schema = event.schema_of(&envelope.version)?;
     check_schema(event, envelope.version, schema, &envelope.payload)?;
-    let key = event.key.of(&envelope)?;
-    let (event_id, value) = match envelope.event_id {
-        Some(event_id) => (event_id, Bytes::copy_from_slice(bytes)),
+    let (event_id, bytes) = match envelope.event_id {
+        Some(event_id) => (event_id, bytes.to_vec()),
         None => with_new_id(bytes, now),
     };
-    let occurred_at = envelope.occurred_at.to_string();
-    let headers = headers::first_publish(
+    let unsent = Unsent {
         event,
         event_id,
-        &occurred_at,
-        &envelope.tenant_id,
-        &TraceContext::start(),
-    );
-    outgoing(event, key, value, headers, event_id)
+        occurred_at: &time_text(envelope.occurred_at),
+        tenant: &envelope.tenant_id,
+        trace: TraceContext::start(),
+        payload: &envelope.payload,
+    };
+    Ok(unsent.with_envelope(bytes)?.into())
 }
 
 /// Puts a new id in front of the fields. `object` is the text of a JSON object with at least one
 /// field and without white space before it, which being an envelope implies.
-fn with_new_id(object: &[u8], now: Timestamp) -> (EventId, Bytes) {
+fn with_new_id(object: &[u8], now: Timestamp) -> (EventId, Vec<u8>) {
     let event_id = EventId::at(now);
-    let mut bytes = BytesMut::with_capacity(object.len() + 64);
-    bytes.put_slice(b"{\"event_id\":\"");
-    bytes.put_slice(event_id.to_string().as_bytes());
-    bytes.put_slice(b"\",");
-    bytes.put_slice(&object[1..]);
-    (event_id, bytes.freeze())
+    let mut id = [0; EventId::LENGTH];
+    event_id.encode(&mut id);
+    (event_id, [b"{\"event_id\":\"", &id[..], b"\",", &object[1..]].concat())
 }

@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
-use uuid::{Builder, Uuid};
+use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 use super::{GroupName, TopicName};
 
@@ -26,6 +26,9 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
 }
 
 impl EventId {
+    /// The bytes of its text.
+    pub(crate) const LENGTH: usize = Hyphenated::LENGTH;
+
     /// The id of an event that starts something at `now`: UUIDv7 with the time to a quarter of a
     /// microsecond, so that ids of one process sort by time. The rest is random.
     pub fn at(now: Timestamp) -> EventId {
@@ -34,7 +37,7 @@ impl EventId {
         let millis = u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX);
         // RFC 9562, method 3: the 12 bits behind the milliseconds hold their fraction.
         let fraction = (nanos % 1_000_000) * 4096 / 1_000_000;
-        let mut rest = rand::random::<[u8; 10]>();
+        let [mut rest @ .., _, _, _, _, _, _] = rand::random::<u128>().to_ne_bytes();
         rest[..2].copy_from_slice(&fraction.to_be_bytes()[14..]);
         EventId(Builder::from_unix_timestamp_millis(millis, &rest).into_uuid())
     }
@@ -65,6 +68,11 @@ impl EventId {
         ]))
     }
 
+    /// The id as text, in the given bytes. Several times faster than a formatter.
+    pub(crate) fn encode(self, buffer: &mut [u8; EventId::LENGTH]) -> &str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+
     /// The id as a UUID, for stores that have a type for it.
     pub fn as_uuid(self) -> Uuid {
         self.0
@@ -85,7 +93,7 @@ impl FromStr for EventId {
     type Err = EventIdError;
 
     fn from_str(text: &str) -> Result<EventId, EventIdError> {
-        if text.len() != uuid::fmt::Hyphenated::LENGTH {
+        if text.len() != EventId::LENGTH {
             return Err(EventIdError);
         }
         Uuid::try_parse(text).map_err(|_| EventIdError)?.try_into()
@@ -94,7 +102,7 @@ impl FromStr for EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+        f.pad(self.encode(&mut [0; EventId::LENGTH]))
     }
 }
 
@@ -106,7 +114,7 @@ impl fmt::Debug for EventId {
 
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+        serializer.serialize_str(self.encode(&mut [0; EventId::LENGTH]))
     }
 }
 

@@ -206,9 +206,8 @@ fn sealed(catalogue: &Catalogue, tenant: &TenantId, orders: &[OrderPlaced]) -> V
     orders
         .iter()
         .map(|order| {
-            let draft =
-                Draft::typed(Arc::clone(event), tenant.clone(), order, jiff::Timestamp::now())
-                    .expect("the order fits its event");
+            let draft = Draft::typed(event, tenant, order, jiff::Timestamp::now())
+                .expect("the order fits its event");
             draft.seal().expect("the order is valid")
         })
         .collect()

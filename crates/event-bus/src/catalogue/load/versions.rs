@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     catalogue::{DIALECT, Schema, SchemaError, SchemaVersion, Version},
-    envelope::value_without_duplicates,
+    envelope::Tree,
     names::EventName,
 };
 
@@ -60,8 +60,8 @@ fn read_one(
             return None;
         }
     };
-    let json = match value_without_duplicates(&text) {
-        Ok(json) => json,
+    let json = match Tree::read(text) {
+        Ok(json) => json.root().into(),
         Err(error) => {
             problems.add_in(
                 file,
