@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::catalogue::Catalogue;
-use crate::envelope::{Draft, EventType, OutgoingRecord, SealError, seal_bytes};
+use crate::envelope::{Draft, EventType, Outgoing, OutgoingRecord, SealError, seal_bytes};
 use crate::kafka::KafkaConfig;
 use crate::kafka::producer::{ConnectError, Delivered, OnDelivery, Producer, SendError};
 use crate::names::{EventId, TenantId};
@@ -110,8 +110,8 @@ impl Publisher {
             .catalogue
             .event(E::NAME)
             .ok_or_else(|| PublishError::UnknownEvent { event: E::NAME.to_owned() })?;
-        let record = Draft::typed(event, tenant, payload, Timestamp::now())?.seal()?;
-        Ok(self.hand_over(&record).await?)
+        let first = Draft::typed(event, tenant, payload, Timestamp::now())?.first_publish()?;
+        Ok(self.hand_over(&first, first.event_id()).await?)
     }
 
     /// Publishes an envelope that is written already, byte for byte, and waits until all replicas have it.
@@ -120,7 +120,7 @@ impl Publisher {
     /// As [`Self::publish`], and when the bytes are no envelope or name another service as the producer.
     pub async fn publish_envelope(&self, envelope: &[u8]) -> Result<Receipt, PublishError> {
         let record = seal_bytes(&self.catalogue, envelope, Timestamp::now())?;
-        self.hand_over(&record).await?.receipt().await
+        self.hand_over(&record, record.event_id).await?.receipt().await
     }
 
     /// Sends a sealed record: waits for room in the client's queue, then until all replicas have it.
@@ -128,12 +128,15 @@ impl Publisher {
     /// # Errors
     /// When Kafka refuses it, or the client is gone.
     pub async fn send(&self, record: OutgoingRecord) -> Result<Delivered, SendError> {
-        self.hand_over(&record).await?.delivered().await
+        self.hand_over(&record, record.event_id).await?.delivered().await
     }
 
-    async fn hand_over(&self, record: &OutgoingRecord) -> Result<UnderWay, SendError> {
+    async fn hand_over(
+        &self,
+        record: &impl Outgoing,
+        event_id: EventId,
+    ) -> Result<UnderWay, SendError> {
         let (report, delivery) = oneshot::channel();
-        let event_id = record.event_id;
         let mut on_delivery = OnDelivery::Tell(report);
         loop {
             match self.producer.send(record, on_delivery) {

@@ -10,6 +10,7 @@ mod order;
 mod membership;
 mod platform;
 mod program;
+mod publishing;
 mod store;
 mod selling;
 mod outbox;

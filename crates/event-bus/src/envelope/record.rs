@@ -77,6 +77,12 @@ pub(crate) struct FirstPublish<'a> {
     headers: [(&'static str, usize); 8],
 }
 
+impl FirstPublish<'_> {
+    pub(crate) fn event_id(&self) -> EventId {
+        self.event_id
+    }
+}
+
 impl Outgoing for FirstPublish<'_> {
     fn topic(&self) -> &TopicName {
         &self.event.topic

@@ -9,6 +9,7 @@ mod config;
 mod context;
 pub(crate) mod fetch;
 mod headers_native;
+mod produce_native;
 pub mod producer;
 pub mod reader;
 mod record;

@@ -6,18 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as NativeHeader, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{Producer as _, ProducerContext, PurgeConfig};
 
 use tokio::sync::oneshot;
 
+use super::produce_native::NativeProducer;
 use super::{KafkaConfig, context};
-use crate::envelope::OutgoingRecord;
-use crate::headers::Header;
+use crate::envelope::Outgoing;
 use crate::names::TopicName;
 
 /// How long a topic's partition count is trusted. Counts only grow, so an old one is never wrong for long.
@@ -132,7 +130,7 @@ impl ProducerContext for Reports {
 /// A producer that waits for all replicas, never reorders and never doubles. Clones share one client.
 #[derive(Clone)]
 pub struct Producer {
-    client: Arc<ThreadedProducer<Reports>>,
+    native: Arc<NativeProducer<Reports>>,
     partition_counts: Arc<Mutex<HashMap<TopicName, (i32, Instant)>>>,
 }
 
@@ -163,21 +161,21 @@ impl Producer {
     }
 
     fn from_native(config: &KafkaConfig, native: &ClientConfig) -> Result<Self, ConnectError> {
-        let client = ThreadedProducer::from_config_and_context(native, Reports)
+        let native = NativeProducer::new(native, Reports)
             .map_err(|source| ConnectError { bootstrap: config.bootstrap().to_owned(), source })?;
-        Ok(Self { client: Arc::new(client), partition_counts: Arc::default() })
+        Ok(Self { native: Arc::new(native), partition_counts: Arc::default() })
     }
 
     /// Whether the client sends nothing any more: a new one is needed.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.client.client().fatal_error().is_some()
+        self.native.client().client().fatal_error().is_some()
     }
 
     /// Makes a client that has ended report the records that it will not send any more; it keeps them otherwise.
     pub fn let_go_if_ended(&self) {
         if self.has_ended() {
-            self.client.purge(PurgeConfig::default().queue());
+            self.native.client().purge(PurgeConfig::default().queue());
         }
     }
 
@@ -192,18 +190,12 @@ impl Producer {
     /// When the client did not take the record; then `on_delivery` has not run and never will, and comes back.
     pub fn send(
         &self,
-        record: &OutgoingRecord,
+        record: &impl Outgoing,
         on_delivery: OnDelivery,
     ) -> Result<(), (SendError, OnDelivery)> {
-        let opaque = Box::new(on_delivery);
-        let mut native = BaseRecord::<[u8], [u8], _>::with_opaque_to(record.topic.as_ref(), opaque);
-        native.key = record.key.as_deref();
-        native.payload = record.value.as_deref();
-        native.partition = record.partition;
-        native.headers = Some(native_headers(&record.headers));
-        self.client
-            .send(native)
-            .map_err(|(error, native)| (send_error(&record.topic, &error), *native.delivery_opaque))
+        self.native
+            .produce(record, Box::new(on_delivery))
+            .map_err(|(error, back)| (send_error(record.topic(), &error), *back))
     }
 
     /// How many partitions a topic has, if that was asked lately.
@@ -224,7 +216,8 @@ impl Producer {
             return Ok(count);
         }
         let metadata = self
-            .client
+            .native
+            .client()
             .client()
             .fetch_metadata(Some(topic.as_ref()), timeout)
             .map_err(|source| SendError::NotAcknowledged { topic: topic.clone(), source })?;
@@ -251,14 +244,8 @@ impl Producer {
     /// # Errors
     /// When some reports did not come in time; their records may still be delivered.
     pub fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
-        self.client.flush(timeout)
+        self.native.client().flush(timeout)
     }
-}
-
-fn native_headers(headers: &[Header]) -> OwnedHeaders {
-    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |list, header| {
-        list.insert(NativeHeader { key: &header.name, value: header.value.as_deref() })
-    })
 }
 
 fn send_error(topic: &TopicName, error: &KafkaError) -> SendError {
