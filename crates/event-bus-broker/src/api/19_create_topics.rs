@@ -14,7 +14,7 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::messages::{ApiKey, BrokerId, CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Api, Call, text};
+use super::{Api, Call, repeated, text};
 use crate::metadata::config::{ConfigError, keys};
 use crate::metadata::{CreateError, Mode, NewTopic, Topic};
 use crate::node::NODE_ID;
@@ -28,13 +28,7 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: CreateTopicsRequest) -> Option<CreateTopicsResponse> {
-    let mut names = BTreeSet::new();
-    let mut twice = BTreeSet::new();
-    for topic in &request.topics {
-        if !names.insert(topic.name.clone()) {
-            twice.insert(topic.name.clone());
-        }
-    }
+    let twice = repeated(request.topics.iter().map(|topic| topic.name.clone()));
     let mode = Mode::of(request.validate_only);
     let mut answers = Vec::with_capacity(request.topics.len());
     for name in &twice {

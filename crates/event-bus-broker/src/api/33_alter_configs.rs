@@ -5,7 +5,7 @@ use kafka_protocol::messages::alter_configs_request::{AlterConfigsResource, Alte
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse, ApiKey};
 
-use super::{Api, Call, resource};
+use super::{Api, Call, repeated, resource};
 use crate::metadata::config::{Change, ConfigError};
 use crate::metadata::{Mode, NewConfigs};
 
@@ -15,8 +15,9 @@ pub(super) fn api() -> Api {
 
 async fn handle(call: Call, request: AlterConfigsRequest) -> Option<AlterConfigsResponse> {
     let mode = Mode::of(request.validate_only);
-    let named = request.resources.iter().map(|named| (named.resource_type, &named.resource_name));
-    let twice = resource::twice(named);
+    let named =
+        |resource: &AlterConfigsResource| (resource.resource_type, resource.resource_name.clone());
+    let twice = repeated(request.resources.iter().map(named));
     let mut answers = Vec::with_capacity(request.resources.len());
     for altered in request.resources {
         let (kind, name) = (altered.resource_type, altered.resource_name.clone());

@@ -1,15 +1,13 @@
 //! CreatePartitions (key 37), versions 0 to 3. The partitions are there, durably, when the answer comes; the time-out
 //! is not needed.
 
-use std::collections::BTreeSet;
-
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{ApiKey, CreatePartitionsRequest, CreatePartitionsResponse};
 
 use super::create_topics::check_replicas;
-use super::{Api, Call, text};
+use super::{Api, Call, repeated, text};
 use crate::metadata::Mode;
 
 pub(super) fn api() -> Api {
@@ -17,13 +15,7 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: CreatePartitionsRequest) -> Option<CreatePartitionsResponse> {
-    let mut names = BTreeSet::new();
-    let mut twice = BTreeSet::new();
-    for topic in &request.topics {
-        if !names.insert(topic.name.clone()) {
-            twice.insert(topic.name.clone());
-        }
-    }
+    let twice = repeated(request.topics.iter().map(|topic| topic.name.clone()));
     let mode = Mode::of(request.validate_only);
     let mut answers = Vec::with_capacity(request.topics.len());
     for name in &twice {

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
     ApiKey, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
-use super::{Api, Call, resource};
+use super::{Api, Call, repeated, resource};
 use crate::metadata::config::{Change, ConfigError};
 use crate::metadata::{Mode, NewConfigs};
 
@@ -22,8 +22,9 @@ async fn handle(
     request: IncrementalAlterConfigsRequest,
 ) -> Option<IncrementalAlterConfigsResponse> {
     let mode = Mode::of(request.validate_only);
-    let named = request.resources.iter().map(|named| (named.resource_type, &named.resource_name));
-    let twice = resource::twice(named);
+    let named =
+        |resource: &AlterConfigsResource| (resource.resource_type, resource.resource_name.clone());
+    let twice = repeated(request.resources.iter().map(named));
     let mut answers = Vec::with_capacity(request.resources.len());
     for altered in request.resources {
         let (kind, name) = (altered.resource_type, altered.resource_name.clone());

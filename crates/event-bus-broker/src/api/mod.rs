@@ -82,7 +82,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -263,6 +263,12 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
         apis.into_iter().map(|api| (api.key as i16, api)).collect()
     });
     &REGISTRY
+}
+
+/// What is named more than once in a request: what should become of it can't be known.
+fn repeated<T: Clone + Ord>(named: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut seen = BTreeSet::new();
+    named.filter(|name| !seen.insert(name.clone())).collect()
 }
 
 /// A text for an answer, where it may be missing.

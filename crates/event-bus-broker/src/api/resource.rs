@@ -1,7 +1,5 @@
 //! What has settings: topics, and the node.
 
-use std::collections::BTreeSet;
-
 use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
@@ -53,18 +51,7 @@ pub(super) fn told(outcome: Outcome) -> (i16, Option<StrBytes>) {
     }
 }
 
-/// The resources that are named more than once: what should become of them can't be known.
-pub(super) fn twice<'n>(
-    named: impl Iterator<Item = (i8, &'n StrBytes)>,
-) -> BTreeSet<(i8, StrBytes)> {
-    let mut seen = BTreeSet::new();
-    named
-        .map(|(kind, name)| (kind, name.clone()))
-        .filter(|named| !seen.insert(named.clone()))
-        .collect()
-}
-
-/// What is said about those.
+/// What is said about resources that are named more than once.
 pub(super) fn named_twice() -> (ResponseError, String) {
     (ResponseError::InvalidRequest, "Each resource must appear at most once.".to_owned())
 }
