@@ -37,20 +37,10 @@ async fn handle(call: Call, request: AlterConfigsRequest) -> Option<AlterConfigs
 }
 
 async fn alter(call: &Call, altered: AlterConfigsResource, mode: Mode) -> resource::Outcome {
-    match altered.resource_type {
-        resource::TOPIC => {
-            let changes: Result<_, ConfigError> = altered.configs.into_iter().map(set).collect();
-            let changes = changes.map_err(|error| (error.response_error(), error.to_string()))?;
-            let new = NewConfigs::Replaced(changes);
-            let configured = call.node.topics.configure(&altered.resource_name, new, mode).await;
-            configured.map_err(|error| (error.response_error(), error.to_string()))
-        }
-        resource::NODE => {
-            resource::check_node(&altered.resource_name)?;
-            if altered.configs.is_empty() { Ok(()) } else { Err(resource::fixed()) }
-        }
-        other => Err(resource::unsupported(other)),
-    }
+    let resource = (altered.resource_type, altered.resource_name.as_str());
+    let settings = altered.configs.len();
+    let changes: Result<_, ConfigError> = altered.configs.into_iter().map(set).collect();
+    resource::configure(call, resource, settings, changes.map(NewConfigs::Replaced), mode).await
 }
 
 fn set(config: AlterableConfig) -> Result<(String, Change), ConfigError> {

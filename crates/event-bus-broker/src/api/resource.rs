@@ -3,7 +3,9 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
-use super::text;
+use super::{Call, text};
+use crate::metadata::config::ConfigError;
+use crate::metadata::{Mode, NewConfigs};
 use crate::node::NODE_ID;
 
 /// The protocol's number for topics.
@@ -34,7 +36,7 @@ pub(super) fn unsupported(resource_type: i8) -> (ResponseError, String) {
 }
 
 /// What is said when a setting of the node is to be changed.
-pub(super) fn fixed() -> (ResponseError, String) {
+fn fixed() -> (ResponseError, String) {
     let message =
         "the broker's settings are given at its start: change them there and start it again";
     (ResponseError::InvalidConfig, message.to_owned())
@@ -42,6 +44,31 @@ pub(super) fn fixed() -> (ResponseError, String) {
 
 /// What became of a change.
 pub(super) type Outcome = Result<(), (ResponseError, String)>;
+
+/// Changes the settings of a topic; the node's can't be changed, and it may only be named without any.
+///
+/// # Errors
+/// What Kafka says when the resource is not there, or a setting not as it has to be.
+pub(super) async fn configure(
+    call: &Call,
+    (kind, name): (i8, &str),
+    settings: usize,
+    configs: Result<NewConfigs, ConfigError>,
+    mode: Mode,
+) -> Outcome {
+    match kind {
+        TOPIC => {
+            let configs = configs.map_err(|error| (error.response_error(), error.to_string()))?;
+            let configured = call.node.topics.configure(name, configs, mode).await;
+            configured.map_err(|error| (error.response_error(), error.to_string()))
+        }
+        NODE => {
+            check_node(name)?;
+            if settings == 0 { Ok(()) } else { Err(fixed()) }
+        }
+        other => Err(unsupported(other)),
+    }
+}
 
 /// An outcome as answers say it.
 pub(super) fn told(outcome: Outcome) -> (i16, Option<StrBytes>) {
