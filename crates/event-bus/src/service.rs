@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::catalogue::{self, Catalogue, Consumer};
 use crate::consumer::erased::{ErasedHandler, Typed};
-use crate::consumer::{Executor, Subscription};
+use crate::consumer::{Executor, Settings, Subscription};
 use crate::envelope::EventType;
 use crate::handler::Handler;
 use crate::kafka::KafkaConfig;
@@ -187,8 +187,7 @@ impl Service {
     ) -> Subscription {
         Subscription {
             kafka: self.kafka.clone(),
-            execution: consumer.execution,
-            waits: consumer.retry.clone().into(),
+            settings: Arc::new(Settings::new(consumer.execution, consumer.retry.clone().into())),
             executor: Executor {
                 outbox: self.outbox.clone(),
                 event: Arc::clone(event),

@@ -1,16 +1,18 @@
 //! Runs events in a transaction: inbox row, handler, outbox rows, commit.
 
 use std::any::Any;
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::batch::{self, Batch, Guard};
 use super::erased::ErasedHandler;
-use super::infrastructure::{Trouble, is_broken_transaction, trouble_in, trouble_of};
-use super::partition::{Death, Job, Verdict};
+use super::infrastructure::{is_broken_transaction, trouble_in, trouble_of};
+use super::job::{Death, Job, Report, Verdict};
+use super::receive::Received;
+use super::trouble::Trouble;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::handler::{Context, Failure, Origin};
@@ -29,103 +31,47 @@ pub(crate) struct Executor {
     pub(crate) handler_timeout: Duration,
 }
 
-/// How a batch ended.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) verdicts: Vec<(i64, Verdict)>,
-    pub(crate) trouble: Option<Trouble>,
-}
+type Event = Job<Arc<Received>>;
+type Broken = batch::Broken<sqlx::Error>;
 
-impl Report {
-    /// Whether a transaction was committed.
-    pub(crate) fn has_committed(&self) -> bool {
-        self.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Settled))
+/// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that the
+/// transaction was broken before.
+fn by_own(error: sqlx::Error) -> Broken {
+    match trouble_of(&error) {
+        Some(trouble) => Broken::Database(trouble, error),
+        None if is_broken_transaction(&error) => Broken::Suspect(error),
+        None => Broken::Database(Trouble::Down, error),
     }
 }
 
-/// Whether a failing event takes the transaction with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guard {
-    /// All or nothing: the fast way.
-    Together,
-    /// A savepoint per event: the good commit.
-    Marked,
-}
-
-/// Why a batch was rolled back.
-enum Broken {
-    /// A handler failed, or an id was another event's. Under [`Guard::Together`] only.
-    Handler(usize, Verdict),
-    /// A handler panicked or took too long. Its transaction is gone.
-    Interrupted(usize, Verdict),
-    /// A handler met a database failure.
-    Infrastructure(Trouble),
-    /// A statement of the runtime's own failed, or the commit, and the database is why.
-    Database(Trouble, sqlx::Error),
-    /// The transaction could not go on or commit, for something that one of the handlers did in it and hid.
-    Suspect(sqlx::Error),
-}
-
-impl Broken {
-    /// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that
-    /// the transaction was broken before.
-    fn by_own(error: sqlx::Error) -> Self {
-        match trouble_of(&error) {
-            Some(trouble) => Self::Database(trouble, error),
-            None if is_broken_transaction(&error) => Self::Suspect(error),
-            None => Self::Database(Trouble::Down, error),
-        }
-    }
-
-    /// The commit failed, which may be what a handler did: a deferred constraint, say.
-    fn by_commit(error: sqlx::Error) -> Self {
-        match trouble_of(&error) {
-            Some(trouble) => Self::Database(trouble, error),
-            None => Self::Suspect(error),
-        }
+/// The commit failed, which may be what a handler did: a deferred constraint, say.
+fn by_commit(error: sqlx::Error) -> Broken {
+    match trouble_of(&error) {
+        Some(trouble) => Broken::Database(trouble, error),
+        None => Broken::Suspect(error),
     }
 }
 
 impl Executor {
     /// Runs the jobs in their order in one transaction. All are of one partition.
-    pub(crate) async fn run(&self, partition: i32, jobs: &[Job]) -> Report {
-        let broken = match self.attempt(partition, jobs, Guard::Together).await {
-            Ok(verdicts) => return report(jobs, verdicts),
-            Err(broken) => broken,
-        };
-        // A handler's error may have had its cause in a neighbour, or there may be more of them: once more, apart.
-        let broken = match broken {
-            Broken::Handler(..) | Broken::Suspect(_) if jobs.len() > 1 => {
-                match self.attempt(partition, jobs, Guard::Marked).await {
-                    Ok(verdicts) => return report(jobs, verdicts),
-                    Err(broken) => broken,
-                }
-            }
-            other => other,
-        };
-        match broken {
-            Broken::Handler(index, verdict) | Broken::Interrupted(index, verdict) => {
-                only(jobs, index, verdict)
-            }
-            Broken::Infrastructure(trouble) => disturbed(jobs, trouble),
-            Broken::Database(trouble, error) => {
-                self.log_rollback(jobs, Some(trouble), &error);
-                disturbed(jobs, trouble)
-            }
-            Broken::Suspect(error) => {
-                self.log_rollback(jobs, None, &error);
-                // Whose failure it is is known when an event runs alone, and looked for one by one otherwise.
-                if jobs.len() == 1 {
-                    let cause = Cause::of(Reason::RetriesExhausted, "Database", &error);
-                    only(jobs, 0, Verdict::Failed(cause))
-                } else {
-                    disturbed(jobs, Trouble::Contention)
+    pub(crate) async fn run(&self, partition: i32, jobs: &[Event]) -> Report {
+        let mut guard = Guard::Together;
+        loop {
+            match self.attempt(partition, jobs, guard).await {
+                Ok(report) => return report,
+                Err(broken) if broken.runs_apart(guard, jobs.len()) => guard = Guard::Marked,
+                Err(broken) => {
+                    self.log_rollback(jobs, &broken);
+                    return broken.report(jobs, |error| {
+                        Cause::of(Reason::RetriesExhausted, "Database", error)
+                    });
                 }
             }
         }
     }
 
-    fn log_rollback(&self, jobs: &[Job], trouble: Option<Trouble>, error: &sqlx::Error) {
+    fn log_rollback(&self, jobs: &[Event], broken: &Broken) {
+        let Some((trouble, error)) = broken.database_error() else { return };
         tracing::warn!(
             group = %self.group, topic = %self.event.topic, events = jobs.len(), error = error_chain(error), ?trouble,
             "a transaction failed"
@@ -135,28 +81,22 @@ impl Executor {
     async fn attempt(
         &self,
         partition: i32,
-        jobs: &[Job],
+        jobs: &[Event],
         guard: Guard,
-    ) -> Result<Vec<Verdict>, Broken> {
-        let mut tx = self.outbox.begin().await.map_err(Broken::by_own)?;
+    ) -> Result<Report, Broken> {
+        let mut tx = self.outbox.begin().await.map_err(by_own)?;
         let claimant = Claimant { group: &self.group, topic: &self.event.topic, partition };
         let mut claimed = match guard {
             Guard::Together => {
-                self.claim(&mut tx, &claimant, jobs).await.map_err(Broken::by_own)?.into_iter()
+                self.claim(&mut tx, &claimant, jobs).await.map_err(by_own)?.into_iter()
             }
             Guard::Marked => Vec::new().into_iter(),
         };
-        let mut verdicts = Vec::with_capacity(jobs.len());
-        let mut failed_keys = HashSet::new();
-        for (index, job) in jobs.iter().enumerate() {
-            let key = &job.received.record.key;
-            if failed_keys.contains(key) {
-                verdicts.push(Verdict::NotRun);
-                continue;
-            }
+        let mut batch = Batch::new(jobs, guard);
+        while let Some((index, job)) = batch.next_turn() {
             let verdict = match (&job.death, guard) {
                 (Some(death), _) => {
-                    self.bury(&mut tx, &claimant, job, death).await.map_err(Broken::by_own)?
+                    self.bury(&mut tx, &claimant, job, death).await.map_err(by_own)?
                 }
                 (None, Guard::Together) => match claimed.next() {
                     Some(Claimed::Fresh) => self.handle(&mut tx, index, job).await?,
@@ -165,25 +105,18 @@ impl Executor {
                 },
                 (None, Guard::Marked) => self.handle_marked(&mut tx, &claimant, index, job).await?,
             };
-            if matches!(verdict, Verdict::Failed(_) | Verdict::Dead(_)) {
-                // Together, the later events of its key have their inbox rows already: they must not be committed.
-                if guard == Guard::Together {
-                    return Err(Broken::Handler(index, verdict));
-                }
-                failed_keys.insert(key.clone());
-            }
-            verdicts.push(verdict);
+            batch.note(verdict)?;
         }
-        tx.flush().await.map_err(Broken::by_own)?;
-        self.outbox.end(tx).await.map_err(Broken::by_commit)?;
-        Ok(verdicts)
+        tx.flush().await.map_err(by_own)?;
+        self.outbox.end(tx).await.map_err(by_commit)?;
+        Ok(batch.committed())
     }
 
     async fn claim(
         &self,
         tx: &mut Tx,
         claimant: &Claimant<'_>,
-        jobs: &[Job],
+        jobs: &[Event],
     ) -> Result<Vec<Claimed>, sqlx::Error> {
         let claims: Vec<_> = jobs
             .iter()
@@ -198,11 +131,11 @@ impl Executor {
         tx: &mut Tx,
         claimant: &Claimant<'_>,
         index: usize,
-        job: &Job,
+        job: &Event,
     ) -> Result<Verdict, Broken> {
-        tx.mark().await.map_err(Broken::by_own)?;
+        tx.mark().await.map_err(by_own)?;
         let claims = std::slice::from_ref(&job.received.claim);
-        let claimed = tx.claim(claimant, claims).await.map_err(Broken::by_own)?;
+        let claimed = tx.claim(claimant, claims).await.map_err(by_own)?;
         let verdict = match claimed.first() {
             Some(Claimed::Fresh) => self.handle(tx, index, job).await?,
             Some(Claimed::Collides) => collision(job),
@@ -223,11 +156,11 @@ impl Executor {
                     &error,
                 )))
             }
-            Err(error) => Err(Broken::by_own(error)),
+            Err(error) => Err(by_own(error)),
         }
     }
 
-    async fn handle(&self, tx: &mut Tx, index: usize, job: &Job) -> Result<Verdict, Broken> {
+    async fn handle(&self, tx: &mut Tx, index: usize, job: &Event) -> Result<Verdict, Broken> {
         let Ok(envelope) = &job.received.envelope else { return Ok(Verdict::NotRun) };
         let id = job.received.claim.event_id;
         let origin =
@@ -269,7 +202,7 @@ impl Executor {
         Ok(verdict)
     }
 
-    fn log(&self, job: &Job, verdict: &Verdict) {
+    fn log(&self, job: &Event, verdict: &Verdict) {
         if let Verdict::Failed(cause) | Verdict::Dead(cause) = verdict {
             let record = &job.received.record;
             tracing::warn!(
@@ -284,7 +217,7 @@ impl Executor {
         &self,
         tx: &mut Tx,
         claimant: &Claimant<'_>,
-        job: &Job,
+        job: &Event,
         death: &Death,
     ) -> Result<Verdict, sqlx::Error> {
         let received = &job.received;
@@ -325,34 +258,9 @@ impl Executor {
 /// Takes back what a handler did since the mark. Where SQLite ended the transaction there is no mark any more.
 async fn undo(tx: &mut Tx) -> Result<(), Broken> {
     match tx.undo().await {
-        Err(error) if tx.is_lost() => Err(Broken::by_commit(error)),
-        other => other.map_err(Broken::by_own),
+        Err(error) if tx.is_lost() => Err(by_commit(error)),
+        other => other.map_err(by_own),
     }
-}
-
-fn report(jobs: &[Job], verdicts: Vec<Verdict>) -> Report {
-    Report { verdicts: jobs.iter().map(offset_of).zip(verdicts).collect(), trouble: None }
-}
-
-/// One event has a verdict; the transaction took the others back.
-fn only(jobs: &[Job], index: usize, verdict: Verdict) -> Report {
-    let mut verdict = Some(verdict);
-    let verdicts = jobs.iter().enumerate().map(|(place, job)| {
-        let verdict = verdict.take_if(|_| place == index).unwrap_or(Verdict::NotRun);
-        (offset_of(job), verdict)
-    });
-    Report { verdicts: verdicts.collect(), trouble: None }
-}
-
-fn disturbed(jobs: &[Job], trouble: Trouble) -> Report {
-    Report {
-        verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed(trouble))).collect(),
-        trouble: Some(trouble),
-    }
-}
-
-fn offset_of(job: &Job) -> i64 {
-    job.received.record.offset
 }
 
 fn failed(failure: &Failure) -> Verdict {
@@ -364,7 +272,7 @@ fn failed(failure: &Failure) -> Verdict {
     }
 }
 
-fn collision(job: &Job) -> Verdict {
+fn collision(job: &Event) -> Verdict {
     let text = format!(
         "an event with the id {} and other bytes was handled before",
         job.received.claim.event_id
@@ -386,14 +294,14 @@ mod tests {
 
     #[test]
     fn an_error_of_the_runtimes_own_statement_is_nobodys_attempt() {
-        let broken = Broken::by_own(sqlx::Error::RowNotFound);
+        let broken = by_own(sqlx::Error::RowNotFound);
         assert!(matches!(broken, Broken::Database(Trouble::Down, _)));
     }
 
     #[test]
     fn a_refused_commit_may_be_a_handlers_doing_but_an_outage_is_not() {
-        assert!(matches!(Broken::by_commit(sqlx::Error::RowNotFound), Broken::Suspect(_)));
-        let broken = Broken::by_commit(sqlx::Error::PoolClosed);
+        assert!(matches!(by_commit(sqlx::Error::RowNotFound), Broken::Suspect(_)));
+        let broken = by_commit(sqlx::Error::PoolClosed);
         assert!(matches!(broken, Broken::Database(Trouble::Down, _)));
     }
 }
