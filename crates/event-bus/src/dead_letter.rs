@@ -35,6 +35,10 @@ pub enum Reason {
     UnsupportedVersion,
     /// Another event with this id but other bytes was handled before.
     IdCollision,
+    /// Its process ended in each of its attempts.
+    Crashed,
+    /// An earlier event of its key is a dead letter, and the key is parked behind it.
+    ParkedBehind,
 }
 
 impl Reason {
@@ -51,6 +55,8 @@ impl Reason {
             Self::NullValue => "null-value",
             Self::UnsupportedVersion => "unsupported-version",
             Self::IdCollision => "id-collision",
+            Self::Crashed => "crashed",
+            Self::ParkedBehind => "parked-behind",
         }
     }
 }

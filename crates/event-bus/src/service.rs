@@ -187,7 +187,11 @@ impl Service {
     ) -> Subscription {
         Subscription {
             kafka: self.kafka.clone(),
-            settings: Arc::new(Settings::new(consumer.execution, consumer.retry.clone().into())),
+            settings: Arc::new(Settings::new(
+                consumer.execution,
+                consumer.retry.clone().into(),
+                consumer.behind_dead_letter,
+            )),
             executor: Executor {
                 outbox: self.outbox.clone(),
                 event: Arc::clone(event),

@@ -3,6 +3,7 @@
 //! Pure: who runs them tells how each ended.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::job::{Arrival, Job, Report, Verdict};
 use super::lane::LaneKey;
@@ -35,28 +36,28 @@ pub enum Broken<X> {
 
 /// One try to bring jobs, all of one partition, through a transaction in their order.
 #[derive(Debug)]
-pub struct Batch<'a, E> {
-    jobs: &'a [Job<E>],
+pub struct Batch<E> {
+    jobs: Arc<[Job<E>]>,
     guard: Guard,
     verdicts: Vec<Verdict>,
     failed_keys: HashSet<LaneKey>,
 }
 
-impl<'a, E: Arrival> Batch<'a, E> {
+impl<E: Arrival> Batch<E> {
     /// A try under `guard`.
     #[must_use]
-    pub fn new(jobs: &'a [Job<E>], guard: Guard) -> Self {
+    pub fn new(jobs: Arc<[Job<E>]>, guard: Guard) -> Self {
         let verdicts = Vec::with_capacity(jobs.len());
         Self { jobs, guard, verdicts, failed_keys: HashSet::new() }
     }
 
-    /// The next event to run, and its place; those behind a failed one of their key are passed over.
-    pub fn next_turn(&mut self) -> Option<(usize, &'a Job<E>)> {
+    /// The place of the next event to run; those behind a failed one of their key are passed over.
+    pub fn next_turn(&mut self) -> Option<usize> {
         loop {
             let index = self.verdicts.len();
             let job = self.jobs.get(index)?;
             if !self.failed_keys.contains(job.received.key()) {
-                return Some((index, job));
+                return Some(index);
             }
             self.verdicts.push(Verdict::NotRun);
         }

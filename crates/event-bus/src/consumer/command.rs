@@ -1,10 +1,46 @@
 //! What a session is told, and what it wants done.
 
+use std::sync::Arc;
+
 use super::job::{Job, Report};
+use super::ownership::Holding;
 
 /// A task that a session started, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub u64);
+
+/// A partition that the group gives to this consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its number.
+    pub partition: i32,
+    /// Where it is fetched from, if that is known.
+    pub start: Option<i64>,
+    /// Where its log ends at this time, if that is known. What stands behind it no earlier owner has seen.
+    pub log_end: Option<i64>,
+}
+
+/// One time that a partition was assigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The partition.
+    pub partition: i32,
+    /// Counts the assignments of a session.
+    pub number: u64,
+}
+
+/// Jobs of one partition that run together.
+#[derive(Debug)]
+pub struct Turn<E> {
+    /// The partition.
+    pub partition: i32,
+    /// The token under which the transaction may be committed.
+    pub token: i64,
+    /// In their order.
+    pub jobs: Arc<[Job<E>]>,
+    /// Whether nothing else may run in this process meanwhile: one of the jobs may be what killed the last one.
+    pub is_careful: bool,
+}
 
 /// Whether something that was asked for was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +55,11 @@ pub enum Outcome {
 #[derive(Debug)]
 pub enum Input<E> {
     /// These partitions are ours. A halted one is left out.
-    Assigned(Vec<i32>),
+    Assigned(Vec<Offer>),
+    /// [`Command::TakeOver`] was carried out; `None` if the database did not answer.
+    TakenOver(Assignment, Option<Holding>),
+    /// [`Command::Release`] was carried out, or failed.
+    Released(TaskId),
     /// Events came, ascending within a partition.
     Fetched(Vec<E>),
     /// These partitions go to another member, which waits for [`Command::GiveBack`].
@@ -47,8 +87,13 @@ pub enum Input<E> {
 /// What a session wants done, in this order.
 #[derive(Debug)]
 pub enum Command<E> {
-    /// Run the jobs, all of this partition, in their order, and tell [`Input::Finished`].
-    Run(TaskId, i32, Vec<Job<E>>),
+    /// Take the partition over in the database, and tell [`Input::TakenOver`].
+    TakeOver(Assignment),
+    /// Note in the database that these partitions, held by these tokens, were let go in good order, and tell
+    /// [`Input::Released`].
+    Release(TaskId, Vec<(i32, i64)>),
+    /// Run the jobs, and tell [`Input::Finished`].
+    Run(TaskId, Turn<E>),
     /// End the task and take back what it did.
     Abort(TaskId),
     /// Fetch no more of this partition. Events already on their way may still come.

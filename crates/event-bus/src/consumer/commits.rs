@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::command::Outcome;
+use super::command::{Assignment, Outcome};
 
 /// A commit follows at the latest this long after an event settled.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// A commit follows at the latest after so many settled events of a partition.
 pub const COMMIT_EVENTS: usize = 1_000;
 
-/// A partition, the assignment of it and an offset to commit.
-type Watermark = (i32, u64, i64);
+/// An offset to commit, and for which assignment.
+type Watermark = (Assignment, i64);
 
 /// The commits of a session: at most one is under way.
 #[derive(Debug, Default)]

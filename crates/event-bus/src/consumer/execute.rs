@@ -54,7 +54,7 @@ fn by_commit(error: sqlx::Error) -> Broken {
 
 impl Executor {
     /// Runs the jobs in their order in one transaction. All are of one partition.
-    pub(crate) async fn run(&self, partition: i32, jobs: &[Event]) -> Report {
+    pub(crate) async fn run(&self, partition: i32, jobs: &Arc<[Event]>) -> Report {
         let mut guard = Guard::Together;
         loop {
             match self.attempt(partition, jobs, guard).await {
@@ -81,7 +81,7 @@ impl Executor {
     async fn attempt(
         &self,
         partition: i32,
-        jobs: &[Event],
+        jobs: &Arc<[Event]>,
         guard: Guard,
     ) -> Result<Report, Broken> {
         let mut tx = self.outbox.begin().await.map_err(by_own)?;
@@ -92,8 +92,9 @@ impl Executor {
             }
             Guard::Marked => Vec::new().into_iter(),
         };
-        let mut batch = Batch::new(jobs, guard);
-        while let Some((index, job)) = batch.next_turn() {
+        let mut batch = Batch::new(Arc::clone(jobs), guard);
+        while let Some(index) = batch.next_turn() {
+            let job = &jobs[index];
             let verdict = match (&job.death, guard) {
                 (Some(death), _) => {
                     self.bury(&mut tx, &claimant, job, death).await.map_err(by_own)?

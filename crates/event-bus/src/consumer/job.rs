@@ -18,6 +18,8 @@ pub trait Arrival: Clone {
     fn seed(&self) -> u64;
     /// Why no handler must see it, if so.
     fn doom(&self) -> Option<&Cause>;
+    /// Whether it is a replay of a dead letter of this group.
+    fn is_replay(&self) -> bool;
 }
 
 /// One event's turn.
@@ -29,6 +31,8 @@ pub struct Job<E> {
     pub attempt: u32,
     /// Set when the event is to be dead-lettered instead of handled.
     pub death: Option<Death>,
+    /// How many attempts to note before the handler runs, where the event may kill the process.
+    pub to_note: Option<u32>,
 }
 
 /// The end of an event.
@@ -49,6 +53,10 @@ pub struct Death {
 pub enum Verdict {
     /// Its effect is committed, or it was one already, or its dead letter is written.
     Settled,
+    /// Its dead letter is written, and its key is parked behind it.
+    Parked,
+    /// Its effect is committed, and no other event of its parked key is left to replay.
+    Released,
     /// An attempt failed; it may be tried again.
     Failed(Cause),
     /// It must not be tried again.
@@ -57,6 +65,14 @@ pub enum Verdict {
     NotRun,
     /// It was rolled back because the database or a neighbour failed; that is no attempt.
     Disturbed(Trouble),
+}
+
+impl Verdict {
+    /// Whether nothing is left to do about the event.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Settled | Self::Parked | Self::Released)
+    }
 }
 
 /// How the events of one task ended.
@@ -72,6 +88,6 @@ impl Report {
     /// Whether a transaction was committed.
     #[must_use]
     pub fn has_committed(&self) -> bool {
-        self.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Settled))
+        self.verdicts.iter().any(|(_, verdict)| verdict.is_settled())
     }
 }

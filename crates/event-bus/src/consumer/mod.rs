@@ -8,13 +8,16 @@
 mod batch;
 mod command;
 mod commits;
+mod drain;
 pub(crate) mod erased;
 mod execute;
+mod flaw;
 mod infrastructure;
 mod job;
 pub mod lane;
 mod moment;
 mod outage;
+mod ownership;
 mod partition;
 mod receive;
 mod run;
@@ -26,3 +29,17 @@ mod trouble;
 pub(crate) use execute::Executor;
 pub(crate) use run::Subscription;
 pub(crate) use settings::Settings;
+
+/// The core by itself, for whoever drives it without Kafka, a database and a clock: the simulation.
+#[cfg(feature = "simulation")]
+pub mod core {
+    pub use super::batch::{Batch, Broken, Guard};
+    pub use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
+    pub use super::flaw::{Flaw, Flaws};
+    pub use super::job::{Arrival, Death, Job, Report, Verdict};
+    pub use super::moment::Moment;
+    pub use super::ownership::Holding;
+    pub use super::session::Session;
+    pub use super::settings::Settings;
+    pub use super::trouble::Trouble;
+}

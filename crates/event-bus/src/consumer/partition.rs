@@ -2,16 +2,20 @@
 //!
 //! Pure: the time comes as an argument, and what is to be done goes out as a return value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::command::Offer;
+use super::flaw::Flaw;
 use super::job::{Arrival, Death, Job, Verdict};
-use super::lane::Lanes;
+use super::lane::{LaneKey, Lanes};
 use super::moment::Moment;
+use super::ownership::Holding;
 use super::settings::Settings;
 use super::track::Tracker;
 use super::trouble::Trouble;
+use crate::catalogue::BehindDeadLetter;
 use crate::dead_letter::{Cause, Reason};
 use crate::retry::{self, Next};
 
@@ -37,6 +41,8 @@ struct Entry<E> {
     disturbances: u32,
     first_failed_at: Option<jiff::Timestamp>,
     death: Option<Death>,
+    /// Whether it may be what killed the last owner, in an attempt that nobody noted.
+    is_suspect: bool,
 }
 
 /// An assigned partition.
@@ -51,10 +57,24 @@ pub struct Partition<E> {
     paused: bool,
     committed: Option<i64>,
     settled_since_commit: usize,
+    /// What the database knew when the partition was taken over, and what of it is still to be looked at.
+    is_held: bool,
+    is_dirty: bool,
+    noted: BTreeMap<i64, u32>,
+    /// Where the log ended when the partition was assigned.
+    log_end: Option<i64>,
+    /// The offset behind the newest event.
+    next: Option<i64>,
+    careful_left: usize,
+    /// What runs alone in its process.
+    careful: BTreeSet<i64>,
+    parked: BTreeSet<LaneKey>,
+    /// Failures of all events, for [`Flaw::RetryCounterPerPartition`].
+    failures: u32,
 }
 
 impl<E: Arrival> Partition<E> {
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Arc<Settings>, offer: Offer) -> Self {
         Self {
             tracker: Tracker::default(),
             lanes: Lanes::new(settings.width()),
@@ -65,6 +85,57 @@ impl<E: Arrival> Partition<E> {
             paused: false,
             committed: None,
             settled_since_commit: 0,
+            is_held: false,
+            is_dirty: false,
+            noted: BTreeMap::new(),
+            log_end: offer.log_end,
+            next: offer.start,
+            careful_left: 0,
+            careful: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            failures: 0,
+        }
+    }
+
+    /// Takes in what the database knew when the partition was taken over.
+    pub fn take_over(&mut self, holding: Holding, now: Moment) {
+        self.is_held = true;
+        self.is_dirty = holding.is_dirty;
+        self.noted = holding.attempts;
+        self.parked = holding.parked;
+        self.careful_left = if holding.is_dirty { self.settings.careful } else { 0 };
+        let mut offsets: Vec<i64> = self.entries.keys().copied().collect();
+        offsets.sort_unstable();
+        for offset in offsets {
+            self.examine(offset, now);
+        }
+    }
+
+    /// Looks whether an event may have killed the last owner, and how often it was tried.
+    fn examine(&mut self, offset: i64, now: Moment) {
+        let Some(entry) = self.entries.get_mut(&offset) else { return };
+        if self.careful_left > 0 && self.log_end.is_none_or(|end| offset < end) {
+            self.careful_left -= 1;
+            self.careful.insert(offset);
+            entry.is_suspect = true;
+        }
+        let Some(attempts) = self.noted.remove(&offset) else { return };
+        entry.is_suspect = false;
+        entry.failed_attempts = entry.failed_attempts.max(attempts);
+        let seed = entry.received.seed();
+        if entry.death.is_none()
+            && retry::after_failure(&self.settings.waits, attempts, seed) == Next::DeadLetter
+        {
+            let cause = if self.is_dirty {
+                let text = format!(
+                    "its process ended in attempt {attempts}, the last one, or before it told how that went"
+                );
+                Cause::new(Reason::Crashed, "Crashed", text)
+            } else {
+                let text = "the last attempt failed, and its process ended before it told why";
+                Cause::new(Reason::RetriesExhausted, "Unknown", text)
+            };
+            entry.death = Some(entry.death_by(cause, now));
         }
     }
 
@@ -74,6 +145,7 @@ impl<E: Arrival> Partition<E> {
         if !self.tracker.receive(offset) {
             return;
         }
+        self.next = Some(offset + 1);
         let death = received.doom().map(|cause| Death {
             cause: cause.clone(),
             attempts: 0,
@@ -81,26 +153,73 @@ impl<E: Arrival> Partition<E> {
             failed_at: now.time,
         });
         self.lanes.push(offset, received.key().clone());
-        let entry =
-            Entry { received, failed_attempts: 0, disturbances: 0, first_failed_at: None, death };
+        let entry = Entry {
+            received,
+            failed_attempts: 0,
+            disturbances: 0,
+            first_failed_at: None,
+            death,
+            is_suspect: false,
+        };
         self.entries.insert(offset, entry);
+        if self.is_held {
+            self.examine(offset, now);
+        }
     }
 
     /// The next events to run, at most `most`, in offset order.
-    pub fn take(&mut self, most: usize, now: Instant) -> Vec<Job<E>> {
-        self.lanes.wake(now);
-        let offsets = self.lanes.take(most.min(self.batch_limit));
-        self.running += offsets.len();
-        let entries = &self.entries;
-        offsets
-            .iter()
-            .filter_map(|offset| entries.get(offset))
-            .map(|entry| Job {
+    pub fn take(&mut self, most: usize, now: Moment) -> Vec<Job<E>> {
+        self.lanes.wake(now.instant);
+        let most = match self.careful.is_empty() {
+            true => most.min(self.batch_limit),
+            false if self.running == 0 => 1,
+            false => return Vec::new(),
+        };
+        let mut jobs: Vec<Job<E>> = Vec::new();
+        // What follows for a key from its dead letter or replay is known when that is committed.
+        let mut undecided = HashSet::new();
+        for offset in self.lanes.take(most) {
+            let Some(entry) = self.entries.get_mut(&offset) else { continue };
+            let key = entry.received.key();
+            if undecided.contains(key) {
+                self.lanes.give_back(offset);
+                continue;
+            }
+            let is_parked = self.parked.contains(key);
+            if is_parked && !entry.received.is_replay() && entry.death.is_none() {
+                let text = "an earlier event of its key is a dead letter";
+                let cause = Cause::new(Reason::ParkedBehind, "ParkedBehind", text);
+                entry.death = Some(entry.death_by(cause, now));
+            }
+            let decides =
+                if is_parked { entry.received.is_replay() } else { entry.death.is_some() };
+            if decides && self.settings.behind == BehindDeadLetter::Park {
+                undecided.insert(key.clone());
+            }
+            jobs.push(Job {
                 received: entry.received.clone(),
                 attempt: entry.failed_attempts + 1,
                 death: entry.death.clone(),
-            })
-            .collect()
+                to_note: (!self.careful.is_empty() && entry.death.is_none())
+                    .then(|| entry.failed_attempts + 1 + u32::from(entry.is_suspect)),
+            });
+        }
+        self.running += jobs.len();
+        jobs
+    }
+
+    /// Whether an event that is here may be what killed the last owner.
+    pub fn is_careful(&self) -> bool {
+        !self.careful.is_empty()
+    }
+
+    /// Whether everything ran again that may have killed the last owner. What is still to be fetched may have, too.
+    pub fn is_proven(&self) -> bool {
+        let has_come = match (self.log_end, self.next) {
+            (Some(end), Some(next)) => next >= end,
+            _ => false,
+        };
+        self.careful.is_empty() && (self.careful_left == 0 || has_come)
     }
 
     /// Notes how the events of one transaction ended.
@@ -118,6 +237,8 @@ impl<E: Arrival> Partition<E> {
         for (offset, verdict) in verdicts {
             match verdict {
                 Verdict::Settled => self.settle(offset),
+                Verdict::Parked => self.settle_parked(offset),
+                Verdict::Released => self.settle_released(offset),
                 Verdict::NotRun => self.lanes.give_back(offset),
                 Verdict::Failed(cause) => self.fail(offset, cause, now),
                 Verdict::Dead(cause) => self.bury(offset, cause, now),
@@ -128,8 +249,28 @@ impl<E: Arrival> Partition<E> {
         }
     }
 
+    fn settle_parked(&mut self, offset: i64) {
+        if let Some(entry) = self.entries.get(&offset) {
+            self.parked.insert(entry.received.key().clone());
+        }
+        self.settle(offset);
+    }
+
+    fn settle_released(&mut self, offset: i64) {
+        if let Some(entry) = self.entries.get(&offset) {
+            self.parked.remove(entry.received.key());
+        }
+        self.settle(offset);
+    }
+
     fn settle(&mut self, offset: i64) {
-        self.entries.remove(&offset);
+        if let Some(entry) = self.entries.remove(&offset)
+            && entry.received.is_replay()
+            && self.settings.flaws.have(Flaw::ParkedKeyOutOfOrder)
+        {
+            self.parked.remove(entry.received.key());
+        }
+        self.careful.remove(&offset);
         self.lanes.done(offset);
         self.tracker.settle(offset);
         self.settled_since_commit += 1;
@@ -142,6 +283,11 @@ impl<E: Arrival> Partition<E> {
             return self.lanes.wait(offset, now.instant + BURIAL_WAIT);
         }
         entry.failed_attempts += 1;
+        if self.settings.flaws.have(Flaw::RetryCounterPerPartition) {
+            self.failures += 1;
+            entry.failed_attempts = self.failures;
+        }
+        entry.is_suspect = false;
         entry.disturbances = 0;
         entry.first_failed_at.get_or_insert(now.time);
         match retry::after_failure(
@@ -149,6 +295,9 @@ impl<E: Arrival> Partition<E> {
             entry.failed_attempts,
             entry.received.seed(),
         ) {
+            Next::RetryAfter(wait) if self.settings.flaws.have(Flaw::LaneReleasedEarly) => {
+                self.lanes.wait_alone(offset, now.instant + wait);
+            }
             Next::RetryAfter(wait) => self.lanes.wait(offset, now.instant + wait),
             Next::DeadLetter => {
                 entry.death =
@@ -182,7 +331,12 @@ impl<E: Arrival> Partition<E> {
 
     /// The offset to commit, if it differs from the last committed one.
     pub fn to_commit(&self) -> Option<i64> {
-        self.tracker.watermark().filter(|watermark| self.committed != Some(*watermark))
+        let watermark = if self.settings.flaws.have(Flaw::WatermarkPastGap) {
+            self.tracker.last_settled().map(|last| last + 1)
+        } else {
+            self.tracker.watermark()
+        };
+        watermark.filter(|watermark| self.committed != Some(*watermark))
     }
 
     pub fn committed(&mut self, offset: i64) {
@@ -262,11 +416,22 @@ mod tests {
         fn doom(&self) -> Option<&Cause> {
             self.0.as_ref()
         }
+
+        fn is_replay(&self) -> bool {
+            false
+        }
     }
 
     fn holding(doom: Option<Cause>) -> Partition<One> {
-        let settings = Settings::new(Execution::Batched, Arc::new([Duration::from_secs(1)]));
-        let mut partition = Partition::new(Arc::new(settings));
+        let settings = Settings::new(
+            Execution::Batched,
+            Arc::new([Duration::from_secs(1)]),
+            BehindDeadLetter::Continue,
+        );
+        let mut partition = Partition::new(
+            Arc::new(settings),
+            Offer { partition: 0, start: Some(0), log_end: None },
+        );
         partition.receive(One(doom), at(Instant::now()));
         partition
     }
@@ -278,11 +443,11 @@ mod tests {
     fn attempt_after(partition: &mut Partition<One>, trouble: Trouble, times: u32) -> u32 {
         let mut now = Instant::now();
         for _ in 0..times {
-            assert_eq!(partition.take(1, now).len(), 1);
+            assert_eq!(partition.take(1, at(now)).len(), 1);
             partition.apply(vec![(0, Verdict::Disturbed(trouble))], at(now));
             now += Duration::from_secs(10);
         }
-        partition.take(1, now)[0].attempt
+        partition.take(1, at(now))[0].attempt
     }
 
     #[test]
@@ -302,13 +467,13 @@ mod tests {
         let mut partition = holding(Some(cause.clone()));
         let now = Instant::now();
         for _ in 0..3 {
-            assert_eq!(partition.take(1, now + BURIAL_WAIT).len(), 1);
+            assert_eq!(partition.take(1, at(now + BURIAL_WAIT)).len(), 1);
             let other = Cause::new(Reason::RetriesExhausted, "Database", "refused");
             partition.apply(vec![(0, Verdict::Failed(other))], at(now));
-            assert!(partition.take(1, now).is_empty());
+            assert!(partition.take(1, at(now)).is_empty());
             assert_eq!(partition.next_wake(), Some(now + BURIAL_WAIT));
         }
-        let job = partition.take(1, now + BURIAL_WAIT).remove(0);
+        let job = partition.take(1, at(now + BURIAL_WAIT)).remove(0);
         assert_eq!(job.death.map(|death| death.cause), Some(cause));
     }
 }

@@ -79,6 +79,10 @@ impl Arrival for Arc<Received> {
     fn doom(&self) -> Option<&Cause> {
         self.envelope.as_ref().err()
     }
+
+    fn is_replay(&self) -> bool {
+        false
+    }
 }
 
 fn position_id(record: &Record) -> EventId {

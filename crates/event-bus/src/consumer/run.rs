@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
-use super::command::{Command, Input, Notice, Outcome, TaskId};
+use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
 use super::execute::Executor;
-use super::job::{Job, Report};
+use super::job::Report;
 use super::moment::Moment;
+use super::ownership::Holding;
 use super::receive::Received;
 use super::session::Session;
 use super::settings::Settings;
@@ -61,6 +62,8 @@ impl Subscription {
 enum Done {
     Task(TaskId, Report),
     Probe(Outcome),
+    TakeOver(Assignment, Option<Holding>),
+    Release(TaskId),
 }
 
 /// Around one [`Session`]: its consumer thread and its tasks.
@@ -126,7 +129,14 @@ impl<'a> Shell<'a> {
     /// Does what the core wants done, or says how the session ends.
     fn carry_out(&mut self, command: Command<Event>) -> Option<End> {
         match command {
-            Command::Run(task, partition, jobs) => self.start(task, partition, jobs),
+            Command::TakeOver(assignment) => {
+                self.tasks
+                    .spawn(async move { Done::TakeOver(assignment, Some(Holding::default())) });
+            }
+            Command::Release(task, _) => {
+                self.tasks.spawn(async move { Done::Release(task) });
+            }
+            Command::Run(task, turn) => self.start(task, turn),
             Command::Abort(task) => {
                 if let Some(running) = self.running.get(&task) {
                     running.abort();
@@ -149,10 +159,11 @@ impl<'a> Shell<'a> {
         None
     }
 
-    fn start(&mut self, task: TaskId, partition: i32, jobs: Vec<Job<Event>>) {
+    fn start(&mut self, task: TaskId, turn: Turn<Event>) {
         let executor = self.subscription.executor.clone();
-        let abort =
-            self.tasks.spawn(async move { Done::Task(task, executor.run(partition, &jobs).await) });
+        let abort = self
+            .tasks
+            .spawn(async move { Done::Task(task, executor.run(turn.partition, &turn.jobs).await) });
         self.running.insert(task, abort);
     }
 
@@ -184,6 +195,10 @@ impl<'a> Shell<'a> {
                 return Input::Finished(task, report);
             }
             Ok((_, Done::Probe(outcome))) => return Input::Probed(outcome),
+            Ok((_, Done::TakeOver(assignment, holding))) => {
+                return Input::TakenOver(assignment, holding);
+            }
+            Ok((_, Done::Release(task))) => return Input::Released(task),
             Err(error) => error,
         };
         let ended = self.running.iter().find(|(_, abort)| abort.id() == error.id());
@@ -237,7 +252,7 @@ impl<'a> Shell<'a> {
     }
 
     /// Tells where a partition starts. A halted one has no state, so nothing of it is ever handled or committed.
-    fn began(&self, (partition, start): (i32, Start)) -> Option<i32> {
+    fn began(&self, (partition, start): (i32, Start)) -> Option<Offer> {
         let group = &self.subscription.executor.group;
         let topic = &self.subscription.executor.event.topic;
         tracing::info!(%group, partition, ?start, "assigned");
@@ -259,7 +274,9 @@ impl<'a> Shell<'a> {
                 );
                 None
             }
-            Start::Earliest | Start::Committed(_) => Some(partition),
+            Start::Earliest | Start::Committed(_) => {
+                Some(Offer { partition, start: None, log_end: None })
+            }
         }
     }
 }

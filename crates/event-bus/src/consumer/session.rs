@@ -5,28 +5,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::command::{Command, Input, Notice, Outcome, TaskId};
+use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
 use super::commits::{COMMIT_EVENTS, Commits};
+use super::drain::Drain;
+use super::flaw::Flaw;
 use super::job::{Arrival, Report};
 use super::moment::Moment;
 use super::outage::Outage;
+use super::ownership::{Holding, Ownership};
 use super::partition::{Flow, Partition};
 use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::catalogue::Execution;
-
-/// How long running handlers may go on when their partition is revoked or the service stops. Then they are rolled back.
-pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// One subscription's state.
 #[derive(Debug)]
 pub struct Session<E> {
     settings: Arc<Settings>,
     partitions: BTreeMap<i32, Assigned<E>>,
-    tasks: BTreeMap<TaskId, Task>,
-    /// Numbers assignments, so that a task of an earlier one is told from the present one's.
+    /// Started and not ended. One that was aborted counts until it has.
+    tasks: BTreeMap<TaskId, Assignment>,
     assignments: u64,
     last_task: TaskId,
     /// The partition that started a task last.
@@ -41,28 +41,17 @@ pub struct Session<E> {
 
 #[derive(Debug)]
 struct Assigned<E> {
-    assignment: u64,
+    /// Tells it from earlier assignments of the partition.
+    number: u64,
+    ownership: Ownership,
     state: Partition<E>,
 }
 
-/// A started task that has not ended. One that was aborted counts until it has.
-#[derive(Clone, Copy, Debug)]
-struct Task {
-    partition: i32,
-    assignment: u64,
-}
-
 #[derive(Debug)]
-struct Drain {
-    partitions: BTreeSet<i32>,
-    deadline: Instant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Stops once its tasks have ended, or at this time.
-    Closing(Instant),
+    /// Stops once its tasks have ended.
+    Closing(Drain),
     Over,
 }
 
@@ -87,13 +76,13 @@ impl<E: Arrival> Session<E> {
 
     /// Takes in what happened and says what is to be done.
     pub fn on(&mut self, input: Input<E>, now: Moment) -> Vec<Command<E>> {
-        if self.phase != Phase::Over {
+        if !matches!(self.phase, Phase::Over) {
             self.take_in(input, now);
             self.probe_if_due(now.instant);
             self.commit_if_due(now.instant);
             self.give_back_if_drained(now.instant);
             self.close_if_drained(now.instant);
-            self.dispatch(now.instant);
+            self.start_what_may(now);
         }
         std::mem::take(&mut self.commands)
     }
@@ -101,13 +90,13 @@ impl<E: Arrival> Session<E> {
     /// When to tell [`Input::Woken`], if nothing else happens before.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        let closing = match self.phase {
+        let closing = match &self.phase {
             Phase::Over => return None,
-            Phase::Closing(deadline) => Some(deadline),
+            Phase::Closing(drain) => Some(drain.deadline()),
             Phase::Open => None,
         };
-        let revoke = self.revoke.as_ref().map(|drain| drain.deadline);
-        [closing, revoke, self.outage.next_probe(), self.commits.due(), self.next_retry()]
+        let revoke = self.revoke.as_ref().map(Drain::deadline);
+        [closing, revoke, self.outage.next_probe(), self.commits.due(), self.next_start()]
             .into_iter()
             .flatten()
             .min()
@@ -115,15 +104,14 @@ impl<E: Arrival> Session<E> {
 
     fn take_in(&mut self, input: Input<E>, now: Moment) {
         match input {
-            Input::Assigned(numbers) => self.assign(numbers),
+            Input::Assigned(offers) => self.assign(offers, now.instant),
+            Input::TakenOver(assignment, holding) => self.taken_over(assignment, holding, now),
             Input::Fetched(events) => self.receive(events, now),
-            Input::Revoked(numbers) => {
-                let partitions = numbers.into_iter().collect();
-                self.revoke = Some(Drain { partitions, deadline: now.instant + DRAIN });
-            }
-            Input::Lost(numbers) => self.forget(&numbers.into_iter().collect()),
+            Input::Revoked(numbers) => self.revoke = Some(Drain::of(numbers, now.instant)),
+            Input::Lost(numbers) => self.lose(&numbers.into_iter().collect()),
             Input::Finished(task, report) => self.finish(task, report, now),
             Input::Aborted(task) => drop(self.tasks.remove(&task)),
+            Input::Released(task) => self.released(task),
             // It leaves events that nobody runs: the next session begins behind the last commit.
             Input::Broke | Input::Failed => self.abandon(),
             Input::Committed(outcome) => self.committed(outcome, now.instant),
@@ -132,21 +120,52 @@ impl<E: Arrival> Session<E> {
                 self.commands.push(Command::Tell(Notice::DatabaseAnswers));
             }
             Input::Probed(Outcome::Failed) => self.outage.unanswered(now.instant),
-            Input::Stop if self.phase == Phase::Open => {
-                self.phase = Phase::Closing(now.instant + DRAIN);
+            Input::Stop if matches!(self.phase, Phase::Open) => {
+                self.phase = Phase::Closing(Drain::of_all(now.instant));
             }
             Input::Stop | Input::Woken => {}
         }
     }
 
-    fn assign(&mut self, numbers: Vec<i32>) {
+    fn assign(&mut self, offers: Vec<Offer>, now: Instant) {
         self.commits.forgive();
-        for number in numbers {
+        for offer in offers {
             self.assignments += 1;
-            let state = Partition::new(Arc::clone(&self.settings));
-            self.partitions.insert(number, Assigned { assignment: self.assignments, state });
+            let state = Partition::new(Arc::clone(&self.settings), offer);
+            let ownership = Ownership::wanted(now);
+            let assigned = Assigned { number: self.assignments, ownership, state };
+            self.partitions.insert(offer.partition, assigned);
             // A pause may have been ordered for an earlier assignment that was lost meanwhile.
-            self.commands.push(Command::Resume(number));
+            self.commands.push(Command::Resume(offer.partition));
+        }
+    }
+
+    fn taken_over(&mut self, assignment: Assignment, holding: Option<Holding>, now: Moment) {
+        match (self.present(assignment), holding) {
+            (Some(assigned), Some(holding)) => {
+                assigned.ownership.given(holding.token);
+                assigned.state.take_over(holding, now);
+            }
+            (Some(assigned), None) => {
+                assigned.ownership.refused(now.instant);
+                self.begin_outage(now.instant);
+            }
+            // It was let go meanwhile, and nothing ran under the token.
+            (None, Some(holding)) => {
+                self.release(vec![(assignment.partition, holding.token)]);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn present(&mut self, assignment: Assignment) -> Option<&mut Assigned<E>> {
+        let assigned = self.partitions.get_mut(&assignment.partition);
+        assigned.filter(|assigned| assigned.number == assignment.number)
+    }
+
+    fn begin_outage(&mut self, now: Instant) {
+        if self.outage.begin(now) {
+            self.commands.push(Command::Tell(Notice::DatabaseDown));
         }
     }
 
@@ -163,24 +182,25 @@ impl<E: Arrival> Session<E> {
     }
 
     fn finish(&mut self, task: TaskId, report: Report, now: Moment) {
-        let Some(task) = self.tasks.remove(&task) else { return };
-        if report.trouble == Some(Trouble::Down) {
-            if self.outage.begin(now.instant) {
-                self.commands.push(Command::Tell(Notice::DatabaseDown));
-            }
-        } else if report.has_committed() {
+        let Some(assignment) = self.tasks.remove(&task) else { return };
+        let (trouble, has_committed) = (report.trouble, report.has_committed());
+        if trouble == Some(Trouble::Down) {
+            self.begin_outage(now.instant);
+        } else if has_committed {
             self.outage.over();
         }
-        let Some(assigned) = self.partitions.get_mut(&task.partition) else { return };
-        if assigned.assignment != task.assignment {
-            return;
+        let Some(assigned) = self.present(assignment) else { return };
+        if trouble == Some(Trouble::Fenced) {
+            assigned.ownership.fenced(now.instant);
+        } else if has_committed {
+            assigned.ownership.proven();
         }
         assigned.state.apply(report.verdicts, now);
         let many_settled = assigned.state.settled_since_commit() >= COMMIT_EVENTS;
         if assigned.state.to_commit().is_some() {
             self.commits.settled(now.instant);
         }
-        self.regulate(task.partition);
+        self.regulate(assignment.partition);
         if many_settled {
             self.commit();
         }
@@ -212,19 +232,18 @@ impl<E: Arrival> Session<E> {
             self.commits.rest();
             return;
         }
-        let assignments = offsets.iter().filter_map(|(number, offset)| {
-            Some((*number, self.partitions.get(number)?.assignment, *offset))
+        let watermarks = offsets.iter().filter_map(|(partition, offset)| {
+            let number = self.partitions.get(partition)?.number;
+            Some((Assignment { partition: *partition, number }, *offset))
         });
-        self.commits.start(assignments.collect());
+        self.commits.start(watermarks.collect());
         self.commands.push(Command::Commit(offsets));
     }
 
     fn committed(&mut self, outcome: Outcome, now: Instant) {
-        for (number, assignment, offset) in self.commits.end(outcome, now) {
+        for (assignment, offset) in self.commits.end(outcome, now) {
             // What was committed for an earlier assignment says nothing about where this one stands.
-            if let Some(assigned) = self.partitions.get_mut(&number)
-                && assigned.assignment == assignment
-            {
+            if let Some(assigned) = self.present(assignment) {
                 assigned.state.committed(offset);
             }
         }
@@ -242,50 +261,101 @@ impl<E: Arrival> Session<E> {
     }
 
     fn give_back_if_drained(&mut self, now: Instant) {
-        let Some(revoke) = self.revoke.take_if(|revoke| {
-            revoke.deadline <= now
-                || !self.tasks.values().any(|task| revoke.partitions.contains(&task.partition))
-        }) else {
-            return;
-        };
-        let offsets = self.watermarks(|number| revoke.partitions.contains(number));
-        self.let_go(&revoke.partitions);
-        self.commands.push(Command::GiveBack(offsets));
+        let Some(mut drain) = self.revoke.take() else { return };
+        if self.is_drained(&mut drain, now) {
+            self.commands.push(Command::GiveBack(drain.into_offsets()));
+        } else {
+            self.revoke = Some(drain);
+        }
     }
 
     fn close_if_drained(&mut self, now: Instant) {
-        let Phase::Closing(deadline) = self.phase else { return };
-        if deadline > now && !self.tasks.is_empty() {
-            return;
+        let Phase::Closing(drain) = &mut self.phase else { return };
+        let mut drain = std::mem::replace(drain, Drain::of_all(now));
+        if self.is_drained(&mut drain, now) {
+            if let Some(revoke) = self.revoke.take() {
+                // The consumer's thread waits for this before it can close.
+                self.commands.push(Command::GiveBack(revoke.into_offsets()));
+            }
+            self.phase = Phase::Over;
+            self.commands.push(Command::Close(drain.into_offsets()));
+        } else {
+            self.phase = Phase::Closing(drain);
         }
-        let offsets = self.watermarks(|_| true);
-        if self.revoke.take().is_some() {
-            // The consumer's thread waits for this before it can close.
-            self.commands.push(Command::GiveBack(Vec::new()));
-        }
-        let all = self.partitions.keys().copied().collect();
-        self.let_go(&all);
-        self.phase = Phase::Over;
-        self.commands.push(Command::Close(offsets));
     }
 
-    /// Forgets partitions whose time to drain is over.
-    fn let_go(&mut self, numbers: &BTreeSet<i32>) {
-        if self.tasks.values().any(|task| numbers.contains(&task.partition)) {
-            self.commands.push(Command::Tell(Notice::Outlasted));
+    /// Whether everything is done before partitions are given back: what ran in them has ended, and the database knows
+    /// that they were let go.
+    fn is_drained(&mut self, drain: &mut Drain, now: Instant) -> bool {
+        if drain.is_running() {
+            let runs = self.tasks.values().any(|task| drain.concerns(task.partition));
+            if runs && drain.deadline() > now {
+                return false;
+            }
+            if runs {
+                self.commands.push(Command::Tell(Notice::Outlasted));
+            }
+            let offsets = self.watermarks(|number| drain.concerns(*number));
+            let numbers = self.partitions.keys().copied().filter(|number| drain.concerns(*number));
+            let released = self.forget(&numbers.collect());
+            drain.ran(offsets, released, now);
         }
+        drain.is_released() || drain.deadline() <= now
+    }
+
+    fn released(&mut self, task: TaskId) {
+        self.drains().for_each(|drain| drain.released(task));
+    }
+
+    fn drains(&mut self) -> impl Iterator<Item = &mut Drain> {
+        let closing = match &mut self.phase {
+            Phase::Closing(drain) => Some(drain),
+            Phase::Open | Phase::Over => None,
+        };
+        closing.into_iter().chain(&mut self.revoke)
+    }
+
+    fn lose(&mut self, numbers: &BTreeSet<i32>) {
+        if self.settings.flaws.have(Flaw::CommitAfterLost) {
+            let offsets = self.watermarks(|number| numbers.contains(number));
+            self.commands.push(Command::Commit(offsets));
+        }
+        self.drains().for_each(|drain| drain.lost(numbers));
         self.forget(numbers);
     }
 
-    fn forget(&mut self, numbers: &BTreeSet<i32>) {
-        self.partitions.retain(|number, _| !numbers.contains(number));
+    /// Lets partitions go, and says which task tells the database, if there is something to tell.
+    fn forget(&mut self, numbers: &BTreeSet<i32>) -> Option<TaskId> {
+        let mut held = Vec::new();
+        self.partitions.retain(|number, assigned| {
+            let stays = !numbers.contains(number);
+            if !stays {
+                // While an event in it may be a killer that did not run again yet, the next owner has to be as careful.
+                let token = assigned.ownership.token().filter(|_| assigned.state.is_proven());
+                held.extend(token.map(|token| (*number, token)));
+            }
+            stays
+        });
         let aborted = self.tasks.iter().filter(|(_, task)| numbers.contains(&task.partition));
         self.commands.extend(aborted.map(|(task, _)| Command::Abort(*task)));
+        (!held.is_empty()).then(|| self.release(held))
+    }
+
+    fn release(&mut self, held: Vec<(i32, i64)>) -> TaskId {
+        let task = self.next_task();
+        self.commands.push(Command::Release(task, held));
+        task
+    }
+
+    fn next_task(&mut self) -> TaskId {
+        self.last_task = TaskId(self.last_task.0 + 1);
+        self.last_task
     }
 
     /// The consumer is gone, or the state can't be trusted: nothing may be committed.
     fn abandon(&mut self) {
-        let all = self.tasks.values().map(|task| task.partition).collect();
+        let all = self.partitions.keys().copied();
+        let all = all.chain(self.tasks.values().map(|task| task.partition)).collect();
         self.forget(&all);
         self.phase = Phase::Over;
         self.commands.push(Command::Abandon);
@@ -298,9 +368,13 @@ impl<E: Arrival> Session<E> {
         }
     }
 
-    /// Starts what may run now.
-    fn dispatch(&mut self, now: Instant) {
-        if self.phase != Phase::Open || !self.may_start() {
+    /// Starts what may run now, and asks for what has to be ours before.
+    fn start_what_may(&mut self, now: Moment) {
+        if !matches!(self.phase, Phase::Open) || self.outage.is_on() {
+            return;
+        }
+        self.take_partitions_over(now.instant);
+        if self.commits.are_failing() {
             return;
         }
         // The one behind the last that had a turn comes first, and each gives way after one task: where all share the
@@ -312,48 +386,64 @@ impl<E: Arrival> Session<E> {
         }
     }
 
-    fn may_start(&self) -> bool {
-        !self.outage.is_on() && !self.commits.are_failing()
+    fn take_partitions_over(&mut self, now: Instant) {
+        for (partition, assigned) in &mut self.partitions {
+            let is_leaving = self.revoke.as_ref().is_some_and(|drain| drain.concerns(*partition));
+            if !is_leaving && assigned.ownership.due().is_some_and(|due| due <= now) {
+                assigned.ownership.asked();
+                let assignment = Assignment { partition: *partition, number: assigned.number };
+                self.commands.push(Command::TakeOver(assignment));
+            }
+        }
     }
 
     /// Starts one task of a partition, if one may start.
-    fn start_one(&mut self, number: i32, now: Instant) -> bool {
-        let Some(most) = self.room(number) else { return false };
-        let Some(assigned) = self.partitions.get_mut(&number) else { return false };
+    fn start_one(&mut self, partition: i32, now: Moment) -> bool {
+        let Some((token, most)) = self.room(partition) else { return false };
+        let Some(assigned) = self.partitions.get_mut(&partition) else { return false };
         let jobs = assigned.state.take(most, now);
         if jobs.is_empty() {
             return false;
         }
-        self.last_task = TaskId(self.last_task.0 + 1);
-        let task = Task { partition: number, assignment: assigned.assignment };
-        self.tasks.insert(self.last_task, task);
-        self.last_turn = number;
-        self.commands.push(Command::Run(self.last_task, number, jobs));
+        let is_careful = assigned.state.is_careful();
+        let assignment = Assignment { partition, number: assigned.number };
+        let task = self.next_task();
+        self.tasks.insert(task, assignment);
+        self.last_turn = partition;
+        let turn = Turn { partition, token, jobs: jobs.into(), is_careful };
+        self.commands.push(Command::Run(task, turn));
         true
     }
 
-    /// How many events of a partition may start as one task now; `None` when none may.
-    fn room(&self, number: i32) -> Option<usize> {
-        if self.revoke.as_ref().is_some_and(|revoke| revoke.partitions.contains(&number)) {
+    /// Under which token how many events of a partition may start as one task now; `None` when none may.
+    fn room(&self, partition: i32) -> Option<(i64, usize)> {
+        if self.revoke.as_ref().is_some_and(|drain| drain.concerns(partition)) {
             return None;
         }
-        match self.settings.execution {
-            Execution::Batched => {
-                let state = &self.partitions.get(&number)?.state;
-                (state.running() == 0).then_some(self.settings.batch)
-            }
+        let assigned = self.partitions.get(&partition)?;
+        let most = match self.settings.execution {
+            Execution::Batched => (assigned.state.running() == 0).then_some(self.settings.batch),
             Execution::Concurrent(most) => {
                 (self.tasks.len() < usize::from(most.get())).then_some(1)
             }
-        }
+        };
+        Some((assigned.ownership.token()?, most?))
     }
 
-    /// When a waiting key may go on. A partition that can start nothing wakes up when its running events end.
-    fn next_retry(&self) -> Option<Instant> {
-        if self.phase != Phase::Open || !self.may_start() {
+    /// When something may start that may not now. A partition that can start nothing wakes up when its running events
+    /// end.
+    fn next_start(&self) -> Option<Instant> {
+        if !matches!(self.phase, Phase::Open) || self.outage.is_on() {
             return None;
         }
-        let startable = self.partitions.iter().filter(|(number, _)| self.room(**number).is_some());
-        startable.filter_map(|(_, assigned)| assigned.state.next_wake()).min()
+        let retries = self.partitions.iter().filter_map(|(number, assigned)| {
+            self.room(*number)?;
+            assigned.state.next_wake()
+        });
+        let retry = if self.commits.are_failing() { None } else { retries.min() };
+        let leaving = |number| self.revoke.as_ref().is_some_and(|drain| drain.concerns(number));
+        let taken = self.partitions.iter().filter(|(number, _)| !leaving(**number));
+        let due = taken.filter_map(|(_, assigned)| assigned.ownership.due()).min();
+        [retry, due].into_iter().flatten().min()
     }
 }

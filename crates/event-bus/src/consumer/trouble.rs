@@ -7,4 +7,6 @@ pub enum Trouble {
     Down,
     /// Two transactions were in each other's way. Run again, with fewer events.
     Contention,
+    /// Somebody else owns the partition.
+    Fenced,
 }
