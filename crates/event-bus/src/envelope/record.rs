@@ -39,7 +39,7 @@ pub trait Outgoing {
     /// The envelope.
     fn value(&self) -> Option<&[u8]>;
     /// In the order in which they are written.
-    fn headers(&self) -> impl ExactSizeIterator<Item = headers::Parts<'_>>;
+    fn headers(&self) -> impl ExactSizeIterator<Item = headers::Parts<'_>> + Clone;
 }
 
 impl Outgoing for OutgoingRecord {
@@ -59,7 +59,7 @@ impl Outgoing for OutgoingRecord {
         self.value.as_deref()
     }
 
-    fn headers(&self) -> impl ExactSizeIterator<Item = headers::Parts<'_>> {
+    fn headers(&self) -> impl ExactSizeIterator<Item = headers::Parts<'_>> + Clone {
         self.headers.iter().map(Header::parts)
     }
 }
@@ -100,7 +100,7 @@ impl Outgoing for FirstPublish<'_> {
         Some(&self.bytes[..self.value_len])
     }
 
-    fn headers(&self) -> impl ExactSizeIterator<Item = headers::Parts<'_>> {
+    fn headers(&self) -> impl ExactSizeIterator<Item = headers::Parts<'_>> + Clone {
         let mut behind = &self.bytes[self.value_len + self.key_len..];
         self.headers.iter().map(move |(name, len)| {
             let (value, rest) = behind.split_at(*len);
