@@ -137,6 +137,7 @@ pub mod consumer;
 pub mod retry;
 pub mod dead_letter;
 pub mod lag;
+pub mod metrics;
 pub mod topics;
 pub mod store;
 pub mod kafka;
