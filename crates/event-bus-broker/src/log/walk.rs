@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
     pub fn bytes(&mut self, from: u64, to: u64) -> Result<Bytes, ReadError> {
         let chunk_end = self.chunk_at + self.chunk.len() as u64;
         if from < self.chunk_at || to > chunk_end {
-            let upto = to.max((from + self.read_ahead).min(self.end));
+            let upto = to.max(from.saturating_add(self.read_ahead).min(self.end));
             let mut chunk = vec![0; in_memory(upto - from)];
             self.data
                 .read_at(&mut chunk, from)
