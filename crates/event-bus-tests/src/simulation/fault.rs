@@ -1,6 +1,6 @@
 //! What goes wrong.
 
-use super::event::EventNumber;
+use super::event::{EventNumber, Nature};
 use super::process::ProcessId;
 use super::task::Stage;
 use super::world::{Millis, Step, World};
@@ -218,9 +218,14 @@ impl World {
         self.after(1_000, Step::Finish);
     }
 
-    /// How many deaths an event may be blamed for that are not its own.
+    /// Whether an event may be blamed for deaths that are not its own: it failed so often, and so often its process
+    /// was ended from outside while it ran.
     pub(super) fn may_have_crashed(&self, event: EventNumber) -> bool {
+        let fails = match self.published[event].nature {
+            Nature::Flaky(fails) => fails,
+            _ => 0,
+        };
         // The first death is counted without having been noted.
-        self.published[event].deaths + 1 >= self.plan.attempts()
+        self.published[event].deaths + 1 + fails >= self.plan.attempts()
     }
 }
