@@ -303,7 +303,10 @@ impl<'a> Shell<'a> {
                 );
                 None
             }
-            Start::Earliest => Some(Offer { partition, start: None, log_end: None }),
+            Start::Earliest { bounds } => {
+                let (start, log_end) = bounds.unzip();
+                Some(Offer { partition, start, log_end })
+            }
             Start::Committed { offset, log_end } => {
                 Some(Offer { partition, start: Some(offset), log_end })
             }

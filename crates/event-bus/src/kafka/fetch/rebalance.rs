@@ -33,7 +33,10 @@ const ASK_ONCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// The group never committed: at the earliest record there is.
-    Earliest,
+    Earliest {
+        /// The bounds of the log, if a broker told.
+        bounds: Option<(i64, i64)>,
+    },
     /// Behind the group's commit.
     Committed {
         /// The group's committed offset.
@@ -97,7 +100,7 @@ impl Rebalancing {
         let mut halted = TopicPartitionList::new();
         for (partition, start) in &starts {
             let offset = match start {
-                Start::Earliest => Offset::Beginning,
+                Start::Earliest { .. } => Offset::Beginning,
                 Start::Committed { offset, .. } => Offset::Offset(*offset),
                 Start::LostToRetention { .. } | Start::BeyondEnd { .. } => {
                     halted.add_partition(self.topic.as_ref(), *partition);
@@ -161,7 +164,10 @@ impl Rebalancing {
                         }
                     }
                 }
-                _ => Start::Earliest,
+                // Where the log ends tells whether a record may have been seen before.
+                _ => {
+                    Start::Earliest { bounds: self.watermarks(consumer, partition, deadline).ok() }
+                }
             };
             starts.push((partition, start));
         }
