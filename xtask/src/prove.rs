@@ -8,6 +8,9 @@ use crate::steps::Steps;
 use crate::test::{self, Length};
 use crate::{bench, brokers};
 
+/// Ten times those of CI.
+const SIMULATED_SEEDS: u64 = 200_000;
+
 /// Run every integration test at full length, then the benchmarks.
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,6 +22,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::default();
     if steps.run("set-up", test::set_up) && steps.run("build", test::build) {
+        if args.filter.is_none() {
+            steps.run("simulation of the consumer", || test::simulate(SIMULATED_SEEDS));
+        }
         brokers::run_integration_tests(&mut steps, args.filter.as_deref(), Length::Full);
         test::run_durability_tests(&mut steps, args.filter.as_deref(), Length::Full);
         if args.filter.is_none() {

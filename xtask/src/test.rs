@@ -28,6 +28,9 @@ pub enum Length {
     Full,
 }
 
+/// Seeds of the simulation that fit into CI.
+const SIMULATED_SEEDS: u64 = 20_000;
+
 /// Which crates and features every step works on. They are the same ones throughout, so that no
 /// dependency is compiled twice with other features.
 pub const ALL: [&str; 3] =
@@ -44,6 +47,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         if steps.run("build", build) {
             steps.run("unit tests", || run_unit_tests(filter));
+            if filter.is_none() {
+                steps.run("simulation of the consumer", || simulate(SIMULATED_SEEDS));
+            }
             if !args.quick {
                 brokers::run_integration_tests(&mut steps, filter, Length::Short);
                 run_durability_tests(&mut steps, filter, Length::Short);
@@ -80,6 +86,13 @@ pub fn build() -> Result<()> {
 /// Tests that need no server: in the crates, in their documentation, and of the tree itself.
 fn run_unit_tests(filter: Option<&str>) -> Result<()> {
     child::run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(filter))
+}
+
+/// Runs the consumer's core in a modelled world, so many seeds.
+pub fn simulate(seeds: u64) -> Result<()> {
+    let mut tests = cargo();
+    tests.arg("test").args(ALL).args(["--test", "simulation", "every_seed", "--", "--nocapture"]);
+    child::run(tests.env("EVENT_BUS_SIMULATION_SEEDS", seeds.to_string()))
 }
 
 /// Tests that kill the embedded broker's process and break its disk. They run alone and one at a time, for they wait for

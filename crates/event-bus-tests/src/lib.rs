@@ -8,5 +8,6 @@ pub mod platform;
 pub mod process;
 pub mod servers;
 pub mod shop;
+pub mod simulation;
 
 pub use event_bus_conformance::eventually;

@@ -35,6 +35,10 @@ pub enum Reason {
     UnsupportedVersion,
     /// Another event with this id but other bytes was handled before.
     IdCollision,
+    /// Its process ended in each of its attempts.
+    Crashed,
+    /// An earlier event of its key is a dead letter, and the key is parked behind it.
+    ParkedBehind,
 }
 
 impl Reason {
@@ -51,6 +55,8 @@ impl Reason {
             Self::NullValue => "null-value",
             Self::UnsupportedVersion => "unsupported-version",
             Self::IdCollision => "id-collision",
+            Self::Crashed => "crashed",
+            Self::ParkedBehind => "parked-behind",
         }
     }
 }
@@ -150,6 +156,8 @@ pub struct Obituary<'a> {
     pub first_failed_at: Timestamp,
     /// When the last attempt failed.
     pub failed_at: Timestamp,
+    /// Its place among the dead letters of its parked key, from 1.
+    pub chain_seq: Option<i64>,
 }
 
 /// The id of a dead letter: the same however often the event is dead-lettered from this place by this group.
@@ -204,6 +212,9 @@ impl Obituary<'_> {
         ] {
             list.push(Header::text(name, value));
         }
+        list.extend(
+            self.chain_seq.map(|seq| Header::text(headers::DLQ_CHAIN_SEQ, seq.to_string())),
+        );
         list
     }
 }
@@ -237,6 +248,7 @@ mod tests {
             attempts: 4,
             first_failed_at: at,
             failed_at: at,
+            chain_seq: None,
         }
         .record(&record.topic.dead_letter())
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::catalogue::{self, Catalogue, Consumer};
+use crate::catalogue::{self, BehindDeadLetter, Catalogue, Consumer};
 use crate::consumer::erased::{ErasedHandler, Typed};
-use crate::consumer::{Executor, Subscription};
+use crate::consumer::{Executor, Settings, Subscription};
 use crate::envelope::EventType;
 use crate::handler::Handler;
 use crate::kafka::KafkaConfig;
@@ -187,8 +187,11 @@ impl Service {
     ) -> Subscription {
         Subscription {
             kafka: self.kafka.clone(),
-            execution: consumer.execution,
-            waits: consumer.retry.clone().into(),
+            settings: Arc::new(Settings::new(
+                consumer.execution,
+                consumer.retry.clone().into(),
+                consumer.behind_dead_letter,
+            )),
             executor: Executor {
                 outbox: self.outbox.clone(),
                 event: Arc::clone(event),
@@ -196,6 +199,7 @@ impl Service {
                 service: consumer.service.clone(),
                 handler: Arc::clone(handler),
                 handler_timeout: consumer.handler_timeout,
+                parks: consumer.behind_dead_letter == BehindDeadLetter::Park,
             },
         }
     }

@@ -73,6 +73,8 @@ pub enum Execution {
 pub enum BehindDeadLetter {
     /// They are handled.
     Continue,
+    /// They follow it into the dead letter topic, until all of them are replayed.
+    Park,
 }
 
 /// How long a topic keeps its records. `Unlimited` is greater than any duration.

@@ -1,22 +1,26 @@
 //! Runs events in a transaction: inbox row, handler, outbox rows, commit.
 
 use std::any::Any;
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::RwLock;
 
+use super::batch::{self, Batch, Guard};
+use super::command::Turn;
 use super::erased::ErasedHandler;
-use super::infrastructure::{Trouble, is_broken_transaction, trouble_in, trouble_of};
-use super::partition::{Death, Job, Verdict};
+use super::infrastructure::{is_broken_transaction, trouble_in, trouble_of};
+use super::job::{Death, Job, Report, Verdict};
+use super::receive::Received;
+use super::trouble::Trouble;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::handler::{Context, Failure, Origin};
 use crate::names::{GroupName, ServiceName};
 use crate::outbox::Outbox;
-use crate::store::{Claimant, Claimed, Tx};
+use crate::store::{Begun, Claimant, Claimed, Tx};
 
 /// What runs one subscription's events.
 #[derive(Clone)]
@@ -27,136 +31,120 @@ pub(crate) struct Executor {
     pub(crate) service: ServiceName,
     pub(crate) handler: Arc<dyn ErasedHandler>,
     pub(crate) handler_timeout: Duration,
+    /// Whether a key is parked behind a dead letter.
+    pub(crate) parks: bool,
 }
 
-/// How a batch ended.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) verdicts: Vec<(i64, Verdict)>,
-    pub(crate) trouble: Option<Trouble>,
-}
+/// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
+/// knows of what.
+static GATE: RwLock<()> = RwLock::const_new(());
 
-impl Report {
-    /// Whether a transaction was committed.
-    pub(crate) fn has_committed(&self) -> bool {
-        self.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Settled))
+type Event = Job<Arc<Received>>;
+type Broken = batch::Broken<sqlx::Error>;
+
+/// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that the
+/// transaction was broken before.
+fn by_own(error: sqlx::Error) -> Broken {
+    match trouble_of(&error) {
+        Some(trouble) => Broken::Database(trouble, error),
+        None if is_broken_transaction(&error) => Broken::Suspect(error),
+        None => Broken::Database(Trouble::Down, error),
     }
 }
 
-/// Whether a failing event takes the transaction with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guard {
-    /// All or nothing: the fast way.
-    Together,
-    /// A savepoint per event: the good commit.
-    Marked,
-}
-
-/// Why a batch was rolled back.
-enum Broken {
-    /// A handler failed, or an id was another event's. Under [`Guard::Together`] only.
-    Handler(usize, Verdict),
-    /// A handler panicked or took too long. Its transaction is gone.
-    Interrupted(usize, Verdict),
-    /// A handler met a database failure.
-    Infrastructure(Trouble),
-    /// A statement of the runtime's own failed, or the commit, and the database is why.
-    Database(Trouble, sqlx::Error),
-    /// The transaction could not go on or commit, for something that one of the handlers did in it and hid.
-    Suspect(sqlx::Error),
-}
-
-impl Broken {
-    /// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that
-    /// the transaction was broken before.
-    fn by_own(error: sqlx::Error) -> Self {
-        match trouble_of(&error) {
-            Some(trouble) => Self::Database(trouble, error),
-            None if is_broken_transaction(&error) => Self::Suspect(error),
-            None => Self::Database(Trouble::Down, error),
-        }
-    }
-
-    /// The commit failed, which may be what a handler did: a deferred constraint, say.
-    fn by_commit(error: sqlx::Error) -> Self {
-        match trouble_of(&error) {
-            Some(trouble) => Self::Database(trouble, error),
-            None => Self::Suspect(error),
-        }
+/// The commit failed, which may be what a handler did: a deferred constraint, say.
+fn by_commit(error: sqlx::Error) -> Broken {
+    match trouble_of(&error) {
+        Some(trouble) => Broken::Database(trouble, error),
+        None => Broken::Suspect(error),
     }
 }
 
 impl Executor {
     /// Runs the jobs in their order in one transaction. All are of one partition.
-    pub(crate) async fn run(&self, partition: i32, jobs: &[Job]) -> Report {
-        let broken = match self.attempt(partition, jobs, Guard::Together).await {
-            Ok(verdicts) => return report(jobs, verdicts),
-            Err(broken) => broken,
-        };
-        // A handler's error may have had its cause in a neighbour, or there may be more of them: once more, apart.
-        let broken = match broken {
-            Broken::Handler(..) | Broken::Suspect(_) if jobs.len() > 1 => {
-                match self.attempt(partition, jobs, Guard::Marked).await {
-                    Ok(verdicts) => return report(jobs, verdicts),
-                    Err(broken) => broken,
-                }
+    pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
+        if !turn.is_careful {
+            let _shared = GATE.read().await;
+            return self.run_together(turn).await;
+        }
+        let _alone = GATE.write().await;
+        match self.note_attempts(turn, |job| job.to_note).await {
+            Ok(()) => {}
+            Err(broken) => return self.report(turn, broken),
+        }
+        let report = self.run_together(turn).await;
+        if let [(_, Verdict::Failed(_))] = report.verdicts[..]
+            && let Err(broken) = self.note_attempts(turn, |job| Some(job.attempt)).await
+        {
+            // The event did not kill, and is suspected for longer than it has to be.
+            self.log_rollback(&turn.jobs, &broken);
+        }
+        report
+    }
+
+    async fn note_attempts(
+        &self,
+        turn: &Turn<Arc<Received>>,
+        attempts: impl Fn(&Event) -> Option<u32>,
+    ) -> Result<(), Broken> {
+        let store = self.outbox.store();
+        for job in turn.jobs.iter() {
+            if let Some(attempts) = attempts(job) {
+                let offset = job.received.record.offset;
+                store
+                    .note_attempt(&self.claimant(turn.partition), turn.token, offset, attempts)
+                    .await
+                    .map_err(by_own)?;
             }
-            other => other,
-        };
-        match broken {
-            Broken::Handler(index, verdict) | Broken::Interrupted(index, verdict) => {
-                only(jobs, index, verdict)
-            }
-            Broken::Infrastructure(trouble) => disturbed(jobs, trouble),
-            Broken::Database(trouble, error) => {
-                self.log_rollback(jobs, Some(trouble), &error);
-                disturbed(jobs, trouble)
-            }
-            Broken::Suspect(error) => {
-                self.log_rollback(jobs, None, &error);
-                // Whose failure it is is known when an event runs alone, and looked for one by one otherwise.
-                if jobs.len() == 1 {
-                    let cause = Cause::of(Reason::RetriesExhausted, "Database", &error);
-                    only(jobs, 0, Verdict::Failed(cause))
-                } else {
-                    disturbed(jobs, Trouble::Contention)
-                }
+        }
+        Ok(())
+    }
+
+    async fn run_together(&self, turn: &Turn<Arc<Received>>) -> Report {
+        let mut guard = Guard::Together;
+        loop {
+            match self.attempt(turn, guard).await {
+                Ok(report) => return report,
+                Err(broken) if broken.runs_apart(guard, turn.jobs.len()) => guard = Guard::Marked,
+                Err(broken) => return self.report(turn, broken),
             }
         }
     }
 
-    fn log_rollback(&self, jobs: &[Job], trouble: Option<Trouble>, error: &sqlx::Error) {
+    fn report(&self, turn: &Turn<Arc<Received>>, broken: Broken) -> Report {
+        self.log_rollback(&turn.jobs, &broken);
+        let cause = |error: &sqlx::Error| Cause::of(Reason::RetriesExhausted, "Database", error);
+        broken.report(&turn.jobs, cause)
+    }
+
+    fn log_rollback(&self, jobs: &[Event], broken: &Broken) {
+        let Some((trouble, error)) = broken.database_error() else { return };
         tracing::warn!(
             group = %self.group, topic = %self.event.topic, events = jobs.len(), error = error_chain(error), ?trouble,
             "a transaction failed"
         );
     }
 
-    async fn attempt(
-        &self,
-        partition: i32,
-        jobs: &[Job],
-        guard: Guard,
-    ) -> Result<Vec<Verdict>, Broken> {
-        let mut tx = self.outbox.begin().await.map_err(Broken::by_own)?;
-        let claimant = Claimant { group: &self.group, topic: &self.event.topic, partition };
+    async fn attempt(&self, turn: &Turn<Arc<Received>>, guard: Guard) -> Result<Report, Broken> {
+        let claimant = self.claimant(turn.partition);
+        let begun = self.outbox.store().begin_owned(&claimant, turn.token).await;
+        let mut tx = match begun.map_err(by_own)? {
+            Begun::Owned(tx) => tx,
+            Begun::Fenced => return Err(Broken::Infrastructure(Trouble::Fenced)),
+        };
+        let jobs = &turn.jobs;
         let mut claimed = match guard {
             Guard::Together => {
-                self.claim(&mut tx, &claimant, jobs).await.map_err(Broken::by_own)?.into_iter()
+                self.claim(&mut tx, &claimant, jobs).await.map_err(by_own)?.into_iter()
             }
             Guard::Marked => Vec::new().into_iter(),
         };
-        let mut verdicts = Vec::with_capacity(jobs.len());
-        let mut failed_keys = HashSet::new();
-        for (index, job) in jobs.iter().enumerate() {
-            let key = &job.received.record.key;
-            if failed_keys.contains(key) {
-                verdicts.push(Verdict::NotRun);
-                continue;
-            }
+        let mut batch = Batch::new(Arc::clone(jobs), guard);
+        while let Some(index) = batch.next_turn() {
+            let job = &jobs[index];
             let verdict = match (&job.death, guard) {
                 (Some(death), _) => {
-                    self.bury(&mut tx, &claimant, job, death).await.map_err(Broken::by_own)?
+                    self.bury(&mut tx, &claimant, job, death).await.map_err(by_own)?
                 }
                 (None, Guard::Together) => match claimed.next() {
                     Some(Claimed::Fresh) => self.handle(&mut tx, index, job).await?,
@@ -165,25 +153,22 @@ impl Executor {
                 },
                 (None, Guard::Marked) => self.handle_marked(&mut tx, &claimant, index, job).await?,
             };
-            if matches!(verdict, Verdict::Failed(_) | Verdict::Dead(_)) {
-                // Together, the later events of its key have their inbox rows already: they must not be committed.
-                if guard == Guard::Together {
-                    return Err(Broken::Handler(index, verdict));
-                }
-                failed_keys.insert(key.clone());
+            if turn.is_careful && verdict.is_settled() {
+                let offset = job.received.record.offset;
+                tx.forget_attempts(&claimant, offset).await.map_err(by_own)?;
             }
-            verdicts.push(verdict);
+            batch.note(verdict)?;
         }
-        tx.flush().await.map_err(Broken::by_own)?;
-        self.outbox.end(tx).await.map_err(Broken::by_commit)?;
-        Ok(verdicts)
+        tx.flush().await.map_err(by_own)?;
+        self.outbox.end(tx).await.map_err(by_commit)?;
+        Ok(batch.committed())
     }
 
     async fn claim(
         &self,
         tx: &mut Tx,
         claimant: &Claimant<'_>,
-        jobs: &[Job],
+        jobs: &[Event],
     ) -> Result<Vec<Claimed>, sqlx::Error> {
         let claims: Vec<_> = jobs
             .iter()
@@ -198,11 +183,11 @@ impl Executor {
         tx: &mut Tx,
         claimant: &Claimant<'_>,
         index: usize,
-        job: &Job,
+        job: &Event,
     ) -> Result<Verdict, Broken> {
-        tx.mark().await.map_err(Broken::by_own)?;
+        tx.mark().await.map_err(by_own)?;
         let claims = std::slice::from_ref(&job.received.claim);
-        let claimed = tx.claim(claimant, claims).await.map_err(Broken::by_own)?;
+        let claimed = tx.claim(claimant, claims).await.map_err(by_own)?;
         let verdict = match claimed.first() {
             Some(Claimed::Fresh) => self.handle(tx, index, job).await?,
             Some(Claimed::Collides) => collision(job),
@@ -223,11 +208,11 @@ impl Executor {
                     &error,
                 )))
             }
-            Err(error) => Err(Broken::by_own(error)),
+            Err(error) => Err(by_own(error)),
         }
     }
 
-    async fn handle(&self, tx: &mut Tx, index: usize, job: &Job) -> Result<Verdict, Broken> {
+    async fn handle(&self, tx: &mut Tx, index: usize, job: &Event) -> Result<Verdict, Broken> {
         let Ok(envelope) = &job.received.envelope else { return Ok(Verdict::NotRun) };
         let id = job.received.claim.event_id;
         let origin =
@@ -269,7 +254,7 @@ impl Executor {
         Ok(verdict)
     }
 
-    fn log(&self, job: &Job, verdict: &Verdict) {
+    fn log(&self, job: &Event, verdict: &Verdict) {
         if let Verdict::Failed(cause) | Verdict::Dead(cause) = verdict {
             let record = &job.received.record;
             tracing::warn!(
@@ -284,7 +269,7 @@ impl Executor {
         &self,
         tx: &mut Tx,
         claimant: &Claimant<'_>,
-        job: &Job,
+        job: &Event,
         death: &Death,
     ) -> Result<Verdict, sqlx::Error> {
         let received = &job.received;
@@ -300,7 +285,9 @@ impl Executor {
             claim = received.claim_by_position();
             marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
         }
+        let key = received.record.key.as_deref();
         if marked == Claimed::Fresh {
+            let chain_seq = if self.parks { Some(tx.park(claimant, key).await?) } else { None };
             let obituary = Obituary {
                 record: &received.record,
                 event_id: claim.event_id,
@@ -310,6 +297,7 @@ impl Executor {
                 attempts: death.attempts,
                 first_failed_at: death.first_failed_at,
                 failed_at: death.failed_at,
+                chain_seq,
             };
             tx.enqueue(obituary.record(&self.event.dead_letter_topic));
             tracing::error!(
@@ -318,41 +306,18 @@ impl Executor {
                 error = death.cause.message, "dead letter"
             );
         }
-        Ok(Verdict::Settled)
+        // The letter may have been written before, by a commit whose reply got lost.
+        let is_parked = self.parks && tx.is_parked(claimant, key).await?;
+        Ok(if is_parked { Verdict::Parked } else { Verdict::Settled })
     }
 }
 
 /// Takes back what a handler did since the mark. Where SQLite ended the transaction there is no mark any more.
 async fn undo(tx: &mut Tx) -> Result<(), Broken> {
     match tx.undo().await {
-        Err(error) if tx.is_lost() => Err(Broken::by_commit(error)),
-        other => other.map_err(Broken::by_own),
+        Err(error) if tx.is_lost() => Err(by_commit(error)),
+        other => other.map_err(by_own),
     }
-}
-
-fn report(jobs: &[Job], verdicts: Vec<Verdict>) -> Report {
-    Report { verdicts: jobs.iter().map(offset_of).zip(verdicts).collect(), trouble: None }
-}
-
-/// One event has a verdict; the transaction took the others back.
-fn only(jobs: &[Job], index: usize, verdict: Verdict) -> Report {
-    let mut verdict = Some(verdict);
-    let verdicts = jobs.iter().enumerate().map(|(place, job)| {
-        let verdict = verdict.take_if(|_| place == index).unwrap_or(Verdict::NotRun);
-        (offset_of(job), verdict)
-    });
-    Report { verdicts: verdicts.collect(), trouble: None }
-}
-
-fn disturbed(jobs: &[Job], trouble: Trouble) -> Report {
-    Report {
-        verdicts: jobs.iter().map(|job| (offset_of(job), Verdict::Disturbed(trouble))).collect(),
-        trouble: Some(trouble),
-    }
-}
-
-fn offset_of(job: &Job) -> i64 {
-    job.received.record.offset
 }
 
 fn failed(failure: &Failure) -> Verdict {
@@ -364,7 +329,7 @@ fn failed(failure: &Failure) -> Verdict {
     }
 }
 
-fn collision(job: &Job) -> Verdict {
+fn collision(job: &Event) -> Verdict {
     let text = format!(
         "an event with the id {} and other bytes was handled before",
         job.received.claim.event_id
@@ -386,14 +351,14 @@ mod tests {
 
     #[test]
     fn an_error_of_the_runtimes_own_statement_is_nobodys_attempt() {
-        let broken = Broken::by_own(sqlx::Error::RowNotFound);
+        let broken = by_own(sqlx::Error::RowNotFound);
         assert!(matches!(broken, Broken::Database(Trouble::Down, _)));
     }
 
     #[test]
     fn a_refused_commit_may_be_a_handlers_doing_but_an_outage_is_not() {
-        assert!(matches!(Broken::by_commit(sqlx::Error::RowNotFound), Broken::Suspect(_)));
-        let broken = Broken::by_commit(sqlx::Error::PoolClosed);
+        assert!(matches!(by_commit(sqlx::Error::RowNotFound), Broken::Suspect(_)));
+        let broken = by_commit(sqlx::Error::PoolClosed);
         assert!(matches!(broken, Broken::Database(Trouble::Down, _)));
     }
 }

@@ -2,14 +2,7 @@
 
 use std::error::Error as StdError;
 
-/// An infrastructure failure: no attempt of any event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The database is not there. Wait until it answers.
-    Down,
-    /// Two transactions were in each other's way. Run again, with fewer events.
-    Contention,
-}
+use super::trouble::Trouble;
 
 /// SQLSTATE classes that mean the server is going, gone, or out of resources: 08 connection exception,
 /// 53 insufficient resources, 58 system error.

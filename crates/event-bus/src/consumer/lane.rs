@@ -69,8 +69,8 @@ impl Lanes {
             let Some(lane) = self.keys.get(&offset).and_then(|key| self.lanes.get_mut(key)) else {
                 continue;
             };
-            // Ready offsets of a lane are a prefix of its queue, and the smallest is taken first.
-            lane.queue.pop_front();
+            let Ok(place) = lane.queue.binary_search(&offset) else { continue };
+            lane.queue.remove(place);
             lane.taken += 1;
             taken.push(offset);
         }
@@ -107,6 +107,18 @@ impl Lanes {
             }
         }
         self.waiting.insert((until, offset));
+    }
+
+    /// A taken event runs again, not before `until`, and its lane does not wait with it. That is wrong: it is
+    /// [`Flaw::LaneReleasedEarly`](super::flaw::Flaw::LaneReleasedEarly).
+    pub(super) fn wait_alone(&mut self, offset: i64, until: Instant) {
+        self.put_back(offset);
+        self.waiting.insert((until, offset));
+        if let Some(key) = self.keys.get(&offset)
+            && let Some(lane) = self.lanes.get(key)
+        {
+            self.ready.extend(lane.queue.iter().filter(|queued| **queued != offset));
+        }
     }
 
     /// Lets lanes go on whose wait is over.

@@ -1,17 +1,46 @@
 //! The consumer runtime: from fetched records to settled offsets.
 //!
-//! `receive` reads a record, `track` knows what may be committed, `lane` what may run, `partition` joins the two,
-//! `execute` runs a batch in a transaction, and `run` connects them to Kafka's consumer thread.
+//! `receive` reads a record, `execute` runs a batch in a transaction, and `run` connects both to Kafka's consumer thread.
+//! What they decide, the core decides, and it awaits nothing: `session` says what is to be done next, `partition` what
+//! each of its partitions may run, `track` what may be committed, `lane` keeps the order per key, `batch` says what
+//! follows when a transaction breaks.
 
+mod batch;
+mod command;
+mod commits;
+mod drain;
 pub(crate) mod erased;
 mod execute;
+mod flaw;
 mod infrastructure;
+mod job;
 pub mod lane;
+mod moment;
 mod outage;
+mod ownership;
 mod partition;
 mod receive;
 mod run;
+mod session;
+mod settings;
+mod take_over;
 pub mod track;
+mod trouble;
 
 pub(crate) use execute::Executor;
 pub(crate) use run::Subscription;
+pub(crate) use settings::Settings;
+
+/// The core by itself, for whoever drives it without Kafka, a database and a clock: the simulation.
+#[cfg(feature = "simulation")]
+pub mod core {
+    pub use super::batch::{Batch, Broken, Guard};
+    pub use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
+    pub use super::flaw::{Flaw, Flaws};
+    pub use super::job::{Arrival, Death, Job, Report, Verdict};
+    pub use super::moment::Moment;
+    pub use super::session::Session;
+    pub use super::settings::Settings;
+    pub use super::trouble::Trouble;
+    pub use crate::store::Holding;
+}

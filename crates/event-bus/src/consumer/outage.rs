@@ -12,7 +12,9 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// An answer ends an outage and not the patience: a database with a full disk answers a question and refuses the next
 /// transaction. Only a commit does.
 #[derive(Debug, Default)]
-pub(crate) struct Outage {
+pub struct Outage {
+    is_on: bool,
+    /// Absent while a question is under way.
     next_probe: Option<Instant>,
     wait: Duration,
 }
@@ -20,32 +22,46 @@ pub(crate) struct Outage {
 impl Outage {
     /// A transaction found the database down. Says whether that is news: then the first question comes at once, or
     /// after the wait that outages since the last commit have led to.
-    pub(crate) fn begin(&mut self, now: Instant) -> bool {
-        let news = self.next_probe.is_none();
+    pub fn begin(&mut self, now: Instant) -> bool {
+        let news = !self.is_on;
         if news {
+            self.is_on = true;
             self.unanswered(now);
         }
         news
     }
 
+    /// A question is under way.
+    pub fn asked(&mut self) {
+        self.next_probe = None;
+    }
+
     /// A question had no answer.
-    pub(crate) fn unanswered(&mut self, now: Instant) {
+    pub fn unanswered(&mut self, now: Instant) {
         self.next_probe = Some(now + self.wait);
         self.wait = (self.wait * 2).clamp(WAITS.0, WAITS.1);
     }
 
     /// The database answers: transactions are tried again.
-    pub(crate) fn answered(&mut self) {
+    pub fn answered(&mut self) {
+        self.is_on = false;
         self.next_probe = None;
     }
 
     /// A transaction was committed.
-    pub(crate) fn over(&mut self) {
+    pub fn over(&mut self) {
         self.wait = Duration::ZERO;
     }
 
+    /// Whether transactions have to wait.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// When to ask, during an outage.
-    pub(crate) fn next_probe(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn next_probe(&self) -> Option<Instant> {
         self.next_probe
     }
 }

@@ -2,145 +2,229 @@
 //!
 //! Pure: the time comes as an argument, and what is to be done goes out as a return value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
-use super::infrastructure::Trouble;
-use super::lane::{Lanes, Width};
-use super::receive::Received;
+use super::command::Offer;
+use super::flaw::Flaw;
+use super::job::{Arrival, Death, Job, Verdict};
+use super::lane::{LaneKey, Lanes};
+use super::moment::Moment;
+use super::settings::Settings;
 use super::track::Tracker;
+use super::trouble::Trouble;
+use crate::catalogue::BehindDeadLetter;
 use crate::dead_letter::{Cause, Reason};
-use crate::limits::{MAX_BATCH, PARTITION_WINDOW};
 use crate::retry::{self, Next};
+use crate::store::Holding;
 
-/// A paused partition is fetched again once its window has this many events or fewer.
-const RESUME_AT: usize = PARTITION_WINDOW / 2;
 /// So often in a row may one event alone be in another transaction's way before that counts as a failed attempt: it may
 /// deadlock with itself.
 const CONTENTIONS_PER_ATTEMPT: u32 = 10;
 /// How long a dead letter waits that could not be written.
 const BURIAL_WAIT: Duration = Duration::from_secs(1);
 
-/// One event's turn.
-#[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) received: Arc<Received>,
-    /// Which attempt this is, from 1.
-    pub(crate) attempt: u32,
-    /// Set when the event is to be dead-lettered instead of handled.
-    pub(crate) death: Option<Death>,
-}
-
-/// The end of an event.
-#[derive(Clone, Debug)]
-pub(crate) struct Death {
-    pub(crate) cause: Cause,
-    pub(crate) attempts: u32,
-    pub(crate) first_failed_at: Timestamp,
-    pub(crate) failed_at: Timestamp,
-}
-
-/// How an event's turn ended.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Its effect is committed, or it was one already, or its dead letter is written.
-    Settled,
-    /// An attempt failed; it may be tried again.
-    Failed(Cause),
-    /// It must not be tried again.
-    Dead(Cause),
-    /// It did not run.
-    NotRun,
-    /// It was rolled back because the database or a neighbour failed; that is no attempt.
-    Disturbed(Trouble),
-}
-
 /// What the fetcher is to do about a partition's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flow {
+pub enum Flow {
+    /// The window is full.
     Pause,
+    /// There is room again.
     Resume,
 }
 
 #[derive(Debug)]
-struct Entry {
-    received: Arc<Received>,
+struct Entry<E> {
+    received: E,
     failed_attempts: u32,
     disturbances: u32,
-    first_failed_at: Option<Timestamp>,
+    first_failed_at: Option<jiff::Timestamp>,
     death: Option<Death>,
+    /// Whether it may be what killed the last owner, in an attempt that nobody noted.
+    is_suspect: bool,
 }
 
 /// An assigned partition.
 #[derive(Debug)]
-pub(crate) struct Partition {
-    waits: Arc<[Duration]>,
+pub struct Partition<E> {
+    settings: Arc<Settings>,
     tracker: Tracker,
     lanes: Lanes,
-    entries: HashMap<i64, Entry>,
+    entries: HashMap<i64, Entry<E>>,
     running: usize,
     batch_limit: usize,
     paused: bool,
     committed: Option<i64>,
     settled_since_commit: usize,
+    /// What the database knew when the partition was taken over, and what of it is still to be looked at.
+    is_held: bool,
+    is_dirty: bool,
+    noted: BTreeMap<i64, u32>,
+    /// Where the log ended when the partition was assigned.
+    log_end: Option<i64>,
+    /// The offset behind the newest event.
+    next: Option<i64>,
+    careful_left: usize,
+    /// What runs alone in its process.
+    careful: BTreeSet<i64>,
+    parked: BTreeSet<LaneKey>,
+    /// Failures of all events, for [`Flaw::RetryCounterPerPartition`].
+    failures: u32,
 }
 
-impl Partition {
-    pub(crate) fn new(width: Width, waits: Arc<[Duration]>) -> Self {
+impl<E: Arrival> Partition<E> {
+    pub fn new(settings: Arc<Settings>, offer: Offer) -> Self {
         Self {
-            waits,
             tracker: Tracker::default(),
-            lanes: Lanes::new(width),
+            lanes: Lanes::new(settings.width()),
             entries: HashMap::new(),
             running: 0,
-            batch_limit: MAX_BATCH,
+            batch_limit: settings.batch,
+            settings,
             paused: false,
             committed: None,
             settled_since_commit: 0,
+            is_held: false,
+            is_dirty: false,
+            noted: BTreeMap::new(),
+            log_end: offer.log_end,
+            next: offer.start,
+            careful_left: 0,
+            careful: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            failures: 0,
         }
     }
 
-    /// Takes in a record. One that can't be an event is dead at once, `at` this time.
-    pub(crate) fn receive(&mut self, received: Arc<Received>, at: Timestamp) {
-        let offset = received.record.offset;
+    /// Takes in what the database knew when the partition was taken over.
+    pub fn take_over(&mut self, holding: Holding, now: Moment) {
+        self.is_held = true;
+        self.is_dirty = holding.is_dirty;
+        self.noted = holding.attempts;
+        self.parked = holding.parked;
+        self.careful_left = if holding.is_dirty { self.settings.careful } else { 0 };
+        let mut offsets: Vec<i64> = self.entries.keys().copied().collect();
+        offsets.sort_unstable();
+        for offset in offsets {
+            self.examine(offset, now);
+        }
+    }
+
+    /// Looks whether an event may have killed the last owner, and how often it was tried.
+    fn examine(&mut self, offset: i64, now: Moment) {
+        let Some(entry) = self.entries.get_mut(&offset) else { return };
+        if self.careful_left > 0 && self.log_end.is_none_or(|end| offset < end) {
+            self.careful_left -= 1;
+            self.careful.insert(offset);
+            entry.is_suspect = true;
+        }
+        let Some(attempts) = self.noted.remove(&offset) else { return };
+        entry.is_suspect = false;
+        entry.failed_attempts = entry.failed_attempts.max(attempts);
+        let seed = entry.received.seed();
+        if entry.death.is_none()
+            && retry::after_failure(&self.settings.waits, attempts, seed) == Next::DeadLetter
+        {
+            let cause = if self.is_dirty {
+                let text = format!(
+                    "its process ended in attempt {attempts}, the last one, or before it told how that went"
+                );
+                Cause::new(Reason::Crashed, "Crashed", text)
+            } else {
+                let text = "the last attempt failed, and its process ended before it told why";
+                Cause::new(Reason::RetriesExhausted, "Unknown", text)
+            };
+            entry.death = Some(entry.death_by(cause, now));
+        }
+    }
+
+    /// Takes in a record. One that can't be an event is dead at once.
+    pub fn receive(&mut self, received: E, now: Moment) {
+        let offset = received.offset();
         if !self.tracker.receive(offset) {
             return;
         }
-        let death = received.envelope.as_ref().err().map(|cause| Death {
+        self.next = Some(offset + 1);
+        let death = received.doom().map(|cause| Death {
             cause: cause.clone(),
             attempts: 0,
-            first_failed_at: at,
-            failed_at: at,
+            first_failed_at: now.time,
+            failed_at: now.time,
         });
-        self.lanes.push(offset, received.record.key.clone());
-        let entry =
-            Entry { received, failed_attempts: 0, disturbances: 0, first_failed_at: None, death };
+        self.lanes.push(offset, received.key().clone());
+        let entry = Entry {
+            received,
+            failed_attempts: 0,
+            disturbances: 0,
+            first_failed_at: None,
+            death,
+            is_suspect: false,
+        };
         self.entries.insert(offset, entry);
+        if self.is_held {
+            self.examine(offset, now);
+        }
     }
 
     /// The next events to run, at most `most`, in offset order.
-    pub(crate) fn take(&mut self, most: usize, now: Instant) -> Vec<Job> {
-        self.lanes.wake(now);
-        let offsets = self.lanes.take(most.min(self.batch_limit));
-        self.running += offsets.len();
-        let entries = &self.entries;
-        offsets
-            .iter()
-            .filter_map(|offset| entries.get(offset))
-            .map(|entry| Job {
-                received: Arc::clone(&entry.received),
+    pub fn take(&mut self, most: usize, now: Moment) -> Vec<Job<E>> {
+        self.lanes.wake(now.instant);
+        let most = match self.careful.is_empty() {
+            true => most.min(self.batch_limit),
+            false if self.running == 0 => 1,
+            false => return Vec::new(),
+        };
+        let mut jobs: Vec<Job<E>> = Vec::new();
+        // What follows for a key from its dead letter or replay is known when that is committed.
+        let mut undecided = HashSet::new();
+        for offset in self.lanes.take(most) {
+            let Some(entry) = self.entries.get_mut(&offset) else { continue };
+            let key = entry.received.key();
+            if undecided.contains(key) {
+                self.lanes.give_back(offset);
+                continue;
+            }
+            let is_parked = self.parked.contains(key);
+            if is_parked && !entry.received.is_replay() && entry.death.is_none() {
+                let text = "an earlier event of its key is a dead letter";
+                let cause = Cause::new(Reason::ParkedBehind, "ParkedBehind", text);
+                entry.death = Some(entry.death_by(cause, now));
+            }
+            let decides =
+                if is_parked { entry.received.is_replay() } else { entry.death.is_some() };
+            if decides && self.settings.behind == BehindDeadLetter::Park {
+                undecided.insert(key.clone());
+            }
+            jobs.push(Job {
+                received: entry.received.clone(),
                 attempt: entry.failed_attempts + 1,
                 death: entry.death.clone(),
-            })
-            .collect()
+                to_note: (!self.careful.is_empty() && entry.death.is_none())
+                    .then(|| entry.failed_attempts + 1 + u32::from(entry.is_suspect)),
+            });
+        }
+        self.running += jobs.len();
+        jobs
     }
 
-    /// Notes how taken events ended. `alone` says that the event ran in a transaction of its own, so that a
-    /// disturbance may be its doing.
-    pub(crate) fn apply(&mut self, verdicts: Vec<(i64, Verdict)>, now: Instant, at: Timestamp) {
+    /// Whether an event that is here may be what killed the last owner.
+    pub fn is_careful(&self) -> bool {
+        !self.careful.is_empty()
+    }
+
+    /// Whether everything ran again that may have killed the last owner. What is still to be fetched may have, too.
+    pub fn is_proven(&self) -> bool {
+        let has_come = match (self.log_end, self.next) {
+            (Some(end), Some(next)) => next >= end,
+            _ => false,
+        };
+        self.careful.is_empty() && (self.careful_left == 0 || has_come)
+    }
+
+    /// Notes how the events of one transaction ended.
+    pub fn apply(&mut self, verdicts: Vec<(i64, Verdict)>, now: Moment) {
+        // Whoever ran in a transaction of its own may have caused a disturbance itself.
         let alone = verdicts.len() == 1;
         self.running = self.running.saturating_sub(verdicts.len());
         let disturbed =
@@ -148,56 +232,90 @@ impl Partition {
         self.batch_limit = if disturbed {
             (verdicts.len() / 2).max(1)
         } else {
-            (self.batch_limit * 2).min(MAX_BATCH)
+            (self.batch_limit * 2).min(self.settings.batch)
         };
         for (offset, verdict) in verdicts {
             match verdict {
                 Verdict::Settled => self.settle(offset),
+                Verdict::Parked => self.settle_parked(offset),
+                Verdict::Released => self.settle_released(offset),
                 Verdict::NotRun => self.lanes.give_back(offset),
-                Verdict::Failed(cause) => self.fail(offset, cause, now, at),
-                Verdict::Dead(cause) => self.bury(offset, cause, at),
-                Verdict::Disturbed(Trouble::Contention) if alone => self.disturb(offset, now, at),
+                Verdict::Failed(cause) => self.fail(offset, cause, now),
+                Verdict::Dead(cause) => self.bury(offset, cause, now),
+                Verdict::Disturbed(Trouble::Contention) if alone => self.disturb(offset, now),
                 // What is down is down for all, however often this event was the one to find out.
                 Verdict::Disturbed(_) => self.lanes.give_back(offset),
             }
         }
     }
 
+    fn settle_parked(&mut self, offset: i64) {
+        if let Some(entry) = self.entries.get(&offset) {
+            self.parked.insert(entry.received.key().clone());
+        }
+        self.settle(offset);
+    }
+
+    fn settle_released(&mut self, offset: i64) {
+        if let Some(entry) = self.entries.get(&offset) {
+            self.parked.remove(entry.received.key());
+        }
+        self.settle(offset);
+    }
+
     fn settle(&mut self, offset: i64) {
-        self.entries.remove(&offset);
+        if let Some(entry) = self.entries.remove(&offset)
+            && entry.received.is_replay()
+            && self.settings.flaws.have(Flaw::ParkedKeyOutOfOrder)
+        {
+            self.parked.remove(entry.received.key());
+        }
+        self.careful.remove(&offset);
         self.lanes.done(offset);
         self.tracker.settle(offset);
         self.settled_since_commit += 1;
     }
 
-    fn fail(&mut self, offset: i64, cause: Cause, now: Instant, at: Timestamp) {
+    fn fail(&mut self, offset: i64, cause: Cause, now: Moment) {
         let Some(entry) = self.entries.get_mut(&offset) else { return };
         if entry.death.is_some() {
             // What killed the event stays what its dead letter says, whatever keeps that from being written.
-            return self.lanes.wait(offset, now + BURIAL_WAIT);
+            return self.lanes.wait(offset, now.instant + BURIAL_WAIT);
         }
         entry.failed_attempts += 1;
+        if self.settings.flaws.have(Flaw::RetryCounterPerPartition) {
+            self.failures += 1;
+            entry.failed_attempts = self.failures;
+        }
+        entry.is_suspect = false;
         entry.disturbances = 0;
-        entry.first_failed_at.get_or_insert(at);
-        match retry::after_failure(&self.waits, entry.failed_attempts, entry.received.seed()) {
-            Next::RetryAfter(wait) => self.lanes.wait(offset, now + wait),
+        entry.first_failed_at.get_or_insert(now.time);
+        match retry::after_failure(
+            &self.settings.waits,
+            entry.failed_attempts,
+            entry.received.seed(),
+        ) {
+            Next::RetryAfter(wait) if self.settings.flaws.have(Flaw::LaneReleasedEarly) => {
+                self.lanes.wait_alone(offset, now.instant + wait);
+            }
+            Next::RetryAfter(wait) => self.lanes.wait(offset, now.instant + wait),
             Next::DeadLetter => {
                 entry.death =
-                    Some(entry.death_by(Cause { reason: Reason::RetriesExhausted, ..cause }, at));
+                    Some(entry.death_by(Cause { reason: Reason::RetriesExhausted, ..cause }, now));
                 self.lanes.give_back(offset);
             }
         }
     }
 
-    fn bury(&mut self, offset: i64, cause: Cause, at: Timestamp) {
+    fn bury(&mut self, offset: i64, cause: Cause, now: Moment) {
         let Some(entry) = self.entries.get_mut(&offset) else { return };
         // A rejection is an attempt that failed; a collision was found before the handler ran.
         entry.failed_attempts += u32::from(cause.reason == Reason::Rejected);
-        entry.death = Some(entry.death_by(cause, at));
+        entry.death = Some(entry.death_by(cause, now));
         self.lanes.give_back(offset);
     }
 
-    fn disturb(&mut self, offset: i64, now: Instant, at: Timestamp) {
+    fn disturb(&mut self, offset: i64, now: Moment) {
         let Some(entry) = self.entries.get_mut(&offset) else { return };
         entry.disturbances += 1;
         // A dead letter that can't be written waits for the database, however long that takes.
@@ -205,48 +323,53 @@ impl Partition {
             let text = format!(
                 "{CONTENTIONS_PER_ATTEMPT} times in a row the database took its transaction back for another's sake"
             );
-            self.fail(
-                offset,
-                Cause::new(Reason::RetriesExhausted, "Infrastructure", text),
-                now,
-                at,
-            );
+            self.fail(offset, Cause::new(Reason::RetriesExhausted, "Infrastructure", text), now);
         } else {
             self.lanes.give_back(offset);
         }
     }
 
     /// The offset to commit, if it differs from the last committed one.
-    pub(crate) fn to_commit(&self) -> Option<i64> {
-        self.tracker.watermark().filter(|watermark| self.committed != Some(*watermark))
+    pub fn to_commit(&self) -> Option<i64> {
+        let watermark = if self.settings.flaws.have(Flaw::WatermarkPastGap) {
+            self.tracker.last_settled().map(|last| last + 1)
+        } else {
+            self.tracker.watermark()
+        };
+        watermark.filter(|watermark| self.committed != Some(*watermark))
     }
 
-    pub(crate) fn committed(&mut self, offset: i64) {
+    /// Before which offset everything is settled, if that is known.
+    pub fn start(&self) -> Option<i64> {
+        self.tracker.watermark().or(self.next)
+    }
+
+    pub fn committed(&mut self, offset: i64) {
         self.committed = Some(offset);
         self.settled_since_commit = 0;
     }
 
-    pub(crate) fn settled_since_commit(&self) -> usize {
+    pub fn settled_since_commit(&self) -> usize {
         self.settled_since_commit
     }
 
     /// How many events run now.
-    pub(crate) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.running
     }
 
     /// When a waiting key may go on.
-    pub(crate) fn next_wake(&self) -> Option<Instant> {
+    pub fn next_wake(&self) -> Option<Instant> {
         self.lanes.next_wake()
     }
 
     /// Whether fetching must stop for a full window, or may go on.
-    pub(crate) fn flow(&mut self) -> Option<Flow> {
+    pub fn flow(&mut self) -> Option<Flow> {
         let held = self.tracker.window_len();
-        if !self.paused && held >= PARTITION_WINDOW {
+        if !self.paused && held >= self.settings.window {
             self.paused = true;
             Some(Flow::Pause)
-        } else if self.paused && held <= RESUME_AT {
+        } else if self.paused && held <= self.settings.window / 2 {
             self.paused = false;
             Some(Flow::Resume)
         } else {
@@ -255,86 +378,107 @@ impl Partition {
     }
 }
 
-impl Entry {
-    fn death_by(&self, cause: Cause, at: Timestamp) -> Death {
+impl<E> Entry<E> {
+    fn death_by(&self, cause: Cause, now: Moment) -> Death {
         Death {
             cause,
             attempts: self.failed_attempts,
-            first_failed_at: self.first_failed_at.unwrap_or(at),
-            failed_at: at,
+            first_failed_at: self.first_failed_at.unwrap_or(now.time),
+            failed_at: now.time,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use jiff::Timestamp;
 
     use super::*;
-    use crate::kafka::Record;
-    use crate::names::EventId;
-    use crate::store::Claim;
+    use crate::catalogue::Execution;
+    use crate::consumer::lane::LaneKey;
 
-    /// A partition that holds one event at offset 0, dead if `envelope` is why.
-    fn holding(envelope: Cause) -> Partition {
-        let mut partition = Partition::new(Width::Queue, Arc::new([Duration::from_secs(1)]));
-        let record = Record {
-            topic: "shop.orders.placed".parse().unwrap(),
-            partition: 0,
-            offset: 0,
-            timestamp_ms: 0,
-            key: Some(Bytes::from_static(b"a")),
-            value: None,
-            headers: Vec::new(),
-        };
-        let event_id = EventId::of_position(&record.topic, 0, 0, 0, b"");
-        let claim = Claim { tenant: String::new(), event_id, sha256: [0; 32], offset: 0 };
-        let received = Arc::new(Received { record, claim, envelope: Err(envelope) });
-        partition.receive(received, Timestamp::UNIX_EPOCH);
+    /// An event at offset 0, dead if there is a cause.
+    #[derive(Clone, Debug)]
+    struct One(Option<Cause>);
+
+    impl Arrival for One {
+        fn partition(&self) -> i32 {
+            0
+        }
+
+        fn offset(&self) -> i64 {
+            0
+        }
+
+        fn key(&self) -> &LaneKey {
+            &None
+        }
+
+        fn seed(&self) -> u64 {
+            7
+        }
+
+        fn doom(&self) -> Option<&Cause> {
+            self.0.as_ref()
+        }
+
+        fn is_replay(&self) -> bool {
+            false
+        }
+    }
+
+    fn holding(doom: Option<Cause>) -> Partition<One> {
+        let settings = Settings::new(
+            Execution::Batched,
+            Arc::new([Duration::from_secs(1)]),
+            BehindDeadLetter::Continue,
+        );
+        let mut partition = Partition::new(
+            Arc::new(settings),
+            Offer { partition: 0, start: Some(0), log_end: None },
+        );
+        partition.receive(One(doom), at(Instant::now()));
         partition
     }
 
-    /// The same, alive: the state does not look into the envelope once it is received.
-    fn holding_alive() -> Partition {
-        let mut partition = holding(Cause::new(Reason::Malformed, "Test", "unused"));
-        partition.entries.get_mut(&0).unwrap().death = None;
-        partition
+    fn at(instant: Instant) -> Moment {
+        Moment { instant, time: Timestamp::UNIX_EPOCH }
     }
 
-    fn attempt_after(partition: &mut Partition, trouble: Trouble, times: u32) -> u32 {
+    fn attempt_after(partition: &mut Partition<One>, trouble: Trouble, times: u32) -> u32 {
         let mut now = Instant::now();
         for _ in 0..times {
-            assert_eq!(partition.take(1, now).len(), 1);
-            partition.apply(vec![(0, Verdict::Disturbed(trouble))], now, Timestamp::UNIX_EPOCH);
+            assert_eq!(partition.take(1, at(now)).len(), 1);
+            partition.apply(vec![(0, Verdict::Disturbed(trouble))], at(now));
             now += Duration::from_secs(10);
         }
-        partition.take(1, now)[0].attempt
+        partition.take(1, at(now))[0].attempt
     }
 
     #[test]
     fn an_outage_is_no_attempt_however_often_an_event_meets_it() {
-        assert_eq!(attempt_after(&mut holding_alive(), Trouble::Down, 50), 1);
+        assert_eq!(attempt_after(&mut holding(None), Trouble::Down, 50), 1);
     }
 
     #[test]
     fn the_tenth_contention_of_an_event_alone_is_an_attempt() {
-        assert_eq!(attempt_after(&mut holding_alive(), Trouble::Contention, 9), 1);
-        assert_eq!(attempt_after(&mut holding_alive(), Trouble::Contention, 10), 2);
+        assert_eq!(attempt_after(&mut holding(None), Trouble::Contention, 9), 1);
+        assert_eq!(attempt_after(&mut holding(None), Trouble::Contention, 10), 2);
     }
 
     #[test]
     fn a_dead_letter_that_could_not_be_written_keeps_its_cause_and_waits() {
         let cause = Cause::new(Reason::Malformed, "NotJson", "no JSON");
-        let mut partition = holding(cause.clone());
+        let mut partition = holding(Some(cause.clone()));
         let now = Instant::now();
         for _ in 0..3 {
-            assert_eq!(partition.take(1, now + BURIAL_WAIT).len(), 1);
+            assert_eq!(partition.take(1, at(now + BURIAL_WAIT)).len(), 1);
             let other = Cause::new(Reason::RetriesExhausted, "Database", "refused");
-            partition.apply(vec![(0, Verdict::Failed(other))], now, Timestamp::UNIX_EPOCH);
-            assert!(partition.take(1, now).is_empty());
+            partition.apply(vec![(0, Verdict::Failed(other))], at(now));
+            assert!(partition.take(1, at(now)).is_empty());
             assert_eq!(partition.next_wake(), Some(now + BURIAL_WAIT));
         }
-        let job = partition.take(1, now + BURIAL_WAIT).remove(0);
+        let job = partition.take(1, at(now + BURIAL_WAIT)).remove(0);
         assert_eq!(job.death.map(|death| death.cause), Some(cause));
     }
 }

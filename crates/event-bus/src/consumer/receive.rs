@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::job::Arrival;
+use super::lane::LaneKey;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Reason};
 use crate::envelope::{Envelope, ParseError};
@@ -55,10 +57,31 @@ impl Received {
             .and_then(|text| text.parse().ok())
             .unwrap_or_else(TraceContext::start)
     }
+}
 
-    /// Spreads retries: unlike for events that failed together.
-    pub(crate) fn seed(&self) -> u64 {
+impl Arrival for Arc<Received> {
+    fn partition(&self) -> i32 {
+        self.record.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.record.offset
+    }
+
+    fn key(&self) -> &LaneKey {
+        &self.record.key
+    }
+
+    fn seed(&self) -> u64 {
         self.claim.event_id.as_uuid().as_u64_pair().1
+    }
+
+    fn doom(&self) -> Option<&Cause> {
+        self.envelope.as_ref().err()
+    }
+
+    fn is_replay(&self) -> bool {
+        false
     }
 }
 

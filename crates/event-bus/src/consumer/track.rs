@@ -57,6 +57,15 @@ impl Tracker {
         }
     }
 
+    /// The newest settled offset that was received. Committing behind it is wrong: it is
+    /// [`Flaw::WatermarkPastGap`](super::flaw::Flaw::WatermarkPastGap).
+    pub(super) fn last_settled(&self) -> Option<i64> {
+        match self.window.iter().rev().find(|tracked| tracked.settled) {
+            Some(tracked) => Some(tracked.offset),
+            None => self.watermark().map(|watermark| watermark - 1),
+        }
+    }
+
     /// How many offsets lie between the watermark and the newest, settled ones among them: what the window bounds.
     #[must_use]
     pub fn window_len(&self) -> usize {

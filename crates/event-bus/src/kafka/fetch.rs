@@ -52,10 +52,8 @@ pub(crate) enum Fetched {
     },
     /// The partitions are somebody else's already: nothing may be committed.
     Lost(Vec<i32>),
-    Committed {
-        offsets: Vec<(i32, i64)>,
-        result: Result<(), CommitError>,
-    },
+    /// How an order to commit ended.
+    Committed(Result<(), CommitError>),
     /// The consumer can't go on and its thread ends; the runtime makes a new one.
     Failed(KafkaError),
 }
@@ -181,7 +179,7 @@ impl Session {
                             topic: self.topic.clone(),
                             source,
                         });
-                        self.tell(Fetched::Committed { offsets, result });
+                        self.tell(Fetched::Committed(result));
                     }
                     Ok(Order::Close(offsets)) => return self.close(&offsets),
                     Err(std_mpsc::TryRecvError::Empty) => break,

@@ -1,0 +1,54 @@
+//! How a subscription is consumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flaw::Flaws;
+use super::lane::Width;
+use crate::catalogue::{BehindDeadLetter, Execution};
+use crate::limits::{MAX_BATCH, PARTITION_WINDOW};
+
+/// What the catalogue says of a consumer, and the bounds within which the runtime works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How handlers run.
+    pub execution: Execution,
+    /// The waits before the second attempt, the third and so on.
+    pub waits: Arc<[Duration]>,
+    /// Events of one partition between the watermark and the newest, beyond which fetching stops. It goes on at half.
+    pub window: usize,
+    /// Events in one transaction.
+    pub batch: usize,
+    /// What becomes of a key's events behind a dead letter.
+    pub behind: BehindDeadLetter,
+    /// So many of the first events of a partition run one at a time, if its last owner may have died of one of them.
+    /// The owner held at most a window, and what it had settled and not committed.
+    pub careful: usize,
+    /// What the core is to do wrong.
+    pub flaws: Flaws,
+}
+
+impl Settings {
+    /// The bounds that services run with.
+    #[must_use]
+    pub fn new(execution: Execution, waits: Arc<[Duration]>, behind: BehindDeadLetter) -> Self {
+        Self {
+            execution,
+            waits,
+            window: PARTITION_WINDOW,
+            batch: MAX_BATCH,
+            behind,
+            careful: 2 * PARTITION_WINDOW,
+            flaws: Flaws::default(),
+        }
+    }
+
+    /// How many events of a key may be taken at once.
+    #[must_use]
+    pub fn width(&self) -> Width {
+        match self.execution {
+            Execution::Batched => Width::Queue,
+            Execution::Concurrent(_) => Width::Head,
+        }
+    }
+}
