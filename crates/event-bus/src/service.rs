@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::catalogue::{self, Catalogue, Consumer};
+use crate::catalogue::{self, BehindDeadLetter, Catalogue, Consumer};
 use crate::consumer::erased::{ErasedHandler, Typed};
 use crate::consumer::{Executor, Settings, Subscription};
 use crate::envelope::EventType;
@@ -199,6 +199,7 @@ impl Service {
                 service: consumer.service.clone(),
                 handler: Arc::clone(handler),
                 handler_timeout: consumer.handler_timeout,
+                parks: consumer.behind_dead_letter == BehindDeadLetter::Park,
             },
         }
     }

@@ -7,6 +7,7 @@ mod each;
 mod handling;
 mod hostile;
 mod order;
+mod killed;
 mod membership;
 mod platform;
 mod program;
