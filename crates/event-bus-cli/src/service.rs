@@ -2,9 +2,15 @@
 
 mod all;
 mod one;
+mod operations;
 
+use std::net::SocketAddr;
+
+use anyhow::Context;
 use clap::Subcommand;
+use event_bus_ops::STALLED_AFTER;
 
+use crate::address::address;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 
@@ -28,6 +34,13 @@ pub struct Run {
     /// The database, sqlite://… or postgres://…; {service} in it is replaced by the service's name
     #[arg(long, value_name = "URL")]
     store: String,
+    /// Where /readyz, /livez and /metrics answer. With --all this is the first service's address, and each further one
+    /// takes the next port
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    http: Option<SocketAddr>,
+    /// Not ready once so many seconds passed in which events waited and none was settled: longer than all retries take
+    #[arg(long, value_name = "SECONDS", default_value_t = STALLED_AFTER.as_secs())]
+    stalled_after: u64,
     /// Make traffic too: register organisations, and place so many orders per second
     #[arg(long, value_name = "RATE", value_parser = rate)]
     traffic: Option<f64>,
@@ -50,6 +63,17 @@ impl Command {
 }
 
 impl Run {
+    /// Where the service of this place in the list answers.
+    fn http_of(&self, place: usize) -> anyhow::Result<Option<SocketAddr>> {
+        let Some(mut http) = self.http else { return Ok(None) };
+        // Port 0 takes a free one, each time.
+        if http.port() != 0 {
+            let port = u16::try_from(place).ok().and_then(|place| http.port().checked_add(place));
+            http.set_port(port.context("--http leaves no ports for all services")?);
+        }
+        Ok(Some(http))
+    }
+
     fn store_of(&self, service: &str) -> String {
         self.store.replace(PLACEHOLDER, service)
     }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use event_bus::Catalogue;
 use event_bus::kafka::admin::Admin;
+use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
 use event_bus_ops::{Watch, http};
 use tokio::net::TcpListener;
@@ -46,7 +47,7 @@ pub struct Args {
     /// Where everything is kept; the next start goes on with it
     #[arg(long, value_name = "DIR", default_value = "event-bus-data")]
     data: PathBuf,
-    /// Where /readyz and /livez answer; port 0 takes a free one
+    /// Where /readyz, /livez and /metrics answer; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     http: SocketAddr,
     /// Orders placed per second; 0 leaves the bus to you
@@ -92,10 +93,12 @@ impl Args {
         };
         let look = Look::of(global.output);
         let admin = Admin::connect(&cluster.kafka)?;
-        let operations = Operations::start(Watch::new(Arc::clone(&catalogue)), listener);
+        let metrics = Metrics::default();
+        let operations =
+            Operations::start(Watch::new(Arc::clone(&catalogue)), metrics.clone(), listener);
         let watch = operations.watch.clone();
         let view = View::new(look, facts, watch, notes().clone(), global.output());
-        let mut up = Up { catalogue, cluster, admin, operations, view };
+        let mut up = Up { catalogue, cluster, admin, operations, metrics, view };
         let ended = up.run(&self, &settings, &data, &requested).await;
         up.operations.stop().await;
         up.cluster.stop().await;
@@ -121,6 +124,7 @@ struct Up {
     cluster: Cluster,
     admin: Admin,
     operations: Operations,
+    metrics: Metrics,
     view: View,
 }
 
@@ -170,7 +174,7 @@ impl Up {
             Ok(())
         };
         let (services, ()) = tokio::try_join!(opening, topics)?;
-        Ok(Services::start(services))
+        Ok(Services::start(services, &self.metrics))
     }
 
     /// Waits until all is there and looked at.
@@ -247,12 +251,12 @@ struct Operations {
 
 impl Operations {
     /// Tells how it is; that nothing is ready yet, until there is something to look at.
-    fn start(watch: Watch, listener: TcpListener) -> Self {
+    fn start(watch: Watch, metrics: Metrics, listener: TcpListener) -> Self {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         let telling = watch.clone();
         running.spawn(async move {
-            if let Err(error) = http::serve(listener, telling.clone(), stopping).await {
+            if let Err(error) = http::serve(listener, telling.clone(), metrics, stopping).await {
                 tracing::error!(error = with_causes(&error), "HTTP is not answered any more");
                 telling.part_ended("the HTTP server", with_causes(&error));
             }

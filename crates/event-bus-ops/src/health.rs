@@ -58,6 +58,21 @@ pub enum Problem {
         /// For how long nothing was settled, in seconds.
         seconds: u64,
     },
+    /// The service's database does not answer.
+    DatabaseUnreachable {
+        /// Why not.
+        error: String,
+    },
+    /// What is to be published waits for too long.
+    OutboxStalled {
+        /// For how long, in seconds.
+        seconds: u64,
+    },
+    /// Events that can never be published as they are, and those behind them under their keys.
+    OutboxQuarantined {
+        /// How many.
+        rows: u64,
+    },
     /// A part of this process ended that should not have.
     PartEnded {
         /// The part.
@@ -83,6 +98,17 @@ impl fmt::Display for Problem {
                 f,
                 "{group} has {lag} events of {topic}[{partition}] before it and settled none for {seconds} s: \
                  its log says why"
+            ),
+            Self::DatabaseUnreachable { error } => {
+                write!(f, "the service's database does not answer: {error}")
+            }
+            Self::OutboxStalled { seconds } => write!(
+                f,
+                "what is to be published has waited for {seconds} s: the relay's log says why"
+            ),
+            Self::OutboxQuarantined { rows } => write!(
+                f,
+                "{rows} rows of the outbox can't be published as they are: their column error says why"
             ),
             Self::PartEnded { part, error } => write!(f, "{part} ended: {error}"),
         }

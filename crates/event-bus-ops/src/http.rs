@@ -1,15 +1,18 @@
-//! HTTP for those who look after the process: health.
+//! HTTP for those who look after the process: health and metrics.
 //!
 //! `/livez` says that the process answers, `/readyz` whether the bus does its work: 200, or 503 with everything that
-//! is wrong.
+//! is wrong. `/metrics` is for Prometheus.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use event_bus::metrics::Metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,6 +20,8 @@ use tokio::sync::watch;
 use crate::Watch;
 use crate::health::Problem;
 
+/// OpenMetrics 1.0, section "Overall structure": what Prometheus negotiates as its text format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long requests that are under way at the end may take.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
@@ -27,6 +32,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(2);
 pub async fn serve(
     listener: TcpListener,
     watch: Watch,
+    metrics: Metrics,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut stopping = stop.clone();
@@ -39,13 +45,43 @@ pub async fn serve(
         tokio::time::sleep(LAST_REQUESTS).await;
     };
     tokio::select! {
-        served = axum::serve(listener, router(watch)).with_graceful_shutdown(graceful) => served,
+        served = axum::serve(listener, router(watch, metrics)).with_graceful_shutdown(graceful) => served,
         () = deadline => Ok(()),
     }
 }
 
-fn router(watch: Watch) -> Router {
-    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(watch)
+fn router(watch: Watch, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(exposition))
+        .with_state(Told { watch, metrics })
+}
+
+/// What is told of.
+#[derive(Clone)]
+struct Told {
+    watch: Watch,
+    metrics: Metrics,
+}
+
+impl FromRef<Told> for Watch {
+    fn from_ref(told: &Told) -> Watch {
+        told.watch.clone()
+    }
+}
+
+impl FromRef<Told> for Metrics {
+    fn from_ref(told: &Told) -> Metrics {
+        told.metrics.clone()
+    }
+}
+
+async fn exposition(State(metrics): State<Metrics>) -> Response {
+    match metrics.encode(Instant::now()) {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 #[derive(Serialize)]
@@ -60,12 +96,12 @@ async fn livez() -> Json<Alive> {
 #[derive(Serialize)]
 struct Readiness {
     status: &'static str,
-    problems: Vec<Told>,
+    problems: Vec<Sentence>,
 }
 
 /// A problem as data and as a sentence.
 #[derive(Serialize)]
-struct Told {
+struct Sentence {
     #[serde(flatten)]
     problem: Problem,
     message: String,
@@ -78,7 +114,7 @@ async fn readyz(State(watch): State<Watch>) -> (StatusCode, Json<Readiness>) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    let told = |problem: Problem| Told { message: problem.to_string(), problem };
+    let told = |problem: Problem| Sentence { message: problem.to_string(), problem };
     let problems = health.problems.into_iter().map(told).collect();
     (code, Json(Readiness { status, problems }))
 }

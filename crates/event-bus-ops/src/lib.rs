@@ -10,5 +10,6 @@ mod progress;
 mod watch;
 
 pub use health::{Health, Problem};
+pub use progress::STALLED_AFTER;
 pub use snapshot::{Snapshot, TopicCount};
 pub use watch::Watch;

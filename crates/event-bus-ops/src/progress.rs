@@ -8,7 +8,7 @@ use event_bus::names::{GroupName, TopicName};
 
 /// How long a group may be behind in a partition without settling anything there: far longer than an event that fails
 /// holds its partition's offset through all its retries.
-pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(60);
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
 
 /// A partition in which a group is behind and settles nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +63,10 @@ impl Progress {
     }
 
     /// The partitions that have stood still for too long.
-    pub(crate) fn stalled(&self, now: Instant) -> impl Iterator<Item = Stalled> {
+    pub(crate) fn stalled(&self, now: Instant, after: Duration) -> impl Iterator<Item = Stalled> {
         self.behind
             .iter()
-            .filter(move |(_, behind)| now.saturating_duration_since(behind.since) >= STALLED_AFTER)
+            .filter(move |(_, behind)| now.saturating_duration_since(behind.since) >= after)
             .map(|((group, topic, partition), behind)| Stalled {
                 group: group.clone(),
                 topic: topic.clone(),
@@ -105,7 +105,7 @@ mod tests {
             now = start + Duration::from_secs(*seconds);
             progress.note(groups, now);
         }
-        progress.stalled(now).next().is_some()
+        progress.stalled(now, STALLED_AFTER).next().is_some()
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use event_bus::Catalogue;
+use event_bus::catalogue::Event;
 use event_bus::kafka::admin::{Admin, AdminError, Cluster, Offsets, Position, TopicPartition};
 use event_bus::lag::GroupLag;
-use event_bus::names::{EventName, GroupName, TopicName};
+use event_bus::names::{EventName, GroupName, ServiceName, TopicName};
 
 /// What Kafka said of the catalogue's topics and groups at one moment.
 #[derive(Clone, Debug)]
@@ -34,19 +35,32 @@ pub struct TopicCount {
 }
 
 impl Snapshot {
-    /// Asks Kafka.
+    /// Asks Kafka about all of the catalogue, or about what one service publishes and consumes.
     ///
     /// # Errors
     /// When no broker answered, or a group's coordinator refused.
-    pub async fn take(admin: &Admin, catalogue: &Catalogue) -> Result<Self, AdminError> {
+    pub async fn take(
+        admin: &Admin,
+        catalogue: &Catalogue,
+        service: Option<&ServiceName>,
+    ) -> Result<Self, AdminError> {
+        let consumes = |consumer: &ServiceName| service.is_none_or(|service| service == consumer);
+        let concerns = |event: &Event| {
+            consumes(&event.producer)
+                || catalogue.subscriptions().any(|found| {
+                    found.event.name == event.name && consumes(&found.consumer.service)
+                })
+        };
         let groups: Vec<(GroupName, TopicName)> = catalogue
             .subscriptions()
+            .filter(|found| consumes(&found.consumer.service))
             .map(|found| (found.consumer.group.clone(), found.event.topic.clone()))
             .collect();
         let groups = admin.lag(&groups).await?;
         let cluster = admin.cluster().await?;
         let partitions: Vec<TopicPartition> = catalogue
             .events()
+            .filter(|event| concerns(event))
             .flat_map(|event| [&event.topic, &event.dead_letter_topic])
             .flat_map(|topic| cluster.partitions(topic))
             .collect();
@@ -55,6 +69,7 @@ impl Snapshot {
         let topics =
             catalogue
                 .events()
+                .filter(|event| concerns(event))
                 .map(|event| TopicCount {
                     event: event.name.clone(),
                     topic: event.topic.clone(),

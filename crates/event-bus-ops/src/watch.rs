@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 
 use event_bus::Catalogue;
 use event_bus::kafka::admin::Admin;
+use event_bus::names::ServiceName;
+use event_bus::store::{Backlog, Store};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::health::{Health, Problem};
-use crate::progress::Progress;
+use crate::progress::{Progress, STALLED_AFTER};
 use crate::snapshot::Snapshot;
 
 /// How old the last answer may be: some rounds of questions, on a slow machine.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// How long a service's database may take to answer.
+const STORE_ANSWER: Duration = Duration::from_secs(5);
 
 /// What is known of the bus. Clones share it.
 #[derive(Clone, Debug)]
@@ -25,6 +30,9 @@ pub struct Watch {
 #[derive(Debug)]
 struct Shared {
     catalogue: Arc<Catalogue>,
+    /// Whose part of the catalogue is watched; all of it where nobody's.
+    service: Option<ServiceName>,
+    stalled_after: Duration,
     seen: Mutex<Seen>,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
 }
@@ -35,6 +43,7 @@ struct Seen {
     ended: Vec<Problem>,
     progress: Progress,
     answer: Answer,
+    store: Vec<Problem>,
 }
 
 /// What became of the last question.
@@ -46,17 +55,41 @@ enum Answer {
 }
 
 impl Watch {
-    /// Nothing is known yet, so nothing is ready.
+    /// Watches all of the catalogue. Nothing is known yet, so nothing is ready.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self::over(catalogue, None, STALLED_AFTER)
+    }
+
+    /// Watches what concerns one service, which is stalled once it is behind and has settled nothing for so long.
+    #[must_use]
+    pub fn of_service(
+        catalogue: Arc<Catalogue>,
+        service: ServiceName,
+        stalled_after: Duration,
+    ) -> Self {
+        Self::over(catalogue, Some(service), stalled_after)
+    }
+
+    fn over(
+        catalogue: Arc<Catalogue>,
+        service: Option<ServiceName>,
+        stalled_after: Duration,
+    ) -> Self {
         let seen = Seen {
             is_started: false,
             ended: Vec::new(),
             progress: Progress::default(),
             answer: Answer::None { since: Instant::now() },
+            store: Vec::new(),
         };
-        let shared =
-            Shared { catalogue, seen: Mutex::new(seen), snapshots: watch::Sender::new(None) };
+        let shared = Shared {
+            catalogue,
+            service,
+            stalled_after,
+            seen: Mutex::new(seen),
+            snapshots: watch::Sender::new(None),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -65,7 +98,7 @@ impl Watch {
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
-                taken = Snapshot::take(&admin, &self.shared.catalogue) => {
+                taken = Snapshot::take(&admin, &self.shared.catalogue, self.shared.service.as_ref()) => {
                     self.note(taken.map_err(|error| with_causes(&error)));
                 }
                 () = &mut stop => return,
@@ -91,6 +124,47 @@ impl Watch {
         }
     }
 
+    /// Looks at a service's database until `stop` completes, with a pause between an answer and the next question.
+    pub async fn look_at_store(
+        &self,
+        store: &Store,
+        pause: Duration,
+        stop: impl Future<Output = ()>,
+    ) {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                asked = timeout(STORE_ANSWER, store.outbox_backlog()) => {
+                    self.seen().store = match asked {
+                        Ok(Ok(backlog)) => self.problems_of(backlog),
+                        Ok(Err(error)) => {
+                            vec![Problem::DatabaseUnreachable { error: with_causes(&error) }]
+                        }
+                        Err(_) => {
+                            let error = format!("no answer within {} s", STORE_ANSWER.as_secs());
+                            vec![Problem::DatabaseUnreachable { error }]
+                        }
+                    };
+                }
+                () = &mut stop => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = &mut stop => return,
+            }
+        }
+    }
+
+    fn problems_of(&self, backlog: Backlog) -> Vec<Problem> {
+        let stalled = backlog
+            .oldest
+            .filter(|age| *age >= self.shared.stalled_after)
+            .map(|age| Problem::OutboxStalled { seconds: age.as_secs() });
+        let quarantined = (backlog.quarantined > 0)
+            .then_some(Problem::OutboxQuarantined { rows: backlog.quarantined });
+        stalled.into_iter().chain(quarantined).collect()
+    }
+
     /// The start is complete: from now on, what is not well is a problem.
     pub fn started(&self) {
         self.seen().is_started = true;
@@ -105,7 +179,7 @@ impl Watch {
     /// What is wrong at `now`.
     #[must_use]
     pub fn health(&self, now: Instant) -> Health {
-        self.seen().health(now)
+        self.seen().health(now, self.shared.stalled_after)
     }
 
     /// The newest snapshot, and those to come; `None` until there is one.
@@ -121,7 +195,7 @@ impl Watch {
 }
 
 impl Seen {
-    fn health(&self, now: Instant) -> Health {
+    fn health(&self, now: Instant, stalled_after: Duration) -> Health {
         let mut problems = self.ended.clone();
         if !self.is_started {
             problems.push(Problem::Starting);
@@ -144,12 +218,15 @@ impl Seen {
             }
             Answer::Some { problems: found, .. } => problems.extend(found.iter().cloned()),
         }
-        problems.extend(self.progress.stalled(now).map(|stalled| Problem::Stalled {
-            seconds: now.saturating_duration_since(stalled.since).as_secs(),
-            group: stalled.group,
-            topic: stalled.topic,
-            partition: stalled.partition,
-            lag: stalled.lag,
+        problems.extend(self.store.iter().cloned());
+        problems.extend(self.progress.stalled(now, stalled_after).map(|stalled| {
+            Problem::Stalled {
+                seconds: now.saturating_duration_since(stalled.since).as_secs(),
+                group: stalled.group,
+                topic: stalled.topic,
+                partition: stalled.partition,
+                lag: stalled.lag,
+            }
         }));
         Health { problems }
     }

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::consumer::{Gauges, Job};
 use crate::dead_letter::Reason;
 use crate::limits::MAX_BATCH;
 use crate::names::{GroupName, TopicName};
@@ -87,7 +88,7 @@ impl Families {
         );
         registry.register(
             "retried_events",
-            "Attempts that failed and are tried again",
+            "Attempts after an event's first",
             families.retried.clone(),
         );
         registry.register(
@@ -199,19 +200,6 @@ pub struct SubscriptionProgress {
     pub is_database_down: bool,
 }
 
-/// What a session's state shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// Events that run.
-    pub in_flight: usize,
-    /// Keys that wait for a retry.
-    pub waiting_keys: usize,
-    /// When the oldest event that is not settled came.
-    pub oldest: Option<Instant>,
-    /// Whether nothing starts because the database is down.
-    pub is_database_down: bool,
-}
-
 /// What one subscription counts.
 pub(crate) struct SubscriptionMetrics {
     group: GroupName,
@@ -230,10 +218,12 @@ pub(crate) struct SubscriptionMetrics {
 }
 
 impl SubscriptionMetrics {
-    /// A task of so many events begins.
+    /// A task begins.
     #[expect(clippy::cast_precision_loss, reason = "a batch has at most 500 events")]
-    pub(crate) fn begun(&self, events: usize) {
-        self.batch.observe(events as f64);
+    pub(crate) fn begun<E>(&self, jobs: &[Job<E>]) {
+        self.batch.observe(jobs.len() as f64);
+        let again = jobs.iter().filter(|job| job.attempt > 1 && job.death.is_none()).count();
+        self.retried.inc_by(again as u64);
     }
 
     /// A handler ended, however.
@@ -253,11 +243,6 @@ impl SubscriptionMetrics {
             };
             self.dead_letters.get_or_create(&died).inc();
         }
-    }
-
-    /// Attempts failed.
-    pub(crate) fn failed(&self, attempts: u64) {
-        self.retried.inc_by(attempts);
     }
 
     /// Partitions came or went.
@@ -321,14 +306,12 @@ mod tests {
         has(&format!("event_bus_handled_events_total{labels} 0"));
         has(&format!("event_bus_watermark_age_seconds{labels} 0.0"));
         subscription.committed(&Tally { handled: 3, duplicates: 1, dead: vec![Reason::Rejected] });
-        subscription.begun(5);
         subscription.handler_took(Duration::from_millis(2));
         let oldest = now.checked_sub(Duration::from_secs(7));
         subscription.note(Gauges { in_flight: 2, waiting_keys: 1, oldest, is_database_down: true });
         has(&format!("event_bus_handled_events_total{labels} 3"));
         has(&format!("event_bus_duplicate_events_total{labels} 1"));
         has(r#"event_bus_dead_letters_total{consumergroup="g",topic="t",reason="rejected"} 1"#);
-        has(r#"event_bus_batch_events_bucket{le="5.0",consumergroup="g",topic="t"} 1"#);
         has(r#"event_bus_handler_seconds_bucket{le="0.001",consumergroup="g",topic="t"} 0"#);
         has(&format!("event_bus_handler_seconds_count{labels} 1"));
         has(&format!("event_bus_events_in_flight{labels} 2"));

@@ -13,6 +13,7 @@ use crate::consumer::{Executor, Settings, Subscription};
 use crate::envelope::EventType;
 use crate::handler::Handler;
 use crate::kafka::KafkaConfig;
+use crate::metrics::Metrics;
 use crate::names::{NameError, ServiceName};
 use crate::outbox::Outbox;
 use crate::relay::Relay;
@@ -27,6 +28,7 @@ pub struct Service {
     outbox: Outbox,
     kafka: KafkaConfig,
     handlers: HashMap<&'static str, Arc<dyn ErasedHandler>>,
+    metrics: Metrics,
 }
 
 /// A service that could not be opened.
@@ -98,13 +100,31 @@ impl Service {
             return Err(OpenError::UnknownService { service, known: known.join(", ") });
         }
         let store = Store::open(store_url, migrations).await?;
-        Ok(Self { outbox: Outbox::new(store, catalogue, service), kafka, handlers: HashMap::new() })
+        Ok(Self {
+            outbox: Outbox::new(store, catalogue, service),
+            kafka,
+            handlers: HashMap::new(),
+            metrics: Metrics::default(),
+        })
     }
 
     /// Where the service's own commands change its database and publish.
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Counts in these metrics, which several services of one process may share.
+    #[must_use]
+    pub fn counting_in(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// What the service counts of itself; its subscriptions are in it once it runs.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Handles an event with `handler`. A second handler of one event replaces the first.
@@ -200,6 +220,7 @@ impl Service {
                 handler: Arc::clone(handler),
                 handler_timeout: consumer.handler_timeout,
                 parks: consumer.behind_dead_letter == BehindDeadLetter::Park,
+                metrics: self.metrics.of(&consumer.group, &event.topic),
             },
         }
     }

@@ -28,10 +28,14 @@ pub async fn run(global: &Global, run: &Run) -> anyhow::Result<Exit> {
     let lines = Arc::new(Mutex::new(stderr()));
     let width = blindstrader::SERVICES.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut supervised = JoinSet::new();
-    for name in blindstrader::SERVICES {
+    for (place, name) in blindstrader::SERVICES.into_iter().enumerate() {
         let mut command = Command::new(&program);
         command.args(global.arguments()).args(["service", "run", name, "--until-stdin-ends"]);
         command.args(["--store", &run.store_of(name)]);
+        if let Some(http) = run.http_of(place)? {
+            command.args(["--http", &http.to_string()]);
+        }
+        command.args(["--stalled-after", &run.stalled_after.to_string()]);
         if let Some(rate) = run.traffic {
             command.args(["--traffic", &rate.to_string()]);
         }

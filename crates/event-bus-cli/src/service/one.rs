@@ -1,4 +1,5 @@
 use super::Run;
+use super::operations::Operations;
 use crate::exit::{Exit, UsageError, with_causes};
 use crate::global::Global;
 use crate::settings::Settings;
@@ -10,13 +11,23 @@ pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit>
     let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
     // Before anything is opened, so that a signal meanwhile is not lost.
     let requested = stop::requested(run.until_stdin_ends)?;
-    let service = match blindstrader::open(name, catalogue, kafka, &run.store_of(name)).await {
-        Err(error @ blindstrader::OpenServiceError::UnknownService { .. }) => {
-            return Err(UsageError(error.to_string()).into());
-        }
-        opened => opened?,
-    };
+    let service =
+        match blindstrader::open(name, catalogue, kafka.clone(), &run.store_of(name)).await {
+            Err(error @ blindstrader::OpenServiceError::UnknownService { .. }) => {
+                return Err(UsageError(error.to_string()).into());
+            }
+            opened => opened?,
+        };
     let outbox = service.outbox().clone();
+    let operations = match run.http {
+        Some(address) => Some(Operations::open(&service, &kafka, address, run).await?),
+        None => None,
+    };
+    let operations = async {
+        if let Some(operations) = operations {
+            operations.run(requested.clone()).await;
+        }
+    };
     let traffic = async {
         let Some(rate) = run.traffic else { return };
         if let Err(error) =
@@ -25,7 +36,8 @@ pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit>
             tracing::error!(error = with_causes(&error), "no more traffic");
         }
     };
-    let (ended, ()) = tokio::join!(service.run(stop::of(requested.clone())), traffic);
+    let (ended, (), ()) =
+        tokio::join!(service.run(stop::of(requested.clone())), traffic, operations);
     ended?;
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use blindstrader::OpenServiceError;
+use event_bus::metrics::Metrics;
 use event_bus::outbox::Outbox;
 use event_bus::service::RunError;
 use event_bus::{Catalogue, KafkaConfig, Service};
@@ -45,13 +46,14 @@ impl Services {
         try_join_all(opening).await
     }
 
-    /// Runs them until [`Self::stop`].
-    pub fn start(services: Vec<(&'static str, Service)>) -> Self {
+    /// Runs them until [`Self::stop`]; they count together.
+    pub fn start(services: Vec<(&'static str, Service)>, metrics: &Metrics) -> Self {
         let (stop, stopping) = watch::channel(false);
         let outboxes = services.iter().map(|(_, service)| service.outbox().clone()).collect();
         let mut running = JoinSet::new();
         for (name, service) in services {
             let stopping = stopping.clone();
+            let service = service.counting_in(metrics.clone());
             running.spawn(async move { (name, service.run(stop::of(stopping)).await) });
         }
         Self { running, stop, outboxes }

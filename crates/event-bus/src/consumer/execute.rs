@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::RwLock;
@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::handler::{Context, Failure, Origin};
+use crate::metrics::{SubscriptionMetrics, Tally};
 use crate::names::{GroupName, ServiceName};
 use crate::outbox::Outbox;
 use crate::store::{Begun, Claimant, Claimed, Tx};
@@ -33,6 +34,7 @@ pub(crate) struct Executor {
     pub(crate) handler_timeout: Duration,
     /// Whether a key is parked behind a dead letter.
     pub(crate) parks: bool,
+    pub(crate) metrics: Arc<SubscriptionMetrics>,
 }
 
 /// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
@@ -63,6 +65,7 @@ fn by_commit(error: sqlx::Error) -> Broken {
 impl Executor {
     /// Runs the jobs in their order in one transaction. All are of one partition.
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
+        self.metrics.begun(&turn.jobs);
         if !turn.is_careful {
             let _shared = GATE.read().await;
             return self.run_together(turn).await;
@@ -140,18 +143,27 @@ impl Executor {
             Guard::Marked => Vec::new().into_iter(),
         };
         let mut batch = Batch::new(Arc::clone(jobs), guard);
+        let mut tally = Tally::default();
         while let Some(index) = batch.next_turn() {
             let job = &jobs[index];
             let verdict = match (&job.death, guard) {
                 (Some(death), _) => {
-                    self.bury(&mut tx, &claimant, job, death).await.map_err(by_own)?
+                    self.bury(&mut tx, &claimant, job, death, &mut tally).await.map_err(by_own)?
                 }
                 (None, Guard::Together) => match claimed.next() {
-                    Some(Claimed::Fresh) => self.handle(&mut tx, index, job).await?,
+                    Some(Claimed::Fresh) => {
+                        tally.handled += 1;
+                        self.handle(&mut tx, index, job).await?
+                    }
                     Some(Claimed::Collides) => collision(job),
-                    Some(Claimed::Seen) | None => Verdict::Settled,
+                    Some(Claimed::Seen) | None => {
+                        tally.duplicates += 1;
+                        Verdict::Settled
+                    }
                 },
-                (None, Guard::Marked) => self.handle_marked(&mut tx, &claimant, index, job).await?,
+                (None, Guard::Marked) => {
+                    self.handle_marked(&mut tx, &claimant, index, job, &mut tally).await?
+                }
             };
             if turn.is_careful && verdict.is_settled() {
                 let offset = job.received.record.offset;
@@ -161,6 +173,7 @@ impl Executor {
         }
         tx.flush().await.map_err(by_own)?;
         self.outbox.end(tx).await.map_err(by_commit)?;
+        self.metrics.committed(&tally);
         Ok(batch.committed())
     }
 
@@ -184,6 +197,7 @@ impl Executor {
         claimant: &Claimant<'_>,
         index: usize,
         job: &Event,
+        tally: &mut Tally,
     ) -> Result<Verdict, Broken> {
         tx.mark().await.map_err(by_own)?;
         let claims = std::slice::from_ref(&job.received.claim);
@@ -198,7 +212,12 @@ impl Executor {
             return Ok(verdict);
         }
         match tx.keep().await {
-            Ok(()) => Ok(verdict),
+            Ok(()) => {
+                let is_fresh = matches!(claimed.first(), Some(Claimed::Fresh));
+                tally.handled += u64::from(is_fresh);
+                tally.duplicates += u64::from(!is_fresh);
+                Ok(verdict)
+            }
             // The handler swallowed an error of the database, and PostgreSQL has given up the transaction.
             Err(error) if trouble_of(&error).is_none() => {
                 undo(tx).await?;
@@ -218,10 +237,12 @@ impl Executor {
         let origin =
             Origin::Event { id, group: &self.group, trace: job.received.trace(), emitted: 0 };
         let mut context = Context::new(tx, self.outbox.catalogue(), &self.service, origin);
+        let began = Instant::now();
         let handling = self.handler.handle(envelope, id, job.attempt, &mut context);
         let ended =
             tokio::time::timeout(self.handler_timeout, AssertUnwindSafe(handling).catch_unwind())
                 .await;
+        self.metrics.handler_took(began.elapsed());
         let verdict = match ended {
             Ok(Ok(Ok(()))) => Verdict::Settled,
             Ok(Ok(Err(failure))) => {
@@ -271,6 +292,7 @@ impl Executor {
         claimant: &Claimant<'_>,
         job: &Event,
         death: &Death,
+        tally: &mut Tally,
     ) -> Result<Verdict, sqlx::Error> {
         let received = &job.received;
         let mut claim = received.claim.clone();
@@ -287,6 +309,7 @@ impl Executor {
         }
         let key = received.record.key.as_deref();
         if marked == Claimed::Fresh {
+            tally.dead.push(death.cause.reason);
             let chain_seq = if self.parks { Some(tx.park(claimant, key).await?) } else { None };
             let obituary = Obituary {
                 record: &received.record,

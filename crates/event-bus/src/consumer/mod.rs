@@ -12,6 +12,7 @@ mod drain;
 pub(crate) mod erased;
 mod execute;
 mod flaw;
+mod gauges;
 mod infrastructure;
 mod job;
 pub mod lane;
@@ -28,6 +29,8 @@ pub mod track;
 mod trouble;
 
 pub(crate) use execute::Executor;
+pub(crate) use gauges::Gauges;
+pub(crate) use job::Job;
 pub(crate) use run::Subscription;
 pub(crate) use settings::Settings;
 

@@ -37,6 +37,7 @@ pub enum Flow {
 #[derive(Debug)]
 struct Entry<E> {
     received: E,
+    came: Instant,
     failed_attempts: u32,
     disturbances: u32,
     first_failed_at: Option<jiff::Timestamp>,
@@ -155,6 +156,7 @@ impl<E: Arrival> Partition<E> {
         self.lanes.push(offset, received.key().clone());
         let entry = Entry {
             received,
+            came: now.instant,
             failed_attempts: 0,
             disturbances: 0,
             first_failed_at: None,
@@ -356,6 +358,17 @@ impl<E: Arrival> Partition<E> {
     /// How many events run now.
     pub fn running(&self) -> usize {
         self.running
+    }
+
+    /// How many keys wait for a retry.
+    pub fn waiting_keys(&self) -> usize {
+        self.lanes.waiting()
+    }
+
+    /// When the oldest event came that is not settled.
+    pub fn oldest(&self) -> Option<Instant> {
+        let offset = self.tracker.watermark()?;
+        Some(self.entries.get(&offset)?.came)
     }
 
     /// When a waiting key may go on.

@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 
 use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
 use super::execute::Executor;
+use super::gauges::Gauges;
 use super::job::Report;
 use super::moment::Moment;
 use super::receive::Received;
@@ -119,11 +120,13 @@ impl<'a> Shell<'a> {
             };
             let now = Moment { instant: Instant::now(), time: Timestamp::now() };
             let commands = self.session.on(input, now);
+            self.subscription.executor.metrics.note(self.session.gauges());
             if let Some(end) = commands.into_iter().find_map(|command| self.carry_out(command)) {
                 break end;
             }
         };
         self.end_tasks().await;
+        self.subscription.executor.metrics.note(Gauges::default());
         if let End::Close(offsets) = end {
             self.fetcher.close(offsets).await;
         }
@@ -242,10 +245,12 @@ impl<'a> Shell<'a> {
     }
 
     fn input_of(&mut self, fetched: Fetched) -> Input<Event> {
+        let metrics = &self.subscription.executor.metrics;
         let group = &self.subscription.executor.group;
         let event = &self.subscription.executor.event;
         match fetched {
             Fetched::Assigned(starts) => {
+                metrics.rebalanced();
                 Input::Assigned(starts.into_iter().filter_map(|start| self.began(start)).collect())
             }
             Fetched::Records(records) => {
@@ -253,11 +258,13 @@ impl<'a> Shell<'a> {
                 Input::Fetched(events.collect())
             }
             Fetched::Revoked { partitions, settled } => {
+                metrics.rebalanced();
                 tracing::info!(%group, ?partitions, "revoked");
                 self.revoked = Some(settled);
                 Input::Revoked(partitions)
             }
             Fetched::Lost(partitions) => {
+                metrics.rebalanced();
                 tracing::warn!(%group, ?partitions, "partitions were lost");
                 Input::Lost(partitions)
             }

@@ -11,6 +11,7 @@ use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId,
 use super::commits::{COMMIT_EVENTS, Commits};
 use super::drain::Drain;
 use super::flaw::Flaw;
+use super::gauges::Gauges;
 use super::job::{Arrival, Report};
 use super::moment::Moment;
 use super::outage::Outage;
@@ -101,6 +102,18 @@ impl<E: Arrival> Session<E> {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// What its state shows.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        let partitions = || self.partitions.values().map(|assigned| &assigned.state);
+        Gauges {
+            in_flight: partitions().map(Partition::running).sum(),
+            waiting_keys: partitions().map(Partition::waiting_keys).sum(),
+            oldest: partitions().filter_map(Partition::oldest).min(),
+            is_database_down: self.outage.is_on(),
+        }
     }
 
     fn take_in(&mut self, input: Input<E>, now: Moment) {

@@ -16,7 +16,7 @@ mod tx;
 pub use connect::{ConnectError, Store};
 pub use inbox::{Claim, Claimant, Claimed};
 pub use migrations::Migration;
-pub use outbox::{Lease, PendingRow};
+pub use outbox::{Backlog, Lease, PendingRow};
 pub use owner::{Begun, Holding};
 pub use sql::{Row, Value};
 pub use tx::Tx;

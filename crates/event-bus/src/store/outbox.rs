@@ -27,7 +27,36 @@ pub struct PendingRow {
     pub record: OutgoingRecord,
 }
 
+/// What the outbox holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How long the first row that is to be sent has waited, by the database's clock.
+    pub oldest: Option<Duration>,
+    /// Rows that can never be sent as they are. Those behind them under their topics and keys wait.
+    pub quarantined: u64,
+}
+
+impl Backlog {
+    fn of((seconds, quarantined): (Option<f64>, i64)) -> Backlog {
+        // A clock that was set back makes a row come from the future.
+        let oldest = seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)));
+        Backlog { oldest, quarantined: quarantined.unsigned_abs() }
+    }
+}
+
 impl Store {
+    /// What waits to be sent.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn outbox_backlog(&self) -> Result<Backlog, sqlx::Error> {
+        let backlog = match &self.backend {
+            Backend::Postgres(pool) => postgres::outbox_backlog(&mut *pool.acquire().await?).await,
+            Backend::Sqlite(pool) => sqlite::outbox_backlog(&mut *pool.acquire().await?).await,
+        };
+        backlog.map(Backlog::of)
+    }
+
     /// Takes the relay's lease, or keeps it: `None` while another holder has it. Each taking over raises the token.
     ///
     /// # Errors

@@ -340,6 +340,19 @@ pub(super) async fn remove_sent(
     .map(drop)
 }
 
+/// Seconds that the first row waits, and the number of quarantined rows.
+pub(super) async fn outbox_backlog(
+    connection: &mut PgConnection,
+) -> Result<(Option<f64>, i64), Error> {
+    sqlx::query_as(
+        "SELECT (SELECT extract(epoch FROM now() - created_at)::float8 FROM outbox
+                 WHERE status = 'pending' ORDER BY id LIMIT 1),
+                (SELECT count(*) FROM outbox WHERE status = 'quarantined')",
+    )
+    .fetch_one(connection)
+    .await
+}
+
 pub(super) async fn quarantine(
     connection: &mut PgConnection,
     token: i64,

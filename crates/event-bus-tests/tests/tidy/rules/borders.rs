@@ -22,6 +22,7 @@ const PURE: [&str; 23] = [
     "consumer/commits",
     "consumer/drain",
     "consumer/flaw",
+    "consumer/gauges",
     "consumer/job",
     "consumer/lane",
     "consumer/moment",

@@ -1,0 +1,66 @@
+//! What one service tells of itself: health and metrics.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use event_bus::kafka::admin::Admin;
+use event_bus::metrics::Metrics;
+use event_bus::outbox::Outbox;
+use event_bus::{KafkaConfig, Service};
+use event_bus_ops::{Watch, http};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::Run;
+use crate::exit::with_causes;
+use crate::stop;
+
+/// The pause between two looks at Kafka and at the database. Answers are for probes, which come every few seconds.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A listener, and what is told there.
+pub struct Operations {
+    listener: TcpListener,
+    admin: Admin,
+    watch: Watch,
+    outbox: Outbox,
+    metrics: Metrics,
+}
+
+impl Operations {
+    /// Opens the listener, so that an address in use is known before anything runs.
+    pub async fn open(
+        service: &Service,
+        kafka: &KafkaConfig,
+        address: SocketAddr,
+        run: &Run,
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("{address} can't be listened on: choose another address with --http")
+        })?;
+        let outbox = service.outbox().clone();
+        let stalled_after = Duration::from_secs(run.stalled_after);
+        let watch =
+            Watch::of_service(outbox.catalogue().clone(), outbox.service().clone(), stalled_after);
+        tracing::info!(service = %outbox.service(), http = %listener.local_addr()?, "health and metrics");
+        let (admin, metrics) = (Admin::connect(kafka)?, service.metrics().clone());
+        Ok(Self { listener, admin, watch, outbox, metrics })
+    }
+
+    /// Looks and tells until the stop.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        self.watch.started();
+        let Self { listener, admin, watch, outbox, metrics } = self;
+        let serving = async {
+            if let Err(error) = http::serve(listener, watch.clone(), metrics, stop.clone()).await {
+                tracing::error!(error = with_causes(&error), "HTTP is not answered any more");
+            }
+        };
+        tokio::join!(
+            serving,
+            watch.run(admin, PAUSE, stop::of(stop.clone())),
+            watch.look_at_store(outbox.store(), PAUSE, stop::of(stop.clone())),
+        );
+    }
+}
