@@ -5,6 +5,7 @@ mod both;
 mod contract;
 mod each;
 mod handling;
+mod health;
 mod hostile;
 mod order;
 mod killed;

@@ -52,7 +52,7 @@ impl Up {
 
     async fn snapshot(&self) -> Result<Snapshot, String> {
         let admin = Admin::connect(&self.kafka()).map_err(|error| error.to_string())?;
-        Snapshot::take(&admin, &self.catalogue).await.map_err(|error| error.to_string())
+        Snapshot::take(&admin, &self.catalogue, None).await.map_err(|error| error.to_string())
     }
 
     /// Waits until so many orders are dispatched, and gives what is there then.
