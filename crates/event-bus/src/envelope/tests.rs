@@ -199,12 +199,12 @@ fn a_sealed_draft_has_the_documented_bytes_key_and_headers() {
     let trace = trace.to_string();
     let expected = [
         (headers::CE_SPECVERSION, "1.0"),
-        (headers::CE_ID, ID),
+        (headers::CONTENT_TYPE, "application/json"),
         (headers::CE_TYPE, "StockCounted"),
         (headers::CE_SOURCE, "/acme/warehouse"),
-        (headers::CE_TIME, "2025-06-01T10:30:00Z"),
         (headers::CE_TENANTID, "Rollos \"Müller\""),
-        (headers::CONTENT_TYPE, "application/json"),
+        (headers::CE_ID, ID),
+        (headers::CE_TIME, "2025-06-01T10:30:00Z"),
         (headers::TRACEPARENT, &trace),
     ];
     assert_eq!(record.headers, expected.map(|(name, value)| headers::Header::text(name, value)));

@@ -8,6 +8,7 @@ mod admin_native;
 mod config;
 mod context;
 pub(crate) mod fetch;
+mod header_list_native;
 mod headers_native;
 mod produce_native;
 pub mod producer;

@@ -4,38 +4,57 @@
 //! by a zero byte, and librdkafka measures them, and looks the topic up under the lock that all of its threads share.
 #![expect(
     unsafe_code,
-    reason = "rdkafka has no safe call that takes a topic handle or a header name with its length"
+    reason = "rdkafka has no safe call that takes a topic handle or a header list that is there already"
 )]
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
-use std::mem::ManuallyDrop;
+use std::ffi::CString;
 use std::ptr::{self, NonNull};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{IsError, KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::util::IntoOpaque;
 use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_vtype_t as Argument;
 
+use super::header_list_native::{HeaderList, SpareLists, start_and_len};
+use super::producer::{OnDelivery, Reports};
 use crate::envelope::Outgoing;
-use crate::headers;
 use crate::names::TopicName;
 
 /// Leaves the choice to the partitioner: `RD_KAFKA_PARTITION_UA`, a macro that has no binding.
 const ANY_PARTITION: i32 = -1;
 
 /// A client, and a handle of each topic that it was given records for.
-pub(super) struct NativeProducer<C: ProducerContext + 'static> {
+pub(super) struct NativeProducer {
     /// Before the client, for fields drop in their order and the client waits for its handles.
     topics: RwLock<HashMap<TopicName, Topic>>,
-    client: ThreadedProducer<C>,
+    client: ThreadedProducer<Reports>,
 }
 
-/// librdkafka's handle of a topic.
-struct Topic(NonNull<native::rd_kafka_topic_t>);
+/// What travels with a record through librdkafka.
+pub(super) struct Sent {
+    pub(super) on_delivery: OnDelivery,
+    spare: Arc<SpareLists>,
+}
+
+impl Sent {
+    /// Keeps the message's header list for a later record of its topic.
+    pub(super) fn take_headers_back(&self, message: &BorrowedMessage<'_>) {
+        if let Some(list) = HeaderList::taken_from(message) {
+            self.spare.give(list);
+        }
+    }
+}
+
+/// librdkafka's handle of a topic, and the header lists of its records.
+struct Topic {
+    handle: NonNull<native::rd_kafka_topic_t>,
+    spare: Arc<SpareLists>,
+}
 
 // SAFETY: librdkafka counts the references to a topic atomically and locks what it changes in one.
 unsafe impl Send for Topic {}
@@ -45,41 +64,31 @@ unsafe impl Sync for Topic {}
 impl Drop for Topic {
     fn drop(&mut self) {
         // SAFETY: the handle is ours and was not given back yet.
-        unsafe { native::rd_kafka_topic_destroy(self.0.as_ptr()) }
+        unsafe { native::rd_kafka_topic_destroy(self.handle.as_ptr()) }
     }
 }
 
-/// A header list until librdkafka has taken it.
-struct Headers(NonNull<native::rd_kafka_headers_t>);
-
-impl Drop for Headers {
-    fn drop(&mut self) {
-        // SAFETY: the list is ours: what was taken is forgotten instead.
-        unsafe { native::rd_kafka_headers_destroy(self.0.as_ptr()) }
-    }
-}
-
-impl<C: ProducerContext + 'static> NativeProducer<C> {
-    pub(super) fn new(config: &ClientConfig, context: C) -> KafkaResult<Self> {
+impl NativeProducer {
+    pub(super) fn new(config: &ClientConfig, context: Reports) -> KafkaResult<Self> {
         let client = ThreadedProducer::from_config_and_context(config, context)?;
         Ok(Self { topics: RwLock::default(), client })
     }
 
-    pub(super) fn client(&self) -> &ThreadedProducer<C> {
+    pub(super) fn client(&self) -> &ThreadedProducer<Reports> {
         &self.client
     }
 
-    /// Copies a record into the client's queue. When the client does not take it, the opaque comes back.
+    /// Copies a record into the client's queue. When the client does not take it, `on_delivery` comes back.
     pub(super) fn produce(
         &self,
         record: &impl Outgoing,
-        mut opaque: C::DeliveryOpaque,
-    ) -> Result<(), (KafkaError, C::DeliveryOpaque)> {
+        mut on_delivery: OnDelivery,
+    ) -> Result<(), (KafkaError, OnDelivery)> {
         if let Some(topic) =
             self.topics.read().unwrap_or_else(PoisonError::into_inner).get(record.topic())
         {
-            match self.produce_to(topic, record, opaque) {
-                Err((error, back)) if is_missing(&error) => opaque = back,
+            match self.produce_to(topic, record, on_delivery) {
+                Err((error, back)) if is_missing(&error) => on_delivery = back,
                 outcome => return outcome,
             }
         }
@@ -87,9 +96,9 @@ impl<C: ProducerContext + 'static> NativeProducer<C> {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(record.topic());
         let topic = match self.open(record.topic()) {
             Ok(topic) => topic,
-            Err(error) => return Err((error, opaque)),
+            Err(error) => return Err((error, on_delivery)),
         };
-        self.produce_to(&topic, record, opaque)?;
+        self.produce_to(&topic, record, on_delivery)?;
         self.topics
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -103,7 +112,7 @@ impl<C: ProducerContext + 'static> NativeProducer<C> {
         // SAFETY: the client is alive and the name is terminated; without a configuration the client's own counts.
         let topic = unsafe { native::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()) };
         NonNull::new(topic)
-            .map(Topic)
+            .map(|handle| Topic { handle, spare: Arc::default() })
             .ok_or(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidArgument))
     }
 
@@ -111,12 +120,16 @@ impl<C: ProducerContext + 'static> NativeProducer<C> {
         &self,
         topic: &Topic,
         record: &impl Outgoing,
-        opaque: C::DeliveryOpaque,
-    ) -> Result<(), (KafkaError, C::DeliveryOpaque)> {
-        let headers = Headers::of(record.headers());
+        on_delivery: OnDelivery,
+    ) -> Result<(), (KafkaError, OnDelivery)> {
+        let headers = match topic.spare.take() {
+            Some(list) => list.become_list_of(record.headers()),
+            None => HeaderList::of(record.headers()),
+        };
         let (key, key_len) = start_and_len(record.key());
         let (value, value_len) = start_and_len(record.value());
-        let opaque = opaque.into_ptr();
+        let sent = Box::new(Sent { on_delivery, spare: Arc::clone(&topic.spare) });
+        let opaque = sent.into_ptr();
         // SAFETY: client and topic are alive and belong together; the arguments have the types that librdkafka
         // documents for their tags. Key and value are alive for the call, which copies them. Headers and opaque are
         // librdkafka's if, and only if, it reports no error.
@@ -124,7 +137,7 @@ impl<C: ProducerContext + 'static> NativeProducer<C> {
             native::rd_kafka_producev(
                 self.client.client().native_ptr(),
                 Argument::RD_KAFKA_VTYPE_RKT,
-                topic.0.as_ptr(),
+                topic.handle.as_ptr(),
                 Argument::RD_KAFKA_VTYPE_PARTITION,
                 record.partition().unwrap_or(ANY_PARTITION),
                 Argument::RD_KAFKA_VTYPE_MSGFLAGS,
@@ -136,7 +149,7 @@ impl<C: ProducerContext + 'static> NativeProducer<C> {
                 value,
                 value_len,
                 Argument::RD_KAFKA_VTYPE_HEADERS,
-                headers.0.as_ptr(),
+                headers.as_ptr(),
                 Argument::RD_KAFKA_VTYPE_OPAQUE,
                 opaque,
                 Argument::RD_KAFKA_VTYPE_END,
@@ -144,44 +157,13 @@ impl<C: ProducerContext + 'static> NativeProducer<C> {
         };
         if error.is_error() {
             // SAFETY: the opaque was made above from this type and is still ours.
-            let opaque = unsafe { C::DeliveryOpaque::from_ptr(opaque) };
-            return Err((KafkaError::MessageProduction(error.into()), opaque));
+            let sent: Box<Sent> = unsafe { IntoOpaque::from_ptr(opaque) };
+            topic.spare.give(headers);
+            return Err((KafkaError::MessageProduction(error.into()), sent.on_delivery));
         }
         headers.release();
         Ok(())
     }
-}
-
-impl Headers {
-    fn of<'a>(headers: impl ExactSizeIterator<Item = headers::Parts<'a>>) -> Headers {
-        // SAFETY: a list of its own; librdkafka ends the process when it gets no memory, so it is never null.
-        let list = unsafe { NonNull::new_unchecked(native::rd_kafka_headers_new(headers.len())) };
-        for (name, value) in headers {
-            let (value, len) = start_and_len(value);
-            // SAFETY: name and value are alive for the call, which copies them, and as long as said: no slice is
-            // longer than an `isize` can tell.
-            unsafe {
-                native::rd_kafka_header_add(
-                    list.as_ptr(),
-                    name.as_ptr().cast(),
-                    name.len().cast_signed(),
-                    value,
-                    len.cast_signed(),
-                );
-            }
-        }
-        Headers(list)
-    }
-
-    /// Leaves the list to whoever has its address.
-    fn release(self) {
-        let _ = ManuallyDrop::new(self);
-    }
-}
-
-/// As librdkafka takes bytes. Null stands for none, which is not the same as empty.
-fn start_and_len(bytes: Option<&[u8]>) -> (*const c_void, usize) {
-    bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr().cast(), bytes.len()))
 }
 
 fn is_missing(error: &KafkaError) -> bool {

@@ -13,7 +13,7 @@ use rdkafka::producer::{Producer as _, ProducerContext, PurgeConfig};
 
 use tokio::sync::oneshot;
 
-use super::produce_native::NativeProducer;
+use super::produce_native::{NativeProducer, Sent};
 use super::{KafkaConfig, context};
 use crate::envelope::Outgoing;
 use crate::names::TopicName;
@@ -97,7 +97,8 @@ impl OnDelivery {
     }
 }
 
-struct Reports;
+/// Passes each delivery report to what waits for it.
+pub(super) struct Reports;
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -110,9 +111,11 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<OnDelivery>;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, on_delivery: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let (Ok(message) | Err((_, message))) = result;
+        sent.take_headers_back(message);
         let report = match result {
             Ok(message) => {
                 Ok(Delivered { partition: message.partition(), offset: message.offset() })
@@ -123,14 +126,14 @@ impl ProducerContext for Reports {
                 Err(_) => SendError::Gone,
             }),
         };
-        on_delivery.report(report);
+        sent.on_delivery.report(report);
     }
 }
 
 /// A producer that waits for all replicas, never reorders and never doubles. Clones share one client.
 #[derive(Clone)]
 pub struct Producer {
-    native: Arc<NativeProducer<Reports>>,
+    native: Arc<NativeProducer>,
     partition_counts: Arc<Mutex<HashMap<TopicName, (i32, Instant)>>>,
 }
 
@@ -194,8 +197,8 @@ impl Producer {
         on_delivery: OnDelivery,
     ) -> Result<(), (SendError, OnDelivery)> {
         self.native
-            .produce(record, Box::new(on_delivery))
-            .map_err(|(error, back)| (send_error(record.topic(), &error), *back))
+            .produce(record, on_delivery)
+            .map_err(|(error, back)| (send_error(record.topic(), &error), back))
     }
 
     /// How many partitions a topic has, if that was asked lately.

@@ -196,6 +196,17 @@ impl<'a> json::Node<'a, TreeJson> for Node<'a> {
         }
     }
 
+    fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
+        let string = self.string()?;
+        // A character takes one to four bytes: often their number says enough.
+        let bytes = string.len() as u64;
+        let is_within = |characters: u64| (min..=max).contains(&characters);
+        if is_within(bytes) && is_within(bytes.div_ceil(4)) {
+            return Some(true);
+        }
+        Some(is_within(string.chars().count() as u64))
+    }
+
     fn equals_value(&self, expected: &Value) -> bool {
         match expected {
             Value::String(text) => self.string() == Some(text),

@@ -14,6 +14,7 @@ pub(crate) struct Written {
     text: String,
     /// Without the text; absent where the text must be read to know.
     tree: Option<Tree>,
+    may_repeat: bool,
 }
 
 impl Written {
@@ -22,12 +23,13 @@ impl Written {
             text: Vec::with_capacity(512),
             growing: Growing::with_capacity(32),
             is_noted: true,
+            may_repeat: false,
         };
         value.serialize(&mut writing)?;
-        let Writing { text, growing, is_noted } = writing;
+        let Writing { text, growing, is_noted, may_repeat } = writing;
         let is_noted = is_noted && growing.open == NOWHERE;
         let text = String::from_utf8(text).map_err(Error::custom)?;
-        Ok(Written { text, tree: is_noted.then_some(growing.tree) })
+        Ok(Written { text, tree: is_noted.then_some(growing.tree), may_repeat })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -36,10 +38,9 @@ impl Written {
 
     /// As [`Tree::read`] of the text.
     pub(crate) fn into_tree(self) -> Result<Tree, Error> {
-        match self.tree {
-            Some(tree) => Tree { text: self.text, ..tree }.without_duplicates(),
-            None => Tree::read(self.text),
-        }
+        let Some(tree) = self.tree else { return Tree::read(self.text) };
+        let tree = Tree { text: self.text, ..tree };
+        if self.may_repeat { tree.without_duplicates() } else { Ok(tree) }
     }
 }
 
@@ -49,6 +50,8 @@ struct Writing {
     growing: Growing,
     /// Whether all that was written was noted.
     is_noted: bool,
+    /// Whether an object may have a field twice.
+    may_repeat: bool,
 }
 
 /// An array or object that is being written.
@@ -57,6 +60,8 @@ struct Compound<'w> {
     is_empty: bool,
     /// A name was written and its value was not.
     is_value_due: bool,
+    /// A bit for each name, by [`mark`].
+    names: u64,
     /// What closes it, and then a variant around it. Raw JSON has no brackets of its own.
     end: &'static [u8],
 }
@@ -73,9 +78,7 @@ impl Writing {
     }
 
     fn string(&mut self, string: &str) -> Result<(), Error> {
-        let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        // Looking at all bytes, whatever comes, lets the compiler look at many at once.
-        if string.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
+        if string.bytes().any(|byte| IS_ESCAPED[usize::from(byte)]) {
             self.growing.push_unescaped(string);
             return serde_json::to_writer(&mut self.text, string);
         }
@@ -117,13 +120,17 @@ impl Writing {
     fn array(&mut self, end: &'static [u8]) -> Compound<'_> {
         self.text.push(b'[');
         self.growing.open_array();
-        Compound { writing: self, is_empty: true, is_value_due: false, end }
+        self.compound(end)
     }
 
     fn object(&mut self, end: &'static [u8]) -> Compound<'_> {
         self.text.push(b'{');
         self.growing.open_object();
-        Compound { writing: self, is_empty: true, is_value_due: false, end }
+        self.compound(end)
+    }
+
+    fn compound(&mut self, end: &'static [u8]) -> Compound<'_> {
+        Compound { writing: self, is_empty: true, is_value_due: false, names: 0, end }
     }
 
     /// The one field of an object that tells the variant, up to its value.
@@ -152,19 +159,25 @@ impl Compound<'_> {
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
-        self.separate();
-        self.writing.name(name)?;
+        self.name(name)?;
         self.writing.value(value)
     }
 
-    /// A name that may be of any type which serde_json takes for one.
-    fn name<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Error> {
+    fn name(&mut self, name: &str) -> Result<(), Error> {
         self.separate();
-        let json = serde_json::to_string(name)?;
+        let mark = mark(name);
+        self.writing.may_repeat |= self.names & mark != 0;
+        self.names |= mark;
+        self.writing.name(name)
+    }
+
+    /// A name that may be of any type which serde_json takes for one.
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        let json = serde_json::to_string(key)?;
         match json.as_bytes() {
-            [b'"', ..] => self.writing.name(&serde_json::from_str::<String>(&json)?),
+            [b'"', ..] => self.name(&serde_json::from_str::<String>(&json)?),
             [b'[' | b'{' | b'n', ..] => Err(Error::custom("key must be a string")),
-            _ => self.writing.name(&json),
+            _ => self.name(&json),
         }
     }
 
@@ -183,6 +196,26 @@ impl Compound<'_> {
         Ok(())
     }
 }
+
+/// One of 64 bits, the same for the same name: as long as all of an object's names have different ones, none is there
+/// twice.
+fn mark(name: &str) -> u64 {
+    let [first, .., last] = name.as_bytes() else { return 1 };
+    1 << ((name.len() + 5 * usize::from(*first) + 11 * usize::from(*last)) % 64)
+}
+
+/// The bytes that JSON writes otherwise in a string.
+const IS_ESCAPED: [bool; 256] = {
+    let mut is_escaped = [false; 256];
+    let mut control = 0;
+    while control < b' ' {
+        is_escaped[control as usize] = true;
+        control += 1;
+    }
+    is_escaped[b'"' as usize] = true;
+    is_escaped[b'\\' as usize] = true;
+    is_escaped
+};
 
 macro_rules! scalars {
     ($($serialize:ident($scalar:ty) => $write:ident),* $(,)?) => {$(
@@ -310,7 +343,7 @@ impl<'w> Serializer for &'w mut Writing {
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'w>, Error> {
         if name.starts_with(RAW_JSON) {
-            return Ok(Compound { writing: self, is_empty: true, is_value_due: false, end: b"" });
+            return Ok(self.compound(b""));
         }
         Ok(self.object(b"}"))
     }
@@ -357,7 +390,7 @@ impl ser::SerializeMap for Compound<'_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         self.writing.is_noted &= !std::mem::replace(&mut self.is_value_due, true);
-        self.name(key)
+        self.key(key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {

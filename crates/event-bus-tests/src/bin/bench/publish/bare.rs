@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 use event_bus::envelope::OutgoingRecord;
 use rdkafka::ClientConfig;
@@ -12,6 +11,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use super::Load;
+use super::turn::{Took, Turn};
 
 /// A client of its own, used from several threads.
 pub struct BareClient {
@@ -81,14 +81,14 @@ impl BareClient {
     }
 
     /// Sends the records in turn from as many threads as the publisher has tasks.
-    pub fn send(&self, records: &[OutgoingRecord], load: Load) -> Duration {
-        let started = Instant::now();
+    pub fn send(&self, records: &[OutgoingRecord], load: Load) -> Took {
+        let turn = Turn::start();
         std::thread::scope(|scope| {
             for thread in 0..load.tasks {
                 scope.spawn(move || self.send_from(thread, records, load));
             }
         });
-        started.elapsed()
+        turn.took(load.tasks * load.events)
     }
 
     fn send_from(&self, thread: usize, records: &[OutgoingRecord], load: Load) {
