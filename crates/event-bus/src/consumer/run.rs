@@ -12,11 +12,11 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
-use super::execute::Executor;
 use super::job::Report;
 use super::moment::Moment;
 use super::ownership::Holding;
 use super::receive::Received;
+use super::runner::Runner;
 use super::session::Session;
 use super::settings::Settings;
 use crate::dead_letter::error_chain;
@@ -34,14 +34,14 @@ type Event = Arc<Received>;
 /// One service's consumption of one topic.
 pub(crate) struct Subscription {
     pub(crate) kafka: KafkaConfig,
-    pub(crate) executor: Executor,
+    pub(crate) runner: Runner,
     pub(crate) settings: Arc<Settings>,
 }
 
 impl Subscription {
     /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let (group, topic) = (&self.executor.group, &self.executor.event.topic);
+        let (group, topic) = (self.runner.group(), &self.runner.event().topic);
         while !shutdown::is_requested(&stop) {
             match Fetcher::start(&self.kafka, group, topic) {
                 Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await,
@@ -160,23 +160,21 @@ impl<'a> Shell<'a> {
     }
 
     fn start(&mut self, task: TaskId, turn: Turn<Event>) {
-        let executor = self.subscription.executor.clone();
-        let abort = self
-            .tasks
-            .spawn(async move { Done::Task(task, executor.run(turn.partition, &turn.jobs).await) });
+        let runner = self.subscription.runner.clone();
+        let abort = self.tasks.spawn(async move { Done::Task(task, runner.run(&turn).await) });
         self.running.insert(task, abort);
     }
 
     fn probe(&mut self) {
-        let store = self.subscription.executor.outbox.store().clone();
+        let runner = self.subscription.runner.clone();
         self.tasks.spawn(async move {
-            let answer = tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await;
-            Done::Probe(if matches!(answer, Ok(Ok(()))) { Outcome::Done } else { Outcome::Failed })
+            let answer = tokio::time::timeout(PROBE_TIMEOUT, runner.probe()).await;
+            Done::Probe(answer.unwrap_or(Outcome::Failed))
         });
     }
 
     fn tell(&self, notice: Notice) {
-        let group = &self.subscription.executor.group;
+        let group = self.subscription.runner.group();
         match notice {
             Notice::DatabaseDown => {
                 tracing::error!(%group, "the database is down or refuses: waiting for it");
@@ -213,8 +211,8 @@ impl<'a> Shell<'a> {
     }
 
     fn input_of(&mut self, fetched: Fetched) -> Input<Event> {
-        let group = &self.subscription.executor.group;
-        let event = &self.subscription.executor.event;
+        let group = self.subscription.runner.group();
+        let event = self.subscription.runner.event();
         match fetched {
             Fetched::Assigned(starts) => {
                 Input::Assigned(starts.into_iter().filter_map(|start| self.began(start)).collect())
@@ -253,8 +251,8 @@ impl<'a> Shell<'a> {
 
     /// Tells where a partition starts. A halted one has no state, so nothing of it is ever handled or committed.
     fn began(&self, (partition, start): (i32, Start)) -> Option<Offer> {
-        let group = &self.subscription.executor.group;
-        let topic = &self.subscription.executor.event.topic;
+        let group = self.subscription.runner.group();
+        let topic = &self.subscription.runner.event().topic;
         tracing::info!(%group, partition, ?start, "assigned");
         match start {
             Start::LostToRetention { committed, log_start } => {

@@ -43,6 +43,12 @@ impl Settings {
         }
     }
 
+    /// As [`Self::new`], for handlers without a transaction: each event settles by itself.
+    #[must_use]
+    pub fn stateless(execution: Execution, waits: Arc<[Duration]>) -> Self {
+        Self { batch: 1, ..Self::new(execution, waits, BehindDeadLetter::Continue) }
+    }
+
     /// How many events of a key may be taken at once.
     #[must_use]
     pub fn width(&self) -> Width {
