@@ -152,6 +152,14 @@ impl Service {
         self
     }
 
+    /// Commits offsets at the latest this long after an event was handled; a second if nothing is said. A commit is a
+    /// request to Kafka, and what was not committed before a crash comes again.
+    #[must_use]
+    pub fn committing_every(mut self, time: Duration) -> Self {
+        self.handlers.commit_every = time;
+        self
+    }
+
     fn on_database(mut self, event: &'static str, handler: Arc<dyn ErasedHandler>) -> Self {
         self.handlers.insert(event, Registered::Database(self.outbox.clone(), handler));
         self

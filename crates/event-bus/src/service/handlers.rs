@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -12,15 +13,23 @@ use crate::consumer::erased::ErasedHandler;
 use crate::consumer::{Executor, Invoker, Runner, Settings, StatelessExecutor, Subscription};
 use crate::kafka::KafkaConfig;
 use crate::kafka::producer::Producer;
+use crate::limits::COMMIT_EVERY;
 use crate::middleware::{ErasedMiddleware, Middleware};
 use crate::names::ServiceName;
 use crate::outbox::Outbox;
 
 /// What a service does about its events.
-#[derive(Default)]
 pub(super) struct Handlers {
     by_event: HashMap<&'static str, Registered>,
     middleware: Vec<Arc<dyn ErasedMiddleware>>,
+    /// Offsets are committed at the latest this long after an event settled.
+    pub(super) commit_every: Duration,
+}
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Self { by_event: HashMap::new(), middleware: Vec::new(), commit_every: COMMIT_EVERY }
+    }
 }
 
 /// A handler, by where it works.
@@ -103,7 +112,8 @@ impl Handlers {
                 }
                 (Registered::Stateless(_), None) => return Err(no_handler()),
             };
-        Ok(Subscription { kafka: bus.kafka.clone(), settings: Arc::new(settings), runner })
+        let settings = Arc::new(Settings { commit_every: self.commit_every, ..settings });
+        Ok(Subscription { kafka: bus.kafka.clone(), settings, runner })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A service without a database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::handlers::{Bus, Handlers, Registered, consume};
 use super::{OpenError, RunError, known_service};
@@ -67,6 +68,20 @@ impl StatelessService {
     pub fn with(mut self, middleware: impl Middleware) -> Self {
         self.handlers.surround(middleware);
         self
+    }
+
+    /// Commits offsets at the latest this long after an event was handled; a second if nothing is said. A commit is a
+    /// request to Kafka, and what was not committed before a crash comes again.
+    #[must_use]
+    pub fn committing_every(mut self, time: Duration) -> Self {
+        self.handlers.commit_every = time;
+        self
+    }
+
+    /// The service's name in the catalogue.
+    #[must_use]
+    pub fn name(&self) -> &ServiceName {
+        &self.name
     }
 
     /// Consumes until `shutdown` completes; then finishes what runs, commits and leaves the groups.
