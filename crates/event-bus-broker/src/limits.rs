@@ -43,3 +43,10 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many partitions there may be in all. Each holds a file open, and no laptop's topics come near.
 pub const MAX_PARTITIONS: usize = 10_000;
+
+/// How many buffers between disk and consumers are kept while nobody uses them, as many as are likely to be in use
+/// at a time.
+pub const MAX_SPARE_WINDOWS: usize = 4;
+
+/// The largest of them: a batch of the default `max.message.bytes`.
+pub const MAX_SPARE_WINDOW_BYTES: usize = 1024 * 1024 + 64 * 1024;

@@ -7,6 +7,7 @@ use crate::fetch::Sessions;
 use crate::group::{Groups, OpenError as GroupsError};
 use crate::log::Flusher;
 use crate::metadata::{OpenTopicsError, Topics};
+use crate::server::Windows;
 use crate::transactions::Transactions;
 
 /// The id of the one node.
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     pub transactions: Transactions,
     /// What consumers asked for before, so that they need not repeat it.
     pub fetch_sessions: Sessions,
+    /// The buffers through which records go from the disk to consumers.
+    pub windows: Windows,
     /// What it does wrong on purpose.
     pub faults: Faults,
     /// Where its data stays, and the lock on it; none in memory. Last, for it is given up last.
@@ -85,6 +88,17 @@ impl Node {
         let transactions = Transactions::open(journal("transactions").as_deref(), flusher)
             .map_err(|error| LoadError::Transactions(error.into()))?;
         let fetch_sessions = Sessions::default();
-        Ok(Self { config, cluster, topics, groups, transactions, fetch_sessions, faults, data })
+        let windows = Windows::default();
+        Ok(Self {
+            config,
+            cluster,
+            topics,
+            groups,
+            transactions,
+            fetch_sessions,
+            windows,
+            faults,
+            data,
+        })
     }
 }

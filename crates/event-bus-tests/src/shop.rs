@@ -27,7 +27,7 @@ const ORDER_SCHEMA: &str = r#"{
     "order_id": { "type": "string", "minLength": 1 },
     "number": { "type": "integer", "minimum": 0 },
     "fate": { "enum": ["ok", "fail", "fail-once", "reject", "panic", "hang", "swallow",
-                        "emit", "emit-fail", "emit-fail-once", "meet"] }
+                        "emit", "emit-fail", "emit-fail-once", "meet", "kill"] }
   }
 }"#;
 
@@ -58,6 +58,8 @@ pub enum Fate {
     EmitFailOnce,
     /// Goes on only while another such order is being handled.
     Meet,
+    /// Ends the process.
+    Kill,
 }
 
 /// An order.

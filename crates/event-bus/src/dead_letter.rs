@@ -156,6 +156,8 @@ pub struct Obituary<'a> {
     pub first_failed_at: Timestamp,
     /// When the last attempt failed.
     pub failed_at: Timestamp,
+    /// Its place among the dead letters of its parked key, from 1.
+    pub chain_seq: Option<i64>,
 }
 
 /// The id of a dead letter: the same however often the event is dead-lettered from this place by this group.
@@ -210,6 +212,9 @@ impl Obituary<'_> {
         ] {
             list.push(Header::text(name, value));
         }
+        list.extend(
+            self.chain_seq.map(|seq| Header::text(headers::DLQ_CHAIN_SEQ, seq.to_string())),
+        );
         list
     }
 }
@@ -243,6 +248,7 @@ mod tests {
             attempts: 4,
             first_failed_at: at,
             failed_at: at,
+            chain_seq: None,
         }
         .record(&record.topic.dead_letter())
     }

@@ -53,6 +53,9 @@ pub const DLQ_SERVICE: &str = "dlq.service";
 /// How often it was replayed before.
 pub const DLQ_REPLAYS: &str = "dlq.replays";
 
+/// Its place among the dead letters of its parked key, from 1; absent where keys are not parked.
+pub const DLQ_CHAIN_SEQ: &str = "dlq.chain.seq";
+
 /// What the headers of KIP-1191 begin with.
 pub const DLQ_ERRORS_PREFIX: &str = "__dlq.errors.";
 /// The original topic (KIP-1191).

@@ -15,8 +15,9 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
-use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::{Api, Call, CallError};
 use crate::clock;
@@ -109,6 +110,9 @@ async fn handle(call: Call, request: ProduceRequest) -> Result<Option<ProduceRes
             Next::Ask(unverified) => produce.ask(unverified).await,
         });
     }
+    // What is in the log is not held in memory as well while it becomes durable.
+    drop(produce);
+    let topics = without_records(topics);
     let answers = join_all(done.into_iter().map(settle)).await;
     if acks != 0 {
         return Ok(Some(response(topics, answers)));
@@ -119,6 +123,23 @@ async fn handle(call: Call, request: ProduceRequest) -> Result<Option<ProduceRes
             Err(CallError::Unacknowledged { api: ApiKey::Produce, refusal: error.response_error() })
         }
     }
+}
+
+/// What the answer repeats of a topic.
+struct Named {
+    name: TopicName,
+    topic_id: Uuid,
+    partitions: Vec<i32>,
+}
+
+/// Gives the request's bytes back, of which a name is a part, too.
+fn without_records(topics: Vec<TopicProduceData>) -> Vec<Named> {
+    let named = topics.into_iter().map(|topic| Named {
+        name: TopicName(StrBytes::from_string(topic.name.to_string())),
+        topic_id: topic.topic_id,
+        partitions: topic.partition_data.iter().map(|data| data.index).collect(),
+    });
+    named.collect()
 }
 
 /// An error that concerns the whole request.
@@ -230,16 +251,13 @@ async fn settle(progress: Progress) -> Result<Appended, ProduceError> {
     Ok(appended)
 }
 
-fn response(
-    topics: Vec<TopicProduceData>,
-    answers: Vec<Result<Appended, ProduceError>>,
-) -> ProduceResponse {
+fn response(topics: Vec<Named>, answers: Vec<Result<Appended, ProduceError>>) -> ProduceResponse {
     let mut answers = answers.into_iter();
     let topics = topics.into_iter().map(|topic| {
-        let partitions = topic.partition_data.iter().zip(answers.by_ref());
+        let partitions = topic.partitions.into_iter().zip(answers.by_ref());
         TopicProduceResponse::default()
             .with_partition_responses(
-                partitions.map(|(data, answer)| partition_response(data, answer)).collect(),
+                partitions.map(|(index, answer)| partition_response(index, answer)).collect(),
             )
             .with_name(topic.name)
             .with_topic_id(topic.topic_id)
@@ -248,10 +266,10 @@ fn response(
 }
 
 fn partition_response(
-    data: &PartitionProduceData,
+    index: i32,
     answer: Result<Appended, ProduceError>,
 ) -> PartitionProduceResponse {
-    let response = PartitionProduceResponse::default().with_index(data.index);
+    let response = PartitionProduceResponse::default().with_index(index);
     let error = match answer {
         Ok(appended) => {
             return response

@@ -7,24 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 
-use super::{Api, Call};
+use super::{Api, Call, CallError, encode};
 use crate::clock;
-use crate::fetch::{Limits, Target, TopicKey, Wanted, collect};
+use crate::fetch::{self, Limits, Target, TopicKey, Wanted, collect};
 use crate::node::Node;
 use crate::partition::{Isolation, Partition, check_leader_epoch};
+use crate::server::Body;
 
 pub(super) fn api() -> Api {
-    Api::new(ApiKey::Fetch, 4..=18, handle).waiting()
+    Api::encoding(ApiKey::Fetch, 4..=18, handle).waiting()
 }
 
-async fn handle(call: Call, request: FetchRequest) -> Option<FetchResponse> {
+async fn handle(call: Call, request: FetchRequest) -> Result<Option<Body>, CallError> {
     let sessions = &call.node.fetch_sessions;
     let begun = match sessions.begin(&request, call.version, clock::now_ms()) {
         Ok(begun) => begun,
-        Err(error) => return Some(FetchResponse::default().with_error_code(error.code())),
+        Err(error) => {
+            let refused = FetchResponse::default().with_error_code(error.code());
+            return encode(ApiKey::Fetch, &refused, call.version).map(Some);
+        }
     };
     let targets: Vec<Target> =
         begun.wanted.iter().map(|wanted| target(&call.node, wanted)).collect();
@@ -38,7 +41,10 @@ async fn handle(call: Call, request: FetchRequest) -> Option<FetchResponse> {
     call.node.faults.slow_fetch(found.map(|found| (found.topic(), found.index()))).await;
     let answers = collect(&targets, limits).await;
     let (session_id, answers) = sessions.finish(&begun, answers, clock::now_ms());
-    Some(FetchResponse::default().with_session_id(session_id).with_responses(by_topic(answers)))
+    let version = call.version;
+    fetch::encode(session_id, answers, version)
+        .map(Some)
+        .map_err(|source| CallError::Unanswerable { api: ApiKey::Fetch, version, source })
 }
 
 fn target(node: &Node, wanted: &Wanted) -> Target {
@@ -60,23 +66,4 @@ fn partition(node: &Node, wanted: &Wanted) -> Result<Arc<Partition>, ResponseErr
             partition.ok_or(ResponseError::UnknownTopicOrPartition)
         }
     }
-}
-
-/// Groups the answers by topic where they follow each other; their order is the one in which they were read.
-fn by_topic(answers: Vec<(TopicKey, PartitionData)>) -> Vec<FetchableTopicResponse> {
-    let mut topics: Vec<(TopicKey, FetchableTopicResponse)> = Vec::new();
-    for (key, answer) in answers {
-        match topics.last_mut() {
-            Some((last, topic)) if *last == key => topic.partitions.push(answer),
-            _ => {
-                let topic = FetchableTopicResponse::default().with_partitions(vec![answer]);
-                let topic = match &key {
-                    TopicKey::Name(name) => topic.with_topic(name.clone()),
-                    TopicKey::Id(id) => topic.with_topic_id(*id),
-                };
-                topics.push((key, topic));
-            }
-        }
-    }
-    topics.into_iter().map(|(_, topic)| topic).collect()
 }

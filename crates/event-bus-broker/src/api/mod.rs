@@ -96,7 +96,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 
 use crate::node::Node;
-use crate::server::shape;
+use crate::server::{Body, shape};
 
 /// Who asks, and in which version of the API.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ pub(crate) enum CallError {
     Unacknowledged { api: ApiKey, refusal: ResponseError },
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Option<BytesMut>, CallError>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<Option<Body>, CallError>> + Send>>;
 type Handle = Box<dyn Fn(Call, Bytes) -> Answering + Send + Sync>;
 
 /// One API: the versions that are served, and how.
@@ -163,25 +163,35 @@ impl Api {
         H: Fn(Call, R) -> F + Send + Sync + Clone + 'static,
         F: Future<Output = Result<Option<R::Response>, CallError>> + Send + 'static,
     {
+        Self::encoding(key, versions, move |call: Call, request| {
+            let version = call.version;
+            let answering = handler(call, request);
+            async move {
+                let Some(response) = answering.await? else { return Ok(None) };
+                encode(key, &response, version).map(Some)
+            }
+        })
+    }
+
+    /// The same, where the handler encodes its answer.
+    pub fn encoding<R, H, F>(key: ApiKey, versions: RangeInclusive<i16>, handler: H) -> Self
+    where
+        R: Request + Send + 'static,
+        H: Fn(Call, R) -> F + Send + Sync + Clone + 'static,
+        F: Future<Output = Result<Option<Body>, CallError>> + Send + 'static,
+    {
         debug_assert_eq!(key as i16, R::KEY, "{key:?} is registered with another API's request");
-        let handle =
-            move |call: Call, body: Bytes| -> Answering {
-                let handler = handler.clone();
-                Box::pin(async move {
-                    let version = call.version;
-                    let request = shape::decode::<R>(&body, version)
-                        .map_err(|source| CallError::Malformed { api: key, version, source })?;
-                    let Some(response) = handler(call, request).await? else { return Ok(None) };
-                    let size = response
-                        .compute_size(version)
-                        .map_err(|source| CallError::Unanswerable { api: key, version, source })?;
-                    let mut bytes = BytesMut::with_capacity(size);
-                    response
-                        .encode(&mut bytes, version)
-                        .map_err(|source| CallError::Unanswerable { api: key, version, source })?;
-                    Ok(Some(bytes))
-                })
-            };
+        let handle = move |call: Call, body: Bytes| -> Answering {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let version = call.version;
+                let request = shape::decode::<R>(&body, version)
+                    .map_err(|source| CallError::Malformed { api: key, version, source })?;
+                // From here on the handler says how long the request's bytes are held.
+                drop(body);
+                handler(call, request).await
+            })
+        };
         Self { key, versions, overlaps: false, waits: false, handle: Box::new(handle) }
     }
 
@@ -203,7 +213,7 @@ impl Api {
     ///
     /// # Errors
     /// When the bytes are no request; its connection can't be used any more then.
-    pub async fn answer(&self, call: Call, body: Bytes) -> Result<Option<BytesMut>, CallError> {
+    pub async fn answer(&self, call: Call, body: Bytes) -> Result<Option<Body>, CallError> {
         (self.handle)(call, body).await
     }
 
@@ -263,6 +273,15 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
         apis.into_iter().map(|api| (api.key as i16, api)).collect()
     });
     &REGISTRY
+}
+
+/// Encodes an answer of this API.
+fn encode(key: ApiKey, response: &impl Encodable, version: i16) -> Result<Body, CallError> {
+    let unanswerable = |source| CallError::Unanswerable { api: key, version, source };
+    let size = response.compute_size(version).map_err(unanswerable)?;
+    let mut bytes = BytesMut::with_capacity(size);
+    response.encode(&mut bytes, version).map_err(unanswerable)?;
+    Ok(bytes.into())
 }
 
 /// What is named more than once in a request: what should become of it can't be known.

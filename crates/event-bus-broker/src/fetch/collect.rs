@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ProducerId;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, PartitionData};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::partition::{Isolation, Partition, PartitionRead, Slice};
+use super::PartitionAnswer;
+use crate::partition::{Isolation, Partition, PartitionRead, Records, Slice};
 
 /// The most that one fetch is answered, whatever it asks for (`fetch.max.bytes` of Kafka's broker).
 const MAX_FETCH_BYTES: usize = 55 * 1024 * 1024;
@@ -35,13 +37,13 @@ pub(crate) struct Target {
 
 /// The answers of one pass over the partitions.
 struct Pass {
-    answers: Vec<PartitionData>,
+    answers: Vec<PartitionAnswer>,
     bytes: usize,
     has_error: bool,
 }
 
 /// Reads the partitions in their order. Waits until they have `min_bytes`, one has an error, or the time is up.
-pub(crate) async fn collect(targets: &[Target], limits: Limits) -> Vec<PartitionData> {
+pub(crate) async fn collect(targets: &[Target], limits: Limits) -> Vec<PartitionAnswer> {
     let deadline = Instant::now() + limits.max_wait;
     let min_bytes = usize::try_from(limits.min_bytes).unwrap_or(0);
     let suffices = |pass: &Pass| targets.is_empty() || pass.has_error || pass.bytes >= min_bytes;
@@ -109,7 +111,7 @@ fn read(targets: &[Target], limits: Limits) -> Pass {
     pass
 }
 
-fn answer(index: i32, read: PartitionRead) -> PartitionData {
+fn answer(index: i32, read: PartitionRead) -> PartitionAnswer {
     let aborted = read.aborted.map(|aborted| {
         let aborted = aborted.into_iter().map(|aborted| {
             AbortedTransaction::default()
@@ -118,16 +120,21 @@ fn answer(index: i32, read: PartitionRead) -> PartitionData {
         });
         aborted.collect()
     });
-    PartitionData::default()
+    let (held, stretch) = match read.records {
+        Records::Held(bytes) => (bytes, None),
+        Records::OnDisk(stretch) => (Bytes::new(), Some(stretch)),
+    };
+    let data = PartitionData::default()
         .with_partition_index(index)
         .with_high_watermark(read.bounds.high_watermark)
         .with_last_stable_offset(read.bounds.last_stable)
         .with_log_start_offset(read.bounds.log_start)
         .with_aborted_transactions(aborted)
-        .with_records(Some(read.records))
+        .with_records(Some(held));
+    PartitionAnswer { data, stretch }
 }
 
-fn refusal(index: i32, error: ResponseError) -> PartitionData {
+fn refusal(index: i32, error: ResponseError) -> PartitionAnswer {
     PartitionData::default()
         .with_partition_index(index)
         .with_error_code(error.code())
@@ -135,5 +142,6 @@ fn refusal(index: i32, error: ResponseError) -> PartitionData {
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
         .with_aborted_transactions(None)
-        .with_records(Some(bytes::Bytes::new()))
+        .with_records(Some(Bytes::new()))
+        .into()
 }

@@ -1,5 +1,6 @@
 //! Fetching: which partitions a consumer reads (its session), and waiting until there is enough to read.
 
+mod answer;
 mod collect;
 mod sessions;
 
@@ -9,6 +10,7 @@ mod tests;
 use kafka_protocol::messages::TopicName;
 use uuid::Uuid;
 
+pub(crate) use answer::{PartitionAnswer, encode};
 pub(crate) use collect::{Limits, Target, collect};
 #[cfg(test)]
 use sessions::Begun;

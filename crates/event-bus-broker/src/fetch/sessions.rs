@@ -6,10 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
-use kafka_protocol::messages::fetch_response::PartitionData;
 use uuid::Uuid;
 
-use super::{TopicKey, Wanted};
+use super::{PartitionAnswer, TopicKey, Wanted};
 
 /// How many sessions are kept at once (`max.incremental.fetch.session.cache.slots`).
 const MAX_SESSIONS: usize = 1_000;
@@ -131,9 +130,9 @@ impl Sessions {
     pub fn finish(
         &self,
         begun: &Begun,
-        mut answers: Vec<PartitionData>,
+        mut answers: Vec<PartitionAnswer>,
         now_ms: i64,
-    ) -> (i32, Vec<(TopicKey, PartitionData)>) {
+    ) -> (i32, Vec<(TopicKey, PartitionAnswer)>) {
         let keys = begun.wanted.iter().map(|wanted| wanted.topic.clone());
         let session_id = match begun.kind {
             Kind::Sessionless => NO_SESSION,
@@ -156,7 +155,13 @@ impl Sessions {
     }
 
     /// Remembers a session if there is room for it.
-    fn create(&self, begun: &Begun, answers: &[PartitionData], uses_ids: bool, now_ms: i64) -> i32 {
+    fn create(
+        &self,
+        begun: &Begun,
+        answers: &[PartitionAnswer],
+        uses_ids: bool,
+        now_ms: i64,
+    ) -> i32 {
         let mut state = self.lock();
         if begun.wanted.is_empty() || !state.make_room(begun.wanted.len(), now_ms) {
             return NO_SESSION;
@@ -243,9 +248,10 @@ impl Session {
     }
 
     /// Whether the answer tells the consumer something new, which it counts as told from now on.
-    fn changed(&mut self, wanted: &Wanted, answer: &PartitionData) -> bool {
+    fn changed(&mut self, wanted: &Wanted, answer: &PartitionAnswer) -> bool {
         let key = (wanted.topic.clone(), wanted.partition);
-        let has_records = answer.records.as_ref().is_some_and(|records| !records.is_empty());
+        let has_records = answer.has_records();
+        let answer = &answer.data;
         let has_error = answer.error_code != 0;
         let Some(cached) = self.partitions.get_mut(&key) else {
             return has_records || has_error;

@@ -196,10 +196,11 @@ impl BatchHeader {
     }
 }
 
-/// Writes what the log decides into a batch: its base offset, and this node's leader epoch. The CRC covers neither.
-pub(crate) fn place(batch: &mut BytesMut, base_offset: i64) {
-    batch[..8].copy_from_slice(&base_offset.to_be_bytes());
-    batch[12..16].copy_from_slice(&LEADER_EPOCH.to_be_bytes());
+/// Writes what the log decides into a batch's header: its base offset, and this node's leader epoch. The CRC covers
+/// neither.
+pub(crate) fn place(header: &mut [u8; HEADER_BYTES], base_offset: i64) {
+    header[..8].copy_from_slice(&base_offset.to_be_bytes());
+    header[12..16].copy_from_slice(&LEADER_EPOCH.to_be_bytes());
 }
 
 /// Gives all records of the batch the time at which the log took them (`message.timestamp.type=LogAppendTime`).
@@ -244,13 +245,13 @@ pub(super) fn emptied(header: &BatchHeader, old: &[u8]) -> (BatchHeader, Bytes) 
 /// An empty batch of nobody that covers the offsets from `from` up to `to`, or as many of them as one can.
 pub(super) fn placeholder(from: i64, to: i64) -> (BatchHeader, Bytes) {
     let last_offset_delta = i32::try_from(to - from - 1).unwrap_or(i32::MAX);
-    let mut batch = BytesMut::zeroed(HEADER_BYTES);
+    let mut batch = [0; HEADER_BYTES];
     batch[16] = MAGIC;
     batch[23..27].copy_from_slice(&last_offset_delta.to_be_bytes());
     // No times, no producer, no epoch and no sequence: each is -1.
     batch[27..57].fill(0xff);
     place(&mut batch, from);
-    closed(batch)
+    closed(BytesMut::from(&batch[..]))
 }
 
 /// Completes a batch whose header has everything but length and CRC.

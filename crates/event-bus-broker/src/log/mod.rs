@@ -18,6 +18,7 @@ mod recovery;
 pub(crate) mod records;
 mod segment;
 mod settings;
+mod stretch;
 mod sync_file;
 mod times;
 mod walk;
@@ -30,7 +31,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 pub(crate) use batch::{BatchError, BatchHeader};
 pub(crate) use checkpoint::{Checkpoint, CheckpointError, Marks};
@@ -40,6 +41,7 @@ pub(crate) use disk_faults::DiskFaults;
 pub(crate) use errors::{AppendError, OpenError, ReadError, TruncateError};
 pub(crate) use flusher::Flusher;
 pub(crate) use settings::{Cleanup, LogSettings};
+pub(crate) use stretch::{Stretch, Window};
 pub(crate) use sync_file::{FlushError, SyncFile};
 
 use segment::{Data, Segment};
@@ -133,16 +135,23 @@ impl Log {
     ///
     /// # Errors
     /// When it can't be written. The log is as before then.
-    pub fn append(&mut self, mut batch: BytesMut, now_ms: i64) -> Result<Appended, AppendError> {
+    pub fn append(
+        &mut self,
+        batch: impl AsRef<[u8]>,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
+        let batch = batch.as_ref();
         if let Some(failure) = self.tail().and_then(|tail| tail.failure()) {
             return Err(failure.into());
         }
-        if batch.len() < batch::HEADER_BYTES {
+        let Some((head, records)) = batch.split_first_chunk() else {
             let (expected, actual) = (batch::HEADER_BYTES, batch.len());
             return Err(BatchError::Incomplete { expected, actual }.into());
-        }
-        batch::place(&mut batch, self.end_offset());
-        let header = BatchHeader::parse(&batch)?;
+        };
+        // Only the header is written to, so only the header is copied.
+        let mut head: [u8; batch::HEADER_BYTES] = *head;
+        batch::place(&mut head, self.end_offset());
+        let header = BatchHeader::parse(&head)?;
         if header.bytes != batch.len() {
             let (expected, actual) = (header.bytes, batch.len());
             return Err(BatchError::Incomplete { expected, actual }.into());
@@ -152,7 +161,7 @@ impl Log {
         }
         let active = self.active_mut();
         active
-            .append(&header, &batch)
+            .append(&header, [&head, records])
             .map_err(|source| AppendError::Io { path: active.data.path().to_owned(), source })?;
         Ok(Appended { base_offset: header.base_offset, last_offset: header.last_offset() })
     }
@@ -205,9 +214,29 @@ impl Log {
         if from >= upper.min(end) {
             return Ok(Bytes::new());
         }
-        let after = self.segments.partition_point(|segment| segment.base_offset <= from);
-        let segment = &self.segments[after.saturating_sub(1)];
-        segment.read(from, upper, max_bytes, at_least_one)
+        self.segment_of(from).read(from, upper, max_bytes, at_least_one)
+    }
+
+    /// What [`Log::read`] returns but for a few of the last batches, to be read while it is sent. `None` where reading
+    /// it at once is better, or there is nothing to read.
+    ///
+    /// # Errors
+    /// When the place of `from` can't be found.
+    pub fn stretch(
+        &self,
+        from: i64,
+        upper: i64,
+        max_bytes: usize,
+    ) -> Result<Option<Stretch>, ReadError> {
+        if from < self.start_offset || from >= upper.min(self.end_offset()) {
+            return Ok(None);
+        }
+        self.segment_of(from).stretch(from, upper, max_bytes)
+    }
+
+    fn segment_of(&self, offset: i64) -> &Segment {
+        let after = self.segments.partition_point(|segment| segment.base_offset <= offset);
+        &self.segments[after.saturating_sub(1)]
     }
 
     /// Forgets everything from `offset` on: back to what was acknowledged after a failed sync. The log goes on with a

@@ -10,12 +10,15 @@ use bytes::Bytes;
 use super::batch::BatchHeader;
 use super::damage::Flaw;
 use super::walk::Walk;
-use super::{Checkpoint, DiskFaults, FlushError, ReadError, SyncFile};
+use super::{Checkpoint, DiskFaults, FlushError, ReadError, Stretch, SyncFile};
 
 /// An index entry each so many bytes: what a lookup reads in vain at most, beside one batch.
 const INDEX_EVERY_BYTES: u64 = 4096;
 /// What a read takes beside what was asked for, so that finding the first batch needs no read of its own.
 const READ_IN_VAIN_BYTES: usize = 8192;
+
+/// From how many bytes on batches are read while they are sent.
+const STRETCH_BYTES: usize = 32 * 1024;
 
 /// Where a segment's bytes are.
 #[derive(Clone, Debug)]
@@ -57,11 +60,11 @@ impl Data {
         }
     }
 
-    fn write_at(&mut self, written: &[u8], position: u64) -> io::Result<()> {
+    fn write_at(&mut self, parts: [&[u8]; 2], position: u64) -> io::Result<()> {
         match self {
-            Self::File(file) => file.write_at(written, position),
+            Self::File(file) => file.write_parts_at(parts, position),
             Self::Memory(bytes) => {
-                bytes.extend_from_slice(written);
+                parts.iter().for_each(|part| bytes.extend_from_slice(part));
                 Ok(())
             }
         }
@@ -135,13 +138,13 @@ impl Segment {
         }
     }
 
-    /// Writes a batch at the end. After an error the segment is as before.
-    pub fn append(&mut self, header: &BatchHeader, bytes: &[u8]) -> io::Result<()> {
+    /// Writes a batch, which is in two parts, at the end. After an error the segment is as before.
+    pub fn append(&mut self, header: &BatchHeader, parts: [&[u8]; 2]) -> io::Result<()> {
         if self.is_ragged {
             self.data.set_len(self.len)?;
             self.is_ragged = false;
         }
-        if let Err(error) = self.data.write_at(bytes, self.len) {
+        if let Err(error) = self.data.write_at(parts, self.len) {
             // What was written of it must not stand between this batch and the next.
             self.is_ragged = self.data.set_len(self.len).is_err();
             return Err(error);
@@ -235,14 +238,7 @@ impl Segment {
     ) -> Result<Bytes, ReadError> {
         let mut walk =
             self.walk_near(from).reading_ahead(max_bytes.saturating_add(READ_IN_VAIN_BYTES));
-        let first = loop {
-            match walk.next_header()? {
-                // The caller asked for an offset of this segment, so some batch holds it.
-                None => return Err(walk.damage(Flaw::Missing { end: self.end_offset })),
-                Some(header) if header.next_offset() > from => break header,
-                Some(header) => walk.advance(&header),
-            }
-        };
+        let first = self.find(from, &mut walk)?;
         let begin = walk.position();
         let bytes = if at_least_one { max_bytes.max(first.bytes) } else { max_bytes };
         let end = self.len.min(begin.saturating_add(bytes as u64));
@@ -259,6 +255,62 @@ impl Segment {
             checked += header.bytes;
         }
         Ok(block.slice(..checked))
+    }
+
+    /// The same batches but for a few of the last, to be read while they are sent; `None` where reading them at once is
+    /// better: when they are few, when even the first is too large, or when the file was found damaged.
+    pub fn stretch(
+        &self,
+        from: i64,
+        upper: i64,
+        max_bytes: usize,
+    ) -> Result<Option<Stretch>, ReadError> {
+        let Data::File(file) = &self.data else { return Ok(None) };
+        if max_bytes < STRETCH_BYTES || file.is_distrusted() {
+            return Ok(None);
+        }
+        let (position, offset) = self.begin_of(from)?;
+        let limit = position.saturating_add(max_bytes as u64);
+        let (end, end_offset) = self.last_border(limit, upper);
+        if end < position + STRETCH_BYTES as u64 {
+            return Ok(None);
+        }
+        Ok(Some(Stretch { file: file.clone(), position, end, offset, end_offset }))
+    }
+
+    /// Where the batch that holds `from` begins, and its first offset.
+    fn begin_of(&self, from: i64) -> Result<(u64, i64), ReadError> {
+        if let Ok(at) = self.index.binary_search_by_key(&from, |entry| entry.offset) {
+            return Ok((self.index[at].position, from));
+        }
+        let mut walk = self.walk_near(from).reading_ahead(READ_IN_VAIN_BYTES);
+        self.find(from, &mut walk)?;
+        Ok((walk.position(), walk.offset()))
+    }
+
+    /// The last place up to which all is before the position and the offset and where the index knows that a batch
+    /// ends, and the offset after it.
+    fn last_border(&self, position: u64, offset: i64) -> (u64, i64) {
+        if self.len <= position && self.end_offset <= offset {
+            return (self.len, self.end_offset);
+        }
+        let is_before = |entry: &IndexEntry| entry.position <= position && entry.offset <= offset;
+        match self.index.partition_point(is_before).checked_sub(1) {
+            Some(at) => (self.index[at].position, self.index[at].offset),
+            None => (0, self.base_offset),
+        }
+    }
+
+    /// Walks to the batch that holds `from`.
+    fn find(&self, from: i64, walk: &mut Walk<'_>) -> Result<BatchHeader, ReadError> {
+        loop {
+            match walk.next_header()? {
+                // The caller asked for an offset of this segment, so some batch holds it.
+                None => return Err(walk.damage(Flaw::Missing { end: self.end_offset })),
+                Some(header) if header.next_offset() > from => return Ok(header),
+                Some(header) => walk.advance(&header),
+            }
+        }
     }
 
     /// Forgets the batches from `offset` on, which must be where a batch begins, and cuts the bytes off.

@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::{Checkpoint, DiskFaults};
+
+/// Up to how many bytes putting two parts together costs less than a second system call.
+const JOINED_BYTES: usize = 16 * 1024;
 
 /// A sync failed, now or before: nothing that was written to the file since its last good sync is durable.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,6 +45,8 @@ pub(crate) struct SyncFile {
     written_end: AtomicI64,
     /// What of it survived a sync.
     durable_end: AtomicI64,
+    /// Damage was found in it.
+    is_distrusted: AtomicBool,
     /// Held during a sync, so that one sync's failure is known before the next one begins.
     syncing: Mutex<()>,
     pub(super) queue: Mutex<Queue>,
@@ -71,6 +76,7 @@ impl SyncFile {
             checkpoint,
             written_end: AtomicI64::new(written_end),
             durable_end: AtomicI64::new(written_end),
+            is_distrusted: AtomicBool::new(false),
             syncing: Mutex::default(),
             queue: Mutex::default(),
         }
@@ -100,8 +106,28 @@ impl SyncFile {
         self.file.write_all_at(bytes, position)
     }
 
+    /// As [`SyncFile::write_at`], of bytes that are in two parts.
+    pub(crate) fn write_parts_at(&self, parts: [&[u8]; 2], position: u64) -> io::Result<()> {
+        let [first, second] = parts;
+        if first.len() + second.len() <= JOINED_BYTES {
+            return self.write_at(&parts.concat(), position);
+        }
+        self.write_at(first, position)?;
+        self.file.write_all_at(second, position + first.len() as u64)
+    }
+
     pub(crate) fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, position)
+    }
+
+    /// Says that damage was found in the file.
+    pub(super) fn distrust(&self) {
+        self.is_distrusted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether damage was found in the file since it was opened.
+    pub(super) fn is_distrusted(&self) -> bool {
+        self.is_distrusted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_len(&self, bytes: u64) -> io::Result<()> {

@@ -7,3 +7,4 @@ mod fixtures;
 mod model;
 mod retention;
 mod serving;
+mod stretches;

@@ -45,6 +45,11 @@ impl<'a> Walk<'a> {
         self.position
     }
 
+    /// The offset that the next batch has.
+    pub fn offset(&self) -> i64 {
+        self.expected_offset
+    }
+
     /// The next batch with its position, checked; `None` at the end.
     pub fn next_batch(&mut self) -> Result<Option<(u64, BatchHeader, Bytes)>, ReadError> {
         let Some(header) = self.next_header()? else { return Ok(None) };
@@ -62,17 +67,7 @@ impl<'a> Walk<'a> {
         let left = self.end - self.position;
         let begin = self.bytes(self.position, self.position + left.min(HEADER_BYTES as u64))?;
         let header = BatchHeader::parse(&begin).map_err(|error| self.damage(error.into()))?;
-        if header.bytes as u64 > left {
-            let actual = usize::try_from(left).unwrap_or(usize::MAX);
-            let incomplete = BatchError::Incomplete { expected: header.bytes, actual };
-            return Err(self.damage(incomplete.into()));
-        }
-        if header.base_offset != self.expected_offset {
-            return Err(self.damage(Flaw::Offset { found: header.base_offset }));
-        }
-        if header.leader_epoch != LEADER_EPOCH {
-            return Err(self.damage(Flaw::LeaderEpoch { found: header.leader_epoch }));
-        }
+        check_place(&header, self.expected_offset, left).map_err(|flaw| self.damage(flaw))?;
         Ok(Some(header))
     }
 
@@ -102,7 +97,7 @@ impl<'a> Walk<'a> {
     pub fn bytes(&mut self, from: u64, to: u64) -> Result<Bytes, ReadError> {
         let chunk_end = self.chunk_at + self.chunk.len() as u64;
         if from < self.chunk_at || to > chunk_end {
-            let upto = to.max((from + self.read_ahead).min(self.end));
+            let upto = to.max(from.saturating_add(self.read_ahead).min(self.end));
             let mut chunk = vec![0; in_memory(upto - from)];
             self.data
                 .read_at(&mut chunk, from)
@@ -122,6 +117,25 @@ impl<'a> Walk<'a> {
             flaw,
         })
     }
+}
+
+/// Checks what a header says against where it was found: where this offset should be, with so many bytes left.
+pub(super) fn check_place(
+    header: &BatchHeader,
+    expected_offset: i64,
+    left: u64,
+) -> Result<(), Flaw> {
+    if header.bytes as u64 > left {
+        let actual = usize::try_from(left).unwrap_or(usize::MAX);
+        return Err(BatchError::Incomplete { expected: header.bytes, actual }.into());
+    }
+    if header.base_offset != expected_offset {
+        return Err(Flaw::Offset { found: header.base_offset });
+    }
+    if header.leader_epoch != LEADER_EPOCH {
+        return Err(Flaw::LeaderEpoch { found: header.leader_epoch });
+    }
+    Ok(())
 }
 
 /// A size that was bounded by a read's limit or by a batch's `i32` length.

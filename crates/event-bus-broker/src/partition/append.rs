@@ -102,14 +102,17 @@ impl Partition {
             return Ok(self.again(&mut state, written));
         }
         let mut header = header.clone();
-        let mut batch = BytesMut::from(batch);
         let mut log_append_time_ms = -1;
-        if state.settings.timestamp_type == TimestampType::LogAppend {
-            batch::stamp_append_time(&mut batch, now_ms);
-            header.max_timestamp = now_ms;
-            log_append_time_ms = now_ms;
-        }
-        header.base_offset = self.write(&mut state, batch, now_ms)?;
+        header.base_offset = match state.settings.timestamp_type {
+            TimestampType::Creation => self.write(&mut state, batch, now_ms)?,
+            TimestampType::LogAppend => {
+                let mut batch = BytesMut::from(batch);
+                batch::stamp_append_time(&mut batch, now_ms);
+                header.max_timestamp = now_ms;
+                log_append_time_ms = now_ms;
+                self.write(&mut state, &batch, now_ms)?
+            }
+        };
         state.producers.wrote(&header);
         let ticket = self.ticket(&mut state);
         let log_start_offset = state.log.start_offset();
@@ -139,7 +142,7 @@ impl Partition {
         }
         let batch = marker::batch(producer_id, epoch, outcome, now_ms);
         let mut header = BatchHeader::parse(&batch).expect("a marker has a header");
-        header.base_offset = self.write(&mut state, batch, now_ms)?;
+        header.base_offset = self.write(&mut state, &batch, now_ms)?;
         let marker_offset = header.base_offset;
         if let Some(first_offset) = state.producers.ended(&header, COORDINATOR_EPOCH) {
             state.stability.ended(first_offset, marker_offset);
@@ -189,7 +192,7 @@ impl Partition {
         Ok(state)
     }
 
-    fn write(&self, state: &mut State, batch: BytesMut, now_ms: i64) -> Result<i64, AppendError> {
+    fn write(&self, state: &mut State, batch: &[u8], now_ms: i64) -> Result<i64, AppendError> {
         let bytes = batch.len() as u64;
         let appended = state.log.append(batch, now_ms).map_err(|source| {
             // Rolling to the next segment syncs the last one.

@@ -34,7 +34,7 @@ pub(crate) use marker::Outcome;
 pub(crate) use payload::PayloadError;
 use producers::Producers;
 pub(crate) use producers::{Membership, Refusal};
-pub(crate) use read::{Isolation, PartitionRead, Slice, TimedOffset};
+pub(crate) use read::{Isolation, PartitionRead, Records, Slice, TimedOffset};
 use stability::Stability;
 #[cfg(test)]
 pub(crate) use tests::Batch;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
-use crate::log::{BatchHeader, ReadError};
+use crate::log::{BatchHeader, Log, ReadError, Stretch};
 
 use super::stability::Aborted;
 use super::{Bounds, Partition, State, StorageError};
@@ -33,11 +33,42 @@ pub(crate) struct Slice {
     pub isolation: Isolation,
 }
 
+/// Whole batches.
+#[derive(Clone, Debug)]
+pub(crate) enum Records {
+    /// In memory.
+    Held(Bytes),
+    /// To be read while they are sent.
+    OnDisk(Stretch),
+}
+
+impl Records {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Held(bytes) => bytes.len(),
+            Self::OnDisk(stretch) => stretch.len(),
+        }
+    }
+
+    /// The offset after the last record; `None` without any.
+    fn end_offset(&self) -> Option<i64> {
+        let mut rest = match self {
+            Self::OnDisk(stretch) => return Some(stretch.end_offset()),
+            Self::Held(bytes) => &bytes[..],
+        };
+        let mut end = None;
+        while let Ok(batch) = BatchHeader::parse(rest) {
+            end = Some(batch.next_offset());
+            rest = rest.get(batch.bytes..).unwrap_or_default();
+        }
+        end
+    }
+}
+
 /// What a partition answers.
 #[derive(Clone, Debug)]
 pub(crate) struct PartitionRead {
-    /// Whole batches.
-    pub records: Bytes,
+    pub records: Records,
     pub bounds: Bounds,
     /// For [`Isolation::Committed`], the aborted transactions that have records among these.
     pub aborted: Option<Vec<Aborted>>,
@@ -91,11 +122,8 @@ impl Partition {
         let upper = bounds.end(slice.isolation);
         let may_read = slice.from < upper && (slice.max_bytes > 0 || slice.at_least_one);
         let records = match may_read {
-            true => state
-                .log
-                .read(slice.from, upper, slice.max_bytes, slice.at_least_one)
-                .map_err(|source| self.unreadable(source))?,
-            false => Bytes::new(),
+            true => records(&state.log, upper, slice).map_err(|source| self.unreadable(source))?,
+            false => Records::Held(Bytes::new()),
         };
         let aborted = match slice.isolation {
             Isolation::Uncommitted => None,
@@ -137,6 +165,13 @@ impl Partition {
     }
 }
 
+fn records(log: &Log, upper: i64, slice: Slice) -> Result<Records, ReadError> {
+    if let Some(stretch) = log.stretch(slice.from, upper, slice.max_bytes)? {
+        return Ok(Records::OnDisk(stretch));
+    }
+    log.read(slice.from, upper, slice.max_bytes, slice.at_least_one).map(Records::Held)
+}
+
 impl Bounds {
     /// The offset that a consumer reads up to.
     pub fn end(&self, isolation: Isolation) -> i64 {
@@ -148,17 +183,12 @@ impl Bounds {
 }
 
 impl State {
-    fn aborted(&self, from: i64, records: &[u8]) -> Vec<Aborted> {
+    fn aborted(&self, from: i64, records: &Records) -> Vec<Aborted> {
         let aborted = self.stability.aborted_in(from, i64::MAX);
-        if aborted.is_empty() || records.is_empty() {
+        if aborted.is_empty() {
             return Vec::new();
         }
-        let mut upper = from;
-        let mut rest = records;
-        while let Ok(batch) = BatchHeader::parse(rest) {
-            upper = batch.next_offset();
-            rest = rest.get(batch.bytes..).unwrap_or_default();
-        }
-        aborted.into_iter().filter(|aborted| aborted.first_offset < upper).collect()
+        let Some(end) = records.end_offset() else { return Vec::new() };
+        aborted.into_iter().filter(|aborted| aborted.first_offset < end).collect()
     }
 }

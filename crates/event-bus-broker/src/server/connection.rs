@@ -12,10 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::Body;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::line::{Begin, Ended, Line};
 use super::request::{Request, RequestError, WorkError};
+use super::windows::Windows;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STOP_TIMEOUT, WRITE_TIMEOUT};
+use crate::log::ReadError;
 use crate::node::Node;
 
 /// What the broker does, as its connections see it.
@@ -47,6 +50,9 @@ pub(crate) enum CloseReason {
         "the answer to a {key:?} request has {length} bytes, more than its length field can say"
     )]
     TooLong { key: ApiKey, length: usize },
+    /// The answer's length was told already: it can't become an error. The next fetch gets one.
+    #[error("an answer was begun and the rest of it can't be read")]
+    Unreadable(#[from] ReadError),
     #[error("the answer can't be written")]
     Write(#[source] std::io::Error),
     #[error("an answer was not taken within {0:?}")]
@@ -59,7 +65,11 @@ impl CloseReason {
         match self {
             Self::Panicked(_) | Self::TooLong { .. } => true,
             Self::Work(error) => error.is_defect(),
-            Self::Frame(_) | Self::Request(_) | Self::Write(_) | Self::Unread(_) => false,
+            Self::Frame(_)
+            | Self::Request(_)
+            | Self::Unreadable(_)
+            | Self::Write(_)
+            | Self::Unread(_) => false,
         }
     }
 }
@@ -67,7 +77,7 @@ impl CloseReason {
 /// An answer on its way to the peer.
 struct Answer {
     head: BytesMut,
-    body: BytesMut,
+    body: Body,
 }
 
 /// What a request came to: an answer, or none where the protocol has none.
@@ -192,14 +202,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let length = head.len() - 4 + body.len();
         let length = i32::try_from(length).map_err(|_| CloseReason::TooLong { key, length })?;
         head[..4].copy_from_slice(&length.to_be_bytes());
-        let mut bytes = head.chain(body);
-        let writing = timeout(WRITE_TIMEOUT, self.writer.write_all_buf(&mut bytes));
+        let writing =
+            timeout(WRITE_TIMEOUT, write(&mut self.writer, head, body, &self.node.windows));
         tokio::select! {
             biased;
-            written = writing => match written {
-                Ok(written) => written.map_err(CloseReason::Write),
-                Err(_) => Err(CloseReason::Unread(WRITE_TIMEOUT)),
-            },
+            written = writing => written.unwrap_or(Err(CloseReason::Unread(WRITE_TIMEOUT))),
             // A peer that is slow to read must not keep what it wrote from becoming visible to others.
             never = poll_fn(|cx| self.line.poll_all(cx)) => match never {},
         }
@@ -212,6 +219,29 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             poll_fn(|cx| self.line.poll_next(cx)).await;
         }
     }
+}
+
+/// Writes an answer. What is read from the disk for it goes along with what stands before it, so that the peer is not
+/// woken for a few bytes.
+async fn write<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    mut head: BytesMut,
+    body: Body,
+    windows: &Windows,
+) -> Result<(), CloseReason> {
+    if !body.stretches.is_empty() {
+        let mut window = windows.take();
+        for (before, mut stretch) in body.stretches {
+            head.extend_from_slice(&before);
+            while let Some(piece) = stretch.next(&mut window)? {
+                let mut bytes = (&head[..]).chain(piece);
+                writer.write_all_buf(&mut bytes).await.map_err(CloseReason::Write)?;
+                head.clear();
+            }
+        }
+        windows.give(window);
+    }
+    writer.write_all_buf(&mut head.chain(body.rest)).await.map_err(CloseReason::Write)
 }
 
 #[cfg(test)]

@@ -7,13 +7,17 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::limits::{MAX_FRAME_BYTES, SHORT_FRAME_BYTES};
 
 /// How much is asked of the socket at first, and then as much as came already. Buffers grow with what came, not with
 /// what was announced.
 const READ_BYTES: usize = 16 * 1024;
+
+/// How long a buffer is kept for the next request. While requests follow each other and those before are no longer held,
+/// all of them come through the same memory; a connection at rest has none.
+const KEEP_BUFFER: Duration = Duration::from_secs(1);
 
 /// Why no request could be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +51,23 @@ pub(crate) struct FrameReader<R> {
     patience: Duration,
     /// When the request that has begun must be complete.
     deadline: Option<Instant>,
+    /// The buffer holds more memory than a new one would.
+    is_large: bool,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// `queued` holds a permit for each byte of long requests; a request that has begun must be complete after
     /// `patience`.
     pub fn new(source: R, queued: Arc<Semaphore>, patience: Duration) -> Self {
-        Self { source, buffer: BytesMut::new(), queued, share: None, patience, deadline: None }
+        Self {
+            source,
+            buffer: BytesMut::new(),
+            queued,
+            share: None,
+            patience,
+            deadline: None,
+            is_large: false,
+        }
     }
 
     /// The next request; `None` when the peer has closed the connection.
@@ -76,11 +90,20 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 None => 4,
             };
             self.buffer.reserve(missing.min(READ_BYTES.max(self.buffer.len())));
+            self.is_large |= self.buffer.capacity() > READ_BYTES;
             let read = self.source.read_buf(&mut self.buffer);
             let read = match self.deadline {
                 Some(deadline) => {
                     timeout_at(deadline, read).await.map_err(|_| FrameError::Slow(self.patience))?
                 }
+                None if self.is_large => match timeout(KEEP_BUFFER, read).await {
+                    Ok(read) => read,
+                    Err(_) => {
+                        self.buffer = BytesMut::new();
+                        self.is_large = false;
+                        continue;
+                    }
+                },
                 None => read.await,
             };
             match read.map_err(FrameError::Read)? {
@@ -189,6 +212,27 @@ mod tests {
         peer.write_all(&frame(10)[..6]).await.unwrap();
         drop(peer);
         assert!(matches!(reader.next().await, Err(FrameError::Torn)));
+    }
+
+    #[tokio::test]
+    async fn long_requests_come_through_the_same_memory_once_those_before_are_dropped() {
+        let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            peer.write_all(&frame(700_000)).await.unwrap();
+            places.push(reader.next().await.unwrap().unwrap().bytes.as_ptr());
+        }
+        assert_eq!(places[1], places[2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_at_rest_holds_no_memory() {
+        let (mut peer, mut reader) = reader(&Arc::new(Semaphore::new(MAX_QUEUED_BYTES)));
+        peer.write_all(&frame(700_000)).await.unwrap();
+        drop(reader.next().await.unwrap());
+        let rest = Instant::now() + 2 * KEEP_BUFFER;
+        assert!(timeout_at(rest, reader.next()).await.is_err());
+        assert!(reader.buffer.capacity() <= READ_BYTES);
     }
 
     #[tokio::test]

@@ -1,10 +1,12 @@
 //! The way of a request in and of its answer out: listener, connections, frames.
 
+mod body;
 pub(crate) mod connection;
 mod frame;
 mod line;
 mod request;
 pub(crate) mod shape;
+mod windows;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,9 +18,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
+pub(crate) use body::Body;
 use connection::CloseReason;
 pub(crate) use connection::Phase;
 use frame::FrameError;
+pub(crate) use windows::Windows;
 
 use crate::limits::MAX_QUEUED_BYTES;
 use crate::node::Node;

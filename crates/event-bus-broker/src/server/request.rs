@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
+use super::Body;
 use super::frame::{Frame, Share};
 use crate::api::{self, Api, Call, CallError};
 use crate::faults::{self, Fate, Faults, Verdict};
@@ -75,7 +76,8 @@ impl Request {
             api,
             version,
             correlation_id,
-            client_id: header.client_id,
+            // A slice would hold the whole request as long as the name is kept.
+            client_id: header.client_id.map(|id| StrBytes::from_string(id.to_string())),
             body: bytes,
             share,
             verdict,
@@ -95,11 +97,7 @@ impl Request {
     ///
     /// # Errors
     /// When it gets no answer and its connection has to be closed.
-    pub async fn work(
-        self,
-        node: Arc<Node>,
-        peer: SocketAddr,
-    ) -> Result<Option<BytesMut>, WorkError> {
+    pub async fn work(self, node: Arc<Node>, peer: SocketAddr) -> Result<Option<Body>, WorkError> {
         if !self.verdict.delay.is_zero() {
             tokio::time::sleep(self.verdict.delay).await;
         }
@@ -107,12 +105,13 @@ impl Request {
         match self.verdict.fate {
             Fate::DropBefore => return Err(WorkError::Scripted(api.key)),
             Fate::Refuse(error) => {
-                return Ok(faults::refuse(api.key, &self.body, self.version, error)?);
+                let refused = faults::refuse(api.key, &self.body, self.version, error)?;
+                return Ok(refused.map(Body::from));
             }
             Fate::Serve | Fate::DropAfter => {}
         }
         if self.unknown_version {
-            return Ok(Some(api::unsupported_version()));
+            return Ok(Some(api::unsupported_version().into()));
         }
         let Self { version, client_id, body, share, .. } = self;
         let answer = api.answer(Call { node, version, client_id, peer }, body).await;

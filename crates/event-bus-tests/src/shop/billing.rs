@@ -101,6 +101,7 @@ impl Handler<OrderPlaced> for Billing {
                 drop(context.tx().execute("INSERT INTO no_such_table (x) VALUES (1)", &[]).await);
                 Ok(())
             }
+            Fate::Kill => std::process::abort(),
             Fate::Meet => {
                 self.meeting.wait().await;
                 Ok(())

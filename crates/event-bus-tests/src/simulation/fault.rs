@@ -1,8 +1,8 @@
 //! What goes wrong.
 
-use super::event::EventNumber;
+use super::event::{EventNumber, Nature};
 use super::process::ProcessId;
-use super::task::Stage;
+use super::task::{Stage, Task};
 use super::world::{Millis, Step, World};
 use event_bus::consumer::core::Input;
 
@@ -54,10 +54,12 @@ pub enum Point {
     Handled,
     /// Before the commit.
     Commit,
+    /// While the task runs carefully.
+    Careful,
 }
 
 /// All points.
-pub const POINTS: [Point; 8] = [
+pub const POINTS: [Point; 9] = [
     Point::Any,
     Point::Note,
     Point::Begin,
@@ -66,12 +68,16 @@ pub const POINTS: [Point; 8] = [
     Point::Next,
     Point::Handled,
     Point::Commit,
+    Point::Careful,
 ];
 
 impl Point {
-    fn is_at(self, stage: Stage) -> bool {
+    fn is_at(self, task: &Task) -> bool {
+        if self == Self::Careful {
+            return task.turn.is_careful;
+        }
         matches!(
-            (self, stage),
+            (self, task.stage),
             (Self::Any, _)
                 | (Self::Note, Stage::Note)
                 | (Self::Begin, Stage::Begin)
@@ -93,6 +99,7 @@ impl Point {
             Self::Next => "stop between events",
             Self::Handled => "stop in a handler",
             Self::Commit => "stop before a commit",
+            Self::Careful => "stop in careful mode",
         }
     }
 }
@@ -159,12 +166,13 @@ impl World {
     fn at_point(&mut self, place: usize, point: Point, fault: Fault) -> Option<ProcessId> {
         let id = self.running_in(place);
         let hits = id.and_then(|id| self.processes.get(&id)).is_some_and(|process| {
-            point == Point::Any || process.tasks.values().any(|task| point.is_at(task.stage))
+            point == Point::Any || process.tasks.values().any(|task| point.is_at(task))
         });
         if hits {
             return id;
         }
-        self.after(1, Step::Fault(fault));
+        let runs = id.and_then(|id| self.processes.get(&id)).is_some_and(|p| !p.tasks.is_empty());
+        self.after(if runs { 1 } else { 4 }, Step::Fault(fault));
         None
     }
 
@@ -218,9 +226,14 @@ impl World {
         self.after(1_000, Step::Finish);
     }
 
-    /// How many deaths an event may be blamed for that are not its own.
+    /// Whether an event may be blamed for deaths that are not its own: it failed so often, and so often its process
+    /// was ended from outside while it ran.
     pub(super) fn may_have_crashed(&self, event: EventNumber) -> bool {
+        let fails = match self.published[event].nature {
+            Nature::Flaky(fails) => fails,
+            _ => 0,
+        };
         // The first death is counted without having been noted.
-        self.published[event].deaths + 1 >= self.plan.attempts()
+        self.published[event].deaths + 1 + fails >= self.plan.attempts()
     }
 }

@@ -165,7 +165,7 @@ impl World {
         let Some(process) = self.processes.get_mut(&id) else { return };
         let session = process.number;
         match command {
-            Command::TakeOver(assignment) => {
+            Command::TakeOver(assignment, _) => {
                 let wait = self.random.of(1..5);
                 self.after(wait, Step::TakeOver(id, session, assignment, false));
             }
@@ -261,16 +261,22 @@ impl World {
                 if holding.is_dirty {
                     self.coverage.note("partition found dirty");
                 }
-                self.give(id, Input::TakenOver(assignment, Some(holding)));
+                self.give(id, Input::TakenOver(assignment, Ok(holding)));
             }
             Err(Refusal::Wait) => {
                 self.coverage.note("takeover waited for a transaction");
                 let Step::TakeOver(id, session, assignment, _) = step else { return };
-                self.after(5, Step::TakeOver(id, session, assignment, true));
+                if self.random.percent(1) {
+                    self.coverage.note("takeover given up");
+                    self.database.stop_waiting(assignment.partition);
+                    self.give(id, Input::TakenOver(assignment, Err(Trouble::Contention)));
+                } else {
+                    self.after(5, Step::TakeOver(id, session, assignment, true));
+                }
             }
             Err(_) => {
                 self.coverage.note("takeover met an outage");
-                self.give(id, Input::TakenOver(assignment, None));
+                self.give(id, Input::TakenOver(assignment, Err(Trouble::Down)));
             }
         }
     }

@@ -383,7 +383,15 @@ impl World {
             return Then::On(Stage::Begin, 0);
         }
         let jobs = Arc::clone(&task.turn.jobs);
-        Then::End(broken.report(&jobs, |_| cause("Database")))
+        let report = broken.report(&jobs, |_| cause("Database"));
+        if task.turn.is_careful && matches!(report.verdicts[..], [(_, Verdict::Failed(_))]) {
+            // The event did not kill: what was noted on suspicion is taken back.
+            let noted = self.database.note(&jobs[0].received, jobs[0].attempt);
+            if noted.is_err() {
+                self.coverage.note("suspicion stayed");
+            }
+        }
+        Then::End(report)
     }
 
     /// Ends a task. A commit that is under way may still succeed.

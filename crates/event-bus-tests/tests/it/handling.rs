@@ -368,3 +368,33 @@ async fn keys_run_beside_each_other_under_concurrent_execution() {
     assert_eq!(billing.attempts().len(), 8);
     databases.drop_all().await;
 }
+
+/// Behind a rejected order its key is parked, also for the next process; others are billed.
+async fn the_orders_behind_a_dead_letter_follow_it(databases: Databases, settings: &str) {
+    let catalogue = shop_with(&format!("behind-dead-letter = \"park\"\n{settings}")).await;
+    let key = |number| order("parked", number, Fate::Ok);
+    let orders = [order("parked", 0, Fate::Reject), key(1), order("good", 0, Fate::Ok), key(2)];
+    shop::publish(&catalogue, &orders).await;
+    let running = run_billing(&catalogue, &databases, Billing::default()).await;
+    settled(&catalogue, &databases, 1).await;
+    running.stop().await;
+    shop::publish(&catalogue, &[key(3), order("good", 1, Fate::Ok)]).await;
+    let running = run_billing(&catalogue, &databases, Billing::default()).await;
+    settled(&catalogue, &databases, 2).await;
+    running.stop().await;
+    let told: Vec<_> = dead_letters(&catalogue)
+        .await
+        .iter()
+        .map(|letter| {
+            let seq = letters::text(letter, headers::DLQ_CHAIN_SEQ).to_owned();
+            (letters::reason(letter).to_owned(), seq)
+        })
+        .collect();
+    let expected = ["rejected", "parked-behind", "parked-behind", "parked-behind"];
+    let expected =
+        expected.iter().zip(1..).map(|(reason, seq)| ((*reason).to_owned(), seq.to_string()));
+    assert_eq!(told, expected.collect::<Vec<_>>());
+    databases.drop_all().await;
+}
+
+on_each!(the_orders_behind_a_dead_letter_follow_it);

@@ -8,6 +8,7 @@ mod each;
 mod handling;
 mod hostile;
 mod order;
+mod killed;
 mod membership;
 mod middleware;
 mod platform;

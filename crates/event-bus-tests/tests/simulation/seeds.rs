@@ -13,7 +13,7 @@ const SEEDS: u64 = 500;
 /// So many are a full run: each fault has to bite in it.
 const FULL: u64 = 20_000;
 /// What has to happen in a full run.
-const EXPECTED: [&str; 49] = [
+const EXPECTED: [&str; 51] = [
     "attempt noted",
     "batch run apart",
     "commit failed",
@@ -59,6 +59,8 @@ const EXPECTED: [&str; 49] = [
     "stop before the fence",
     "stop between events",
     "stop in a handler",
+    "stop in careful mode",
+    "takeover given up",
     "takeover met an outage",
     "takeover waited for a transaction",
     "task aborted",

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::job::{Job, Report};
-use super::ownership::Holding;
+use super::trouble::Trouble;
+use crate::store::Holding;
 
 /// A task that a session started, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,8 +57,8 @@ pub enum Outcome {
 pub enum Input<E> {
     /// These partitions are ours. A halted one is left out.
     Assigned(Vec<Offer>),
-    /// [`Command::TakeOver`] was carried out; `None` if the database did not answer.
-    TakenOver(Assignment, Option<Holding>),
+    /// [`Command::TakeOver`] was carried out, or what kept it from that.
+    TakenOver(Assignment, Result<Holding, Trouble>),
     /// [`Command::Release`] was carried out, or failed.
     Released(TaskId),
     /// Events came, ascending within a partition.
@@ -87,8 +88,8 @@ pub enum Input<E> {
 /// What a session wants done, in this order.
 #[derive(Debug)]
 pub enum Command<E> {
-    /// Take the partition over in the database, and tell [`Input::TakenOver`].
-    TakeOver(Assignment),
+    /// Take the partition over in the database, and tell [`Input::TakenOver`]. What stands before the offset is settled.
+    TakeOver(Assignment, Option<i64>),
     /// Note in the database that these partitions, held by these tokens, were let go in good order, and tell
     /// [`Input::Released`].
     Release(TaskId, Vec<(i32, i64)>),

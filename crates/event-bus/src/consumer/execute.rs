@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::RwLock;
+
 use super::batch::{self, Batch, Guard};
+use super::command::Turn;
 use super::infrastructure::{is_broken_transaction, trouble_in, trouble_of};
 use super::invoke::{Invoker, verdict_of};
 use super::job::{Death, Job, Report, Verdict};
@@ -13,7 +16,7 @@ use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName};
 use crate::outbox::Outbox;
-use crate::store::{Claimant, Claimed, Tx};
+use crate::store::{Begun, Claimant, Claimed, Tx};
 
 /// What runs one subscription's events.
 #[derive(Clone)]
@@ -23,7 +26,13 @@ pub(crate) struct Executor {
     pub(crate) group: GroupName,
     pub(crate) service: ServiceName,
     pub(crate) invoker: Invoker,
+    /// Whether a key is parked behind a dead letter.
+    pub(crate) parks: bool,
 }
+
+/// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
+/// knows of what.
+pub(super) static GATE: RwLock<()> = RwLock::const_new(());
 
 type Event = Job<Arc<Received>>;
 type Broken = batch::Broken<sqlx::Error>;
@@ -48,20 +57,59 @@ fn by_commit(error: sqlx::Error) -> Broken {
 
 impl Executor {
     /// Runs the jobs in their order in one transaction. All are of one partition.
-    pub(crate) async fn run(&self, partition: i32, jobs: &Arc<[Event]>) -> Report {
-        let mut guard = Guard::Together;
-        loop {
-            match self.attempt(partition, jobs, guard).await {
-                Ok(report) => return report,
-                Err(broken) if broken.runs_apart(guard, jobs.len()) => guard = Guard::Marked,
-                Err(broken) => {
-                    self.log_rollback(jobs, &broken);
-                    return broken.report(jobs, |error| {
-                        Cause::of(Reason::RetriesExhausted, "Database", error)
-                    });
-                }
+    pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
+        if !turn.is_careful {
+            let _shared = GATE.read().await;
+            return self.run_together(turn).await;
+        }
+        let _alone = GATE.write().await;
+        match self.note_attempts(turn, |job| job.to_note).await {
+            Ok(()) => {}
+            Err(broken) => return self.report(turn, broken),
+        }
+        let report = self.run_together(turn).await;
+        if let [(_, Verdict::Failed(_))] = report.verdicts[..]
+            && let Err(broken) = self.note_attempts(turn, |job| Some(job.attempt)).await
+        {
+            // The event did not kill, and is suspected for longer than it has to be.
+            self.log_rollback(&turn.jobs, &broken);
+        }
+        report
+    }
+
+    async fn note_attempts(
+        &self,
+        turn: &Turn<Arc<Received>>,
+        attempts: impl Fn(&Event) -> Option<u32>,
+    ) -> Result<(), Broken> {
+        let store = self.outbox.store();
+        for job in turn.jobs.iter() {
+            if let Some(attempts) = attempts(job) {
+                let offset = job.received.record.offset;
+                store
+                    .note_attempt(&self.claimant(turn.partition), turn.token, offset, attempts)
+                    .await
+                    .map_err(by_own)?;
             }
         }
+        Ok(())
+    }
+
+    async fn run_together(&self, turn: &Turn<Arc<Received>>) -> Report {
+        let mut guard = Guard::Together;
+        loop {
+            match self.attempt(turn, guard).await {
+                Ok(report) => return report,
+                Err(broken) if broken.runs_apart(guard, turn.jobs.len()) => guard = Guard::Marked,
+                Err(broken) => return self.report(turn, broken),
+            }
+        }
+    }
+
+    fn report(&self, turn: &Turn<Arc<Received>>, broken: Broken) -> Report {
+        self.log_rollback(&turn.jobs, &broken);
+        let cause = |error: &sqlx::Error| Cause::of(Reason::RetriesExhausted, "Database", error);
+        broken.report(&turn.jobs, cause)
     }
 
     fn log_rollback(&self, jobs: &[Event], broken: &Broken) {
@@ -72,14 +120,14 @@ impl Executor {
         );
     }
 
-    async fn attempt(
-        &self,
-        partition: i32,
-        jobs: &Arc<[Event]>,
-        guard: Guard,
-    ) -> Result<Report, Broken> {
-        let mut tx = self.outbox.begin().await.map_err(by_own)?;
-        let claimant = Claimant { group: &self.group, topic: &self.event.topic, partition };
+    async fn attempt(&self, turn: &Turn<Arc<Received>>, guard: Guard) -> Result<Report, Broken> {
+        let claimant = self.claimant(turn.partition);
+        let begun = self.outbox.store().begin_owned(&claimant, turn.token).await;
+        let mut tx = match begun.map_err(by_own)? {
+            Begun::Owned(tx) => tx,
+            Begun::Fenced => return Err(Broken::Infrastructure(Trouble::Fenced)),
+        };
+        let jobs = &turn.jobs;
         let mut claimed = match guard {
             Guard::Together => {
                 self.claim(&mut tx, &claimant, jobs).await.map_err(by_own)?.into_iter()
@@ -105,6 +153,10 @@ impl Executor {
                 },
                 (None, Guard::Marked) => self.handle_marked(&mut tx, &claimant, index, job).await?,
             };
+            if turn.is_careful && verdict.is_settled() {
+                let offset = job.received.record.offset;
+                tx.forget_attempts(&claimant, offset).await.map_err(by_own)?;
+            }
             batch.note(verdict)?;
         }
         tx.flush().await.map_err(by_own)?;
@@ -228,7 +280,9 @@ impl Executor {
             claim = received.claim_by_position();
             marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
         }
+        let key = received.record.key.as_deref();
         if marked == Claimed::Fresh {
+            let chain_seq = if self.parks { Some(tx.park(claimant, key).await?) } else { None };
             let obituary = Obituary {
                 record: &received.record,
                 event_id: claim.event_id,
@@ -238,6 +292,7 @@ impl Executor {
                 attempts: death.attempts,
                 first_failed_at: death.first_failed_at,
                 failed_at: death.failed_at,
+                chain_seq,
             };
             tx.enqueue(obituary.record(&self.event.dead_letter_topic));
             tracing::error!(
@@ -246,7 +301,9 @@ impl Executor {
                 error = death.cause.message, "dead letter"
             );
         }
-        Ok(Verdict::Settled)
+        // The letter may have been written before, by a commit whose reply got lost.
+        let is_parked = self.parks && tx.is_parked(claimant, key).await?;
+        Ok(if is_parked { Verdict::Parked } else { Verdict::Settled })
     }
 }
 

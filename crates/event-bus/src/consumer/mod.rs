@@ -27,6 +27,7 @@ mod runner;
 mod session;
 mod settings;
 mod stateless;
+mod take_over;
 pub mod track;
 mod trouble;
 
@@ -45,8 +46,8 @@ pub mod core {
     pub use super::flaw::{Flaw, Flaws};
     pub use super::job::{Arrival, Death, Job, Report, Verdict};
     pub use super::moment::Moment;
-    pub use super::ownership::Holding;
     pub use super::session::Session;
     pub use super::settings::Settings;
     pub use super::trouble::Trouble;
+    pub use crate::store::Holding;
 }

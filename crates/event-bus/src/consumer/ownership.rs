@@ -3,26 +3,10 @@
 //! Kafka tells a consumer that it lost a partition, but not before the next owner has it. So an owner takes a token in the
 //! database as well, and a transaction under an older token is not committed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-
-use super::lane::LaneKey;
 
 /// The first and the longest wait before a token is taken again that somebody else has taken.
 const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-
-/// What an owner found in the database when it took a partition over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
-    /// Greater than that of every earlier owner.
-    pub token: i64,
-    /// Whether the last owner never let go: it died, or is about to be fenced.
-    pub is_dirty: bool,
-    /// Attempts that were noted before they began, by offset.
-    pub attempts: BTreeMap<i64, u32>,
-    /// Keys whose later events follow a dead letter.
-    pub parked: BTreeSet<LaneKey>,
-}
 
 /// How far a session is with owning an assigned partition.
 #[derive(Debug)]

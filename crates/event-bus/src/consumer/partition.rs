@@ -11,13 +11,13 @@ use super::flaw::Flaw;
 use super::job::{Arrival, Death, Job, Verdict};
 use super::lane::{LaneKey, Lanes};
 use super::moment::Moment;
-use super::ownership::Holding;
 use super::settings::Settings;
 use super::track::Tracker;
 use super::trouble::Trouble;
 use crate::catalogue::BehindDeadLetter;
 use crate::dead_letter::{Cause, Reason};
 use crate::retry::{self, Next};
+use crate::store::Holding;
 
 /// So often in a row may one event alone be in another transaction's way before that counts as a failed attempt: it may
 /// deadlock with itself.
@@ -337,6 +337,11 @@ impl<E: Arrival> Partition<E> {
             self.tracker.watermark()
         };
         watermark.filter(|watermark| self.committed != Some(*watermark))
+    }
+
+    /// Before which offset everything is settled, if that is known.
+    pub fn start(&self) -> Option<i64> {
+        self.tracker.watermark().or(self.next)
     }
 
     pub fn committed(&mut self, offset: i64) {

@@ -14,18 +14,21 @@ use tokio::time::sleep_until;
 use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
 use super::job::Report;
 use super::moment::Moment;
-use super::ownership::Holding;
 use super::receive::Received;
 use super::runner::Runner;
 use super::session::Session;
 use super::settings::Settings;
+use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
 use crate::kafka::fetch::{Fetched, Fetcher, Start};
 use crate::shutdown;
+use crate::store::Holding;
 
 /// How long one question to a database that is down may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the tasks of a session that is over may take to end.
+const TASKS_END: Duration = Duration::from_secs(2);
 /// The wait before a failed Kafka consumer is built anew.
 const REBUILD_WAIT: Duration = Duration::from_secs(1);
 
@@ -62,7 +65,7 @@ impl Subscription {
 enum Done {
     Task(TaskId, Report),
     Probe(Outcome),
-    TakeOver(Assignment, Option<Holding>),
+    TakeOver(Assignment, Result<Holding, Trouble>),
     Release(TaskId),
 }
 
@@ -120,22 +123,35 @@ impl<'a> Shell<'a> {
                 break end;
             }
         };
-        self.tasks.abort_all();
+        self.end_tasks().await;
         if let End::Close(offsets) = end {
             self.fetcher.close(offsets).await;
+        }
+    }
+
+    /// Ends handlers at once, and lets the database hear what it is being told.
+    async fn end_tasks(&mut self) {
+        self.running.values().for_each(AbortHandle::abort);
+        let runner = &self.subscription.runner;
+        let told = async {
+            while let Some(done) = self.tasks.join_next().await {
+                if let Ok(Done::TakeOver(assignment, Ok(holding))) = done
+                    && !holding.is_dirty
+                {
+                    runner.release(&[(assignment.partition, holding.token)]).await;
+                }
+            }
+        };
+        if tokio::time::timeout(TASKS_END, told).await.is_err() {
+            self.tasks.abort_all();
         }
     }
 
     /// Does what the core wants done, or says how the session ends.
     fn carry_out(&mut self, command: Command<Event>) -> Option<End> {
         match command {
-            Command::TakeOver(assignment) => {
-                self.tasks
-                    .spawn(async move { Done::TakeOver(assignment, Some(Holding::default())) });
-            }
-            Command::Release(task, _) => {
-                self.tasks.spawn(async move { Done::Release(task) });
-            }
+            Command::TakeOver(assignment, from) => self.take_over(assignment, from),
+            Command::Release(task, held) => self.release(task, held),
             Command::Run(task, turn) => self.start(task, turn),
             Command::Abort(task) => {
                 if let Some(running) = self.running.get(&task) {
@@ -163,6 +179,21 @@ impl<'a> Shell<'a> {
         let runner = self.subscription.runner.clone();
         let abort = self.tasks.spawn(async move { Done::Task(task, runner.run(&turn).await) });
         self.running.insert(task, abort);
+    }
+
+    fn take_over(&mut self, assignment: Assignment, from: Option<i64>) {
+        let runner = self.subscription.runner.clone();
+        self.tasks.spawn(async move {
+            Done::TakeOver(assignment, runner.take_over(assignment.partition, from).await)
+        });
+    }
+
+    fn release(&mut self, task: TaskId, held: Vec<(i32, i64)>) {
+        let runner = self.subscription.runner.clone();
+        self.tasks.spawn(async move {
+            runner.release(&held).await;
+            Done::Release(task)
+        });
     }
 
     fn probe(&mut self) {
@@ -272,8 +303,12 @@ impl<'a> Shell<'a> {
                 );
                 None
             }
-            Start::Earliest | Start::Committed(_) => {
-                Some(Offer { partition, start: None, log_end: None })
+            Start::Earliest { bounds } => {
+                let (start, log_end) = bounds.unzip();
+                Some(Offer { partition, start, log_end })
+            }
+            Start::Committed { offset, log_end } => {
+                Some(Offer { partition, start: Some(offset), log_end })
             }
         }
     }

@@ -7,8 +7,10 @@ use super::execute::Executor;
 use super::job::Report;
 use super::receive::Received;
 use super::stateless::StatelessExecutor;
+use super::trouble::Trouble;
 use crate::catalogue;
 use crate::names::GroupName;
+use crate::store::Holding;
 
 /// One subscription's executor.
 #[derive(Clone)]
@@ -36,8 +38,28 @@ impl Runner {
 
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
         match self {
-            Self::Database(executor) => executor.run(turn.partition, &turn.jobs).await,
+            Self::Database(executor) => executor.run(turn).await,
             Self::Stateless(executor) => executor.run(turn).await,
+        }
+    }
+
+    /// Takes a partition over in the database. Without one, Kafka's word is all there is.
+    pub(crate) async fn take_over(
+        &self,
+        partition: i32,
+        from: Option<i64>,
+    ) -> Result<Holding, Trouble> {
+        match self {
+            Self::Database(executor) => executor.take_over(partition, from).await,
+            Self::Stateless(_) => Ok(Holding::default()),
+        }
+    }
+
+    /// Notes in the database that partitions are let go.
+    pub(crate) async fn release(&self, held: &[(i32, i64)]) {
+        match self {
+            Self::Database(executor) => executor.release(held).await,
+            Self::Stateless(_) => {}
         }
     }
 

@@ -14,11 +14,12 @@ use super::flaw::Flaw;
 use super::job::{Arrival, Report};
 use super::moment::Moment;
 use super::outage::Outage;
-use super::ownership::{Holding, Ownership};
+use super::ownership::Ownership;
 use super::partition::{Flow, Partition};
 use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::catalogue::Execution;
+use crate::store::Holding;
 
 /// One subscription's state.
 #[derive(Debug)]
@@ -140,21 +141,28 @@ impl<E: Arrival> Session<E> {
         }
     }
 
-    fn taken_over(&mut self, assignment: Assignment, holding: Option<Holding>, now: Moment) {
+    fn taken_over(
+        &mut self,
+        assignment: Assignment,
+        holding: Result<Holding, Trouble>,
+        now: Moment,
+    ) {
         match (self.present(assignment), holding) {
-            (Some(assigned), Some(holding)) => {
+            (Some(assigned), Ok(holding)) => {
                 assigned.ownership.given(holding.token);
                 assigned.state.take_over(holding, now);
             }
-            (Some(assigned), None) => {
+            (Some(assigned), Err(Trouble::Down)) => {
                 assigned.ownership.refused(now.instant);
                 self.begin_outage(now.instant);
             }
+            // A transaction of the last owner does not end.
+            (Some(assigned), Err(_)) => assigned.ownership.fenced(now.instant),
             // It was let go meanwhile, and nothing ran under the token.
-            (None, Some(holding)) => {
+            (None, Ok(holding)) if !holding.is_dirty => {
                 self.release(vec![(assignment.partition, holding.token)]);
             }
-            (None, None) => {}
+            (None, _) => {}
         }
     }
 
@@ -392,7 +400,7 @@ impl<E: Arrival> Session<E> {
             if !is_leaving && assigned.ownership.due().is_some_and(|due| due <= now) {
                 assigned.ownership.asked();
                 let assignment = Assignment { partition: *partition, number: assigned.number };
-                self.commands.push(Command::TakeOver(assignment));
+                self.commands.push(Command::TakeOver(assignment, assigned.state.start()));
             }
         }
     }

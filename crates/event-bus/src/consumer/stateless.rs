@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::command::Turn;
+use super::execute::GATE;
 use super::invoke::{Invoker, verdict_of};
 use super::job::{Death, Job, Report, Verdict};
 use super::receive::Received;
@@ -33,6 +34,7 @@ pub(crate) struct StatelessExecutor {
 impl StatelessExecutor {
     /// Runs the jobs one after another. A session gives one at a time: what ran is settled by itself.
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
+        let _shared = GATE.read().await;
         let mut verdicts = Vec::with_capacity(turn.jobs.len());
         for job in turn.jobs.iter() {
             let verdict = match &job.death {
@@ -68,6 +70,7 @@ impl StatelessExecutor {
             attempts: death.attempts,
             first_failed_at: death.first_failed_at,
             failed_at: death.failed_at,
+            chain_seq: None,
         };
         match self.send(&obituary).await {
             Ok(()) => {

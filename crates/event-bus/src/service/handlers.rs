@@ -96,7 +96,8 @@ impl Handlers {
             match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, producer) {
                 (Registered::Database(outbox, handler), _) => {
                     let (outbox, invoker) = (outbox.clone(), invoker(handler));
-                    let executor = Executor { outbox, event, group, service, invoker };
+                    let parks = behind == BehindDeadLetter::Park;
+                    let executor = Executor { outbox, event, group, service, invoker, parks };
                     let settings = Settings::new(consumer.execution, waits, behind);
                     (settings, Runner::Database(executor))
                 }

@@ -33,12 +33,20 @@ const LIBRARY_TABLE: &str = "event_bus_migrations";
 /// Where a service's steps are noted.
 const SERVICE_TABLE: &str = "service_migrations";
 
-const LIBRARY: &[Migration] = &[Migration {
-    version: 1,
-    description: "inbox and outbox",
-    postgres: include_str!("migrations/0001_postgres.sql"),
-    sqlite: include_str!("migrations/0001_sqlite.sql"),
-}];
+const LIBRARY: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "inbox and outbox",
+        postgres: include_str!("migrations/0001_postgres.sql"),
+        sqlite: include_str!("migrations/0001_sqlite.sql"),
+    },
+    Migration {
+        version: 2,
+        description: "owners of partitions",
+        postgres: include_str!("migrations/0002_postgres.sql"),
+        sqlite: include_str!("migrations/0002_sqlite.sql"),
+    },
+];
 
 pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), MigrateError> {
     for (table, steps) in [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)] {

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Error, PgConnection, PgPool, Postgres, Row as _, Transaction};
 
 use super::inbox::{Claim, Claimant, Claimed};
 use super::outbox::{PendingRow, RawRow, encode_headers, pending};
@@ -17,6 +18,10 @@ const MISSING_DATABASE: &str = "3D000";
 const DUPLICATE_DATABASE: [&str; 2] = ["42P04", "23505"];
 /// `42P06 duplicate_schema` and `23505 unique_violation`, likewise.
 const DUPLICATE_SCHEMA: [&str; 2] = ["42P06", "23505"];
+/// The class of the advisory locks of partitions, the letters EBPO; those of the outbox are another.
+const PARTITION_LOCKS: i32 = 1_161_973_839;
+/// How long a takeover waits for the transactions of the last owner.
+const TAKEOVER_LOCK_TIMEOUT: &str = "5s";
 /// What PostgreSQL's own `search_path` begins with: no schema was asked for.
 const USERS_SCHEMA: &str = "$user";
 
@@ -75,6 +80,58 @@ fn first_schema(path: &str) -> String {
         name.push(letter);
     }
     name
+}
+
+/// Waits until no transaction of the partition's owners is open, and lets none begin before this one ends. A former owner
+/// may be frozen in the middle of one.
+pub(super) async fn lock_partition(
+    connection: &mut PgConnection,
+    claimant: &Claimant<'_>,
+) -> Result<(), Error> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, true)")
+        .bind(TAKEOVER_LOCK_TIMEOUT)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
+        .bind(PARTITION_LOCKS)
+        .bind(lock_of(claimant))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Begins a transaction that a takeover of the partition waits for. The lock comes with the `BEGIN`: it costs no way to
+/// the server of its own. Row locks would not do: where owners' transactions overlap, a takeover never gets its turn.
+pub(super) async fn begin_sharing_partition(
+    pool: &PgPool,
+    claimant: &Claimant<'_>,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    let lock = lock_of(claimant);
+    let begin = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({PARTITION_LOCKS}, {lock})");
+    pool.begin_with(AssertSqlSafe(begin)).await
+}
+
+/// A hash: partitions that share one wait for each other's takeovers, and nothing else.
+fn lock_of(claimant: &Claimant<'_>) -> i32 {
+    let name = format!("{}/{}/{}", claimant.group, claimant.topic, claimant.partition);
+    let hash: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+    i32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+}
+
+pub(super) async fn is_dirty(
+    connection: &mut PgConnection,
+    claimant: &Claimant<'_>,
+) -> Result<bool, Error> {
+    let dirty: Option<bool> = sqlx::query_scalar(
+        "SELECT is_dirty FROM partition_owners
+         WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3",
+    )
+    .bind(claimant.group.as_ref())
+    .bind(claimant.topic.as_ref())
+    .bind(claimant.partition)
+    .fetch_optional(connection)
+    .await?;
+    Ok(dirty.unwrap_or(false))
 }
 
 /// First in the handler's transaction: under READ COMMITTED a SELECT before the INSERT would let two twins in.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod configs;
+mod damaged;
 mod faults;
 mod skipped;
 mod groups;

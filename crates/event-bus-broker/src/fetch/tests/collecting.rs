@@ -2,11 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_response::PartitionData;
 use tokio::time::Instant;
 
 use crate::config::Durability;
-use crate::fetch::{Limits, Target, collect};
+use crate::fetch::{Limits, PartitionAnswer, Target, collect};
 use crate::log::{BatchHeader, Flusher, LogSettings};
 use crate::partition::{Batch, Isolation, Membership, Outcome, Partition};
 
@@ -34,8 +33,8 @@ fn limits(min_bytes: i32, max_wait: Duration) -> Limits {
     Limits { min_bytes, max_bytes: i32::MAX, max_wait, isolation: Isolation::Uncommitted }
 }
 
-fn sizes(answers: &[PartitionData]) -> Vec<usize> {
-    answers.iter().map(|answer| answer.records.as_ref().unwrap().len()).collect()
+fn sizes(answers: &[PartitionAnswer]) -> Vec<usize> {
+    answers.iter().map(|answer| answer.data.records.as_ref().unwrap().len()).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,9 +91,9 @@ async fn an_error_is_told_at_once() {
         Target { partition: Err(ResponseError::UnknownTopicOrPartition), ..target(&well, 0) };
     let out_of_range = target(&well, 1);
     let answers = collect(&[target(&well, 0), gone, out_of_range], limits(1, LONG)).await;
-    let codes: Vec<i16> = answers.iter().map(|answer| answer.error_code).collect();
+    let codes: Vec<i16> = answers.iter().map(|answer| answer.data.error_code).collect();
     assert_eq!(codes, [0, 3, 1]);
-    assert_eq!(answers[2].high_watermark, -1);
+    assert_eq!(answers[2].data.high_watermark, -1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +103,7 @@ async fn a_deleted_topic_ends_the_wait() {
     let fetch = tokio::spawn(async move { collect(&targets, limits(1, LONG)).await });
     tokio::task::yield_now().await;
     partition.close();
-    assert_eq!(fetch.await.unwrap()[0].error_code, 3);
+    assert_eq!(fetch.await.unwrap()[0].data.error_code, 3);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! Fetch sessions, and waiting for records.
 
+mod answers;
 mod collecting;
 mod sessions;

@@ -5,7 +5,7 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::fetch::{Begun, Sessions};
+use crate::fetch::{Begun, PartitionAnswer, Sessions};
 
 const VERSION: i16 = 12;
 
@@ -39,8 +39,9 @@ fn order(begun: &Begun) -> Vec<(i32, i64)> {
 
 /// Answers each partition with these, and returns the session and the partitions that are sent.
 fn finish(sessions: &Sessions, begun: &Begun, answers: Vec<PartitionData>) -> (i32, Vec<i32>) {
+    let answers = answers.into_iter().map(PartitionAnswer::from).collect();
     let (id, sent) = sessions.finish(begun, answers, 0);
-    (id, sent.into_iter().map(|(_, answer)| answer.partition_index).collect())
+    (id, sent.into_iter().map(|(_, answer)| answer.data.partition_index).collect())
 }
 
 /// A session of partitions 0, 1 and 2, each with high watermark 1.
@@ -140,7 +141,7 @@ fn sessions_are_bounded_and_idle_ones_give_way() {
     let sessions = Sessions::default();
     let begin = |now_ms| {
         let begun = sessions.begin(&request(0, 0, &[(0, 0)]), VERSION, now_ms).unwrap();
-        sessions.finish(&begun, vec![answer(0, 1, b"")], now_ms).0
+        sessions.finish(&begun, vec![answer(0, 1, b"").into()], now_ms).0
     };
     let first = begin(0);
     for _ in 1..1_000 {

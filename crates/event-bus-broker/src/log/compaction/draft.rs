@@ -74,7 +74,7 @@ impl Draft {
     }
 
     fn write(&mut self, header: &BatchHeader, bytes: &[u8]) -> Result<(), TruncateError> {
-        let Err(source) = self.segment.append(header, bytes) else { return Ok(()) };
+        let Err(source) = self.segment.append(header, [bytes, &[]]) else { return Ok(()) };
         let path = self.segment.data.path().to_owned();
         Err(AppendError::Io { path, source }.into())
     }

@@ -72,7 +72,7 @@ fn run(steps: Vec<Step>, segment_bytes: u64, dir: Option<&TempDir>) {
                     (0..records).map(|_| ("key", Some(value.as_str()), 7)).collect();
                 let mut bytes = batch(&specs);
                 log.append(bytes.clone(), 0).unwrap();
-                crate::log::batch::place(&mut bytes, model.end());
+                crate::log::batch::place(bytes.first_chunk_mut().unwrap(), model.end());
                 model.batches.push((BatchHeader::check(&bytes).unwrap(), bytes.freeze()));
             }
             Step::Reopen { closed } => {

@@ -11,7 +11,8 @@ use kafka_protocol::records::{
 use crate::config::Durability;
 use crate::log::{BatchHeader, Flusher, LogSettings};
 use crate::partition::{
-    AppendError, Appended, Isolation, Membership, Partition, PartitionRead, Slice, StorageError,
+    AppendError, Appended, Isolation, Membership, Partition, PartitionRead, Records, Slice,
+    StorageError,
 };
 
 /// A time of these tests, in milliseconds since 1970.
@@ -141,7 +142,8 @@ pub fn read(partition: &Partition, from: i64, isolation: Isolation) -> Partition
 
 /// The base offsets of the batches that were read.
 pub fn base_offsets(read: &PartitionRead) -> Vec<i64> {
-    let mut rest = read.records.as_ref();
+    let Records::Held(records) = &read.records else { panic!("few records are held") };
+    let mut rest = &records[..];
     let mut offsets = Vec::new();
     while let Ok(header) = BatchHeader::check(rest) {
         rest = &rest[header.bytes..];

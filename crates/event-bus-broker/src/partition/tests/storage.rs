@@ -29,7 +29,7 @@ async fn what_is_not_durable_is_not_shown() {
     let partition = on_disk(dir.path(), LogSettings::default());
     let appended = append(&partition, Batch::of(1), Membership::Unknown).unwrap();
     assert_eq!(partition.bounds().high_watermark, 0);
-    assert!(read(&partition, 0, Isolation::Uncommitted).records.is_empty());
+    assert_eq!(read(&partition, 0, Isolation::Uncommitted).records.len(), 0);
     partition.settle(&appended.ticket).await.unwrap();
     assert_eq!(base_offsets(&read(&partition, 0, Isolation::Uncommitted)), [0]);
 }

@@ -29,6 +29,7 @@ mod inbox;
 mod lease;
 mod opening;
 mod outbox_rows;
+mod owner;
 mod postgres;
 mod sqlite;
 mod transaction;

@@ -185,13 +185,14 @@ fn execution(node: &Node<'_>, problems: &mut Problems<'_>) -> Option<Execution> 
 
 fn behind_dead_letter(node: &Node<'_>, problems: &mut Problems<'_>) -> Option<BehindDeadLetter> {
     match node.text(problems)? {
-        "continue" => return Some(BehindDeadLetter::Continue),
-        "park" => problems.add(node, "parking is not available yet", "write \"continue\""),
+        "continue" => Some(BehindDeadLetter::Continue),
+        "park" => Some(BehindDeadLetter::Park),
         text => {
-            problems.add(node, format_args!("{text:?} is not known here"), "write \"continue\"");
+            let cure = "write \"continue\" or \"park\"";
+            problems.add(node, format_args!("{text:?} is not known here"), cure);
+            None
         }
     }
-    None
 }
 
 /// A whole number and a unit. Zero is refused: no wait, time-out or retention means anything at

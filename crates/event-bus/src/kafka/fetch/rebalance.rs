@@ -33,9 +33,17 @@ const ASK_ONCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// The group never committed: at the earliest record there is.
-    Earliest,
+    Earliest {
+        /// The bounds of the log, if a broker told.
+        bounds: Option<(i64, i64)>,
+    },
     /// Behind the group's commit.
-    Committed(i64),
+    Committed {
+        /// The group's committed offset.
+        offset: i64,
+        /// The end of the log, if a broker told.
+        log_end: Option<i64>,
+    },
     /// The group's commit lies below the start of the log: retention took the events between. Nothing is consumed.
     LostToRetention {
         /// The group's committed offset.
@@ -92,8 +100,8 @@ impl Rebalancing {
         let mut halted = TopicPartitionList::new();
         for (partition, start) in &starts {
             let offset = match start {
-                Start::Earliest => Offset::Beginning,
-                Start::Committed(offset) => Offset::Offset(*offset),
+                Start::Earliest { .. } => Offset::Beginning,
+                Start::Committed { offset, .. } => Offset::Offset(*offset),
                 Start::LostToRetention { .. } | Start::BeyondEnd { .. } => {
                     halted.add_partition(self.topic.as_ref(), *partition);
                     Offset::End
@@ -152,11 +160,14 @@ impl Rebalancing {
                                 topic = %self.topic, partition, committed, %error,
                                 "the bounds of the log are unknown: the partition starts at its commit unchecked"
                             );
-                            Start::Committed(committed)
+                            Start::Committed { offset: committed, log_end: None }
                         }
                     }
                 }
-                _ => Start::Earliest,
+                // Where the log ends tells whether a record may have been seen before.
+                _ => {
+                    Start::Earliest { bounds: self.watermarks(consumer, partition, deadline).ok() }
+                }
             };
             starts.push((partition, start));
         }
@@ -233,7 +244,7 @@ fn start_of(committed: i64, log_start: i64, log_end: i64) -> Start {
     } else if committed > log_end {
         Start::BeyondEnd { committed, log_end }
     } else {
-        Start::Committed(committed)
+        Start::Committed { offset: committed, log_end: Some(log_end) }
     }
 }
 
@@ -283,8 +294,9 @@ mod tests {
 
     #[test]
     fn a_commit_inside_the_log_is_the_start() {
-        assert_eq!(start_of(5, 0, 10), Start::Committed(5));
-        assert_eq!(start_of(10, 10, 10), Start::Committed(10));
+        let committed = |offset| Start::Committed { offset, log_end: Some(10) };
+        assert_eq!(start_of(5, 0, 10), committed(5));
+        assert_eq!(start_of(10, 10, 10), committed(10));
     }
 
     #[test]

@@ -67,8 +67,7 @@ fn consumer_settings_must_make_sense() {
         ("handler-timeout = \"0s\"", format!(".handler-timeout: \"0s\" is not a duration; {duration}")),
         ("execution = \"concurrent(0)\"",
             ".execution: \"concurrent(0)\" is not a way to execute; write \"batched\", or \"concurrent(n)\" with n from 1 to 65535".to_owned()),
-        ("behind-dead-letter = \"park\"", ".behind-dead-letter: parking is not available yet; write \"continue\"".to_owned()),
-        ("behind-dead-letter = \"stop\"", ".behind-dead-letter: \"stop\" is not known here; write \"continue\"".to_owned()),
+        ("behind-dead-letter = \"stop\"", ".behind-dead-letter: \"stop\" is not known here; write \"continue\" or \"park\"".to_owned()),
     ] {
         one(READS, setting, &format!("{entry}{expected}"));
     }

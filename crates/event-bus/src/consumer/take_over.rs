@@ -1,0 +1,54 @@
+//! Takes partitions over in the service's database, and lets them go.
+
+use super::execute::Executor;
+use super::infrastructure::trouble_of;
+use super::trouble::Trouble;
+use crate::dead_letter::error_chain;
+use crate::store::{Claimant, Holding};
+
+impl Executor {
+    pub(super) fn claimant(&self, partition: i32) -> Claimant<'_> {
+        Claimant { group: &self.group, topic: &self.event.topic, partition }
+    }
+
+    /// Takes a partition over. What stands before `from` is settled.
+    pub(super) async fn take_over(
+        &self,
+        partition: i32,
+        from: Option<i64>,
+    ) -> Result<Holding, Trouble> {
+        let taken = self.outbox.store().take_over(&self.claimant(partition), from).await;
+        let (group, topic) = (&self.group, &self.event.topic);
+        match taken {
+            Ok(holding) => {
+                if holding.is_dirty {
+                    tracing::warn!(
+                        %group, %topic, partition,
+                        "the last owner of the partition never let go of it, as when its process was killed: what it had \
+                         begun runs one event at a time"
+                    );
+                }
+                Ok(holding)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %group, %topic, partition, error = error_chain(&error), "the partition could not be taken over yet"
+                );
+                Err(trouble_of(&error).unwrap_or(Trouble::Down))
+            }
+        }
+    }
+
+    /// Notes that partitions are let go, which spares their next owner the care.
+    pub(super) async fn release(&self, held: &[(i32, i64)]) {
+        for (partition, token) in held {
+            let released = self.outbox.store().release(&self.claimant(*partition), *token).await;
+            if let Err(error) = released {
+                tracing::warn!(
+                    group = %self.group, topic = %self.event.topic, partition, error = error_chain(&error),
+                    "the database could not be told that a partition is let go: its next owner will be careful"
+                );
+            }
+        }
+    }
+}

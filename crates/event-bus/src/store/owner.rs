@@ -1,0 +1,236 @@
+//! Who owns a partition: the token that fences former owners, attempts that were noted, keys that are parked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::connect::{Backend, Store};
+use super::inbox::Claimant;
+use super::tx::{Connection, Tx};
+use super::{Value, postgres, sqlite};
+
+/// What an owner found when it took a partition over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Greater than that of every earlier owner.
+    pub token: i64,
+    /// Whether the last owner never let go: it died, or is about to be fenced.
+    pub is_dirty: bool,
+    /// Attempts that were noted before they began, by offset.
+    pub attempts: BTreeMap<i64, u32>,
+    /// Keys whose later events follow a dead letter.
+    pub parked: BTreeSet<Option<Bytes>>,
+}
+
+/// A transaction that was to begin under a token.
+#[derive(Debug)]
+pub enum Begun {
+    /// The token is the partition's, and no other is given out before the transaction ends.
+    Owned(Tx),
+    /// Somebody else has taken the partition over.
+    Fenced,
+}
+
+impl Claimant<'_> {
+    fn values(&self) -> Vec<Value> {
+        vec![self.group.as_ref().into(), self.topic.as_ref().into(), self.partition.into()]
+    }
+
+    fn values_and(&self, more: impl IntoIterator<Item = Value>) -> Vec<Value> {
+        let mut values = self.values();
+        values.extend(more);
+        values
+    }
+
+    fn values_of_key(&self, key: Option<&[u8]>) -> Vec<Value> {
+        self.values_and([i64::from(key.is_none()).into(), key.unwrap_or_default().into()])
+    }
+}
+
+impl Store {
+    /// Takes a partition over: waits for the transactions of the last owner and fences what it still begins. Attempts
+    /// noted before `from` are forgotten, for those events are settled.
+    ///
+    /// # Errors
+    /// The database's; a lock time-out when a transaction of the last owner does not end.
+    pub async fn take_over(
+        &self,
+        claimant: &Claimant<'_>,
+        from: Option<i64>,
+    ) -> Result<Holding, sqlx::Error> {
+        let mut tx = self.begin().await?;
+        if let Connection::Postgres(connection) = &mut tx.connection {
+            postgres::lock_partition(connection, claimant).await?;
+        }
+        let holding = tx.take_over(claimant, from).await?;
+        tx.commit().await?;
+        Ok(holding)
+    }
+
+    /// Notes that an owner lets go in good order, unless somebody else has taken over.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn release(&self, claimant: &Claimant<'_>, token: i64) -> Result<(), sqlx::Error> {
+        let sql = "UPDATE partition_owners SET is_dirty = ($5 = 1)
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND token = $4";
+        let mut tx = self.begin().await?;
+        tx.execute(sql, &claimant.values_and([token.into(), 0_i64.into()])).await?;
+        tx.commit().await
+    }
+
+    /// Begins a transaction of a partition's owner.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin_owned(
+        &self,
+        claimant: &Claimant<'_>,
+        token: i64,
+    ) -> Result<Begun, sqlx::Error> {
+        let mut tx = match &self.backend {
+            Backend::Postgres(pool) => {
+                Tx::on_postgres(postgres::begin_sharing_partition(pool, claimant).await?)
+            }
+            Backend::Sqlite(_) => self.begin().await?,
+        };
+        // On PostgreSQL a statement of its own: that which waits for the lock sees what was there before it.
+        let present = tx.token(claimant).await?;
+        if present == Some(token) {
+            return Ok(Begun::Owned(tx));
+        }
+        tx.rollback().await?;
+        Ok(Begun::Fenced)
+    }
+
+    /// Notes how many attempts an event has had with the one that is about to begin. A former owner notes nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_attempt(
+        &self,
+        claimant: &Claimant<'_>,
+        token: i64,
+        offset: i64,
+        attempts: u32,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO noted_attempts (consumer_group, topic, partition_id, record_offset, attempts)
+                   SELECT consumer_group, topic, partition_id, $5, $6 FROM partition_owners
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND token = $4
+                   ON CONFLICT (consumer_group, topic, partition_id, record_offset)
+                   DO UPDATE SET attempts = excluded.attempts";
+        let mut tx = self.begin().await?;
+        let values = claimant.values_and([token.into(), offset.into(), attempts.into()]);
+        tx.execute(sql, &values).await?;
+        tx.commit().await
+    }
+}
+
+impl Tx {
+    async fn take_over(
+        &mut self,
+        claimant: &Claimant<'_>,
+        from: Option<i64>,
+    ) -> Result<Holding, sqlx::Error> {
+        let was_dirty = match &mut self.connection {
+            Connection::Postgres(tx) => postgres::is_dirty(tx, claimant).await?,
+            Connection::Sqlite(tx) => sqlite::is_dirty(tx, claimant).await?,
+        };
+        let sql = "INSERT INTO partition_owners AS owner (consumer_group, topic, partition_id, token, is_dirty)
+                   VALUES ($1, $2, $3, 1, true)
+                   ON CONFLICT (consumer_group, topic, partition_id)
+                   DO UPDATE SET token = owner.token + 1, is_dirty = true, taken_at = excluded.taken_at";
+        self.execute(sql, &claimant.values()).await?;
+        let sql = "DELETE FROM noted_attempts
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND record_offset < $4";
+        self.execute(sql, &claimant.values_and([from.unwrap_or(0).into()])).await?;
+        Ok(Holding {
+            token: self.token(claimant).await?.unwrap_or_default(),
+            is_dirty: was_dirty,
+            attempts: self.noted_attempts(claimant).await?,
+            parked: self.parked_keys(claimant).await?,
+        })
+    }
+
+    async fn token(&mut self, claimant: &Claimant<'_>) -> Result<Option<i64>, sqlx::Error> {
+        let sql = "SELECT token FROM partition_owners
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3";
+        let row = self.fetch_optional(sql, &claimant.values()).await?;
+        row.map(|row| row.get("token")).transpose()
+    }
+
+    async fn noted_attempts(
+        &mut self,
+        claimant: &Claimant<'_>,
+    ) -> Result<BTreeMap<i64, u32>, sqlx::Error> {
+        let sql = "SELECT record_offset, attempts FROM noted_attempts
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3";
+        let rows = self.fetch_all(sql, &claimant.values()).await?;
+        rows.iter()
+            .map(|row| {
+                let attempts: i64 = row.get("attempts")?;
+                Ok((row.get("record_offset")?, u32::try_from(attempts).unwrap_or(u32::MAX)))
+            })
+            .collect()
+    }
+
+    async fn parked_keys(
+        &mut self,
+        claimant: &Claimant<'_>,
+    ) -> Result<BTreeSet<Option<Bytes>>, sqlx::Error> {
+        let sql = "SELECT CASE WHEN is_keyless THEN NULL ELSE record_key END AS record_key FROM parked_keys
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3";
+        let rows = self.fetch_all(sql, &claimant.values()).await?;
+        rows.iter()
+            .map(|row| Ok(row.get::<Option<Vec<u8>>>("record_key")?.map(Bytes::from)))
+            .collect()
+    }
+
+    /// Forgets the attempts that were noted of an event.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_attempts(
+        &mut self,
+        claimant: &Claimant<'_>,
+        offset: i64,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "DELETE FROM noted_attempts
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND record_offset = $4";
+        self.execute(sql, &claimant.values_and([offset.into()])).await.map(drop)
+    }
+
+    /// Parks a key behind a dead letter, or adds one to those that follow. Gives its number, from 1.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn park(
+        &mut self,
+        claimant: &Claimant<'_>,
+        key: Option<&[u8]>,
+    ) -> Result<i64, sqlx::Error> {
+        let sql = "INSERT INTO parked_keys AS parked
+                     (consumer_group, topic, partition_id, is_keyless, record_key, tail_seq)
+                   VALUES ($1, $2, $3, $4 = 1, $5, 1)
+                   ON CONFLICT (consumer_group, topic, partition_id, is_keyless, record_key)
+                   DO UPDATE SET tail_seq = parked.tail_seq + 1
+                   RETURNING tail_seq";
+        let row = self.fetch_optional(sql, &claimant.values_of_key(key)).await?;
+        row.ok_or(sqlx::Error::RowNotFound)?.get("tail_seq")
+    }
+
+    /// Whether a key is parked.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_parked(
+        &mut self,
+        claimant: &Claimant<'_>,
+        key: Option<&[u8]>,
+    ) -> Result<bool, sqlx::Error> {
+        let sql = "SELECT tail_seq FROM parked_keys
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
+                     AND is_keyless = ($4 = 1) AND record_key = $5";
+        Ok(self.fetch_optional(sql, &claimant.values_of_key(key)).await?.is_some())
+    }
+}
