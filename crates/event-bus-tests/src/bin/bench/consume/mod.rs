@@ -1,4 +1,4 @@
-//! From Kafka into handlers, on the peers' workloads W2, W3, W6 and W7, which `bench/peers/README.md` defines.
+//! From Kafka into handlers, on the workloads W2, W3, W6 and W7 that `docs/BENCHMARKS.md` describes.
 
 mod effects;
 mod event;
