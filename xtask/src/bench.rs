@@ -8,10 +8,11 @@ use anyhow::{Result, bail};
 
 use crate::embedded::Embedded;
 use crate::kafka::{Kafka, Options, SCRIPT_MACHINE};
+use crate::postgres::Postgres;
 use crate::test::cargo;
 use crate::{child, dirs};
 
-/// Compare the library's speed with bare client calls, and the embedded broker's with Kafka's, in the same run.
+/// Compare the library's speed with bare client calls, PostgreSQL alone and its peers', and the embedded broker's with Kafka's, in the same run.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,6 +23,12 @@ pub struct Args {
 enum What {
     /// The publisher, as events per second
     Publish {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// From Kafka into handlers: effects in PostgreSQL, waiting handlers, latency, poison events
+    Consume {
         /// Passed on to the benchmark
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
@@ -65,6 +72,7 @@ const STARTS: usize = 5;
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Publish { rest } => publish(rest)?,
+        What::Consume { rest } => consume(rest)?,
         What::Broker { rest } => broker(rest)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -77,6 +85,18 @@ pub fn publish(rest: &[String]) -> Result<()> {
     let kafka = Kafka::start(&Options::default())?;
     let mut bench = cargo();
     bench.arg("run").args(BENCH).args(["--", "publish", "--bootstrap", &kafka.bootstrap()]);
+    child::run(bench.args(rest))
+}
+
+/// Fails when consuming is slower than it has to be.
+pub fn consume(rest: &[String]) -> Result<()> {
+    child::run(cargo().arg("build").args(BENCH))?;
+    let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
+    let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
+    let kafka = Kafka::start(&options)?;
+    let postgres = Postgres::start()?;
+    let mut bench = child::tied(dirs::target()?.join("release/bench"), "TERM");
+    bench.args(["consume", "--bootstrap", &kafka.bootstrap(), "--postgres", &postgres.url()]);
     child::run(bench.args(rest))
 }
 

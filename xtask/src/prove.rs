@@ -29,6 +29,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         test::run_durability_tests(&mut steps, args.filter.as_deref(), Length::Full);
         if args.filter.is_none() {
             steps.run("bench publish", || bench::publish(&[]));
+            steps.run("bench consume", || bench::consume(&[]));
             steps.run("bench broker", || bench::broker(&[]));
         }
     }

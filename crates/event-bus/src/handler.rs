@@ -1,5 +1,8 @@
 //! What a service developer writes: a handler, and what it is given.
 
+mod batch;
+mod stateless;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +11,12 @@ use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, Version};
 use crate::envelope::{Draft, EventType, SealError};
-use crate::names::{EventId, EventName, GroupName, ServiceName, TenantId};
+use crate::names::{EventId, EventName, GroupName, IdempotencyKey, ServiceName, TenantId};
 use crate::store::Tx;
 use crate::trace_context::TraceContext;
+
+pub use batch::{BatchContext, BatchHandler};
+pub use stateless::{StatelessContext, StatelessHandler};
 
 /// A handled event, its payload typed.
 #[derive(Clone, Debug)]
@@ -27,6 +33,8 @@ pub struct Event<E> {
     pub service: ServiceName,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// The trace that the event belongs to.
+    pub trace: TraceContext,
     /// What happened.
     pub payload: E,
 }
@@ -80,7 +88,8 @@ impl fmt::Debug for Failure {
 /// Handles one kind of event in the service's own database.
 ///
 /// What it writes through [`Context::tx`] and what it emits take effect once per event, however often it runs: they
-/// are committed together with the event's row in `processed_events`. Whatever else it does may happen again.
+/// are committed together with the event's row in `processed_events`. Whatever else it does may happen again, and is
+/// asked for under [`Context::idempotency_key`].
 pub trait Handler<E>: Send + Sync + 'static {
     /// Handles the event.
     fn handle(
@@ -103,9 +112,35 @@ pub struct Context<'a> {
 #[derive(Debug)]
 pub(crate) enum Origin<'a> {
     /// A handled event: ids of emitted events derive from it.
-    Event { id: EventId, group: &'a GroupName, trace: TraceContext, emitted: u32 },
+    Event {
+        /// Which event, of whom, and who handles it.
+        identity: Identity<'a>,
+        /// Its trace.
+        trace: TraceContext,
+        /// How many events follow from it already.
+        emitted: &'a mut u32,
+    },
     /// A command of the service itself: emitted events start something.
-    Command(TraceContext),
+    Command {
+        /// Tells it from other commands.
+        id: EventId,
+        /// The trace that it starts.
+        trace: TraceContext,
+    },
+}
+
+/// What an event is to those who handle it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) id: EventId,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) group: &'a GroupName,
+}
+
+impl Identity<'_> {
+    pub(crate) fn idempotency_key(&self) -> IdempotencyKey {
+        IdempotencyKey::of(self.group, self.tenant, self.id)
+    }
 }
 
 /// An event that can't be emitted here.
@@ -147,6 +182,33 @@ impl<'a> Context<'a> {
         self.tx
     }
 
+    /// What effects outside the database are asked for under: the same whenever this event is handled here, as
+    /// [`IdempotencyKey`] says in full. A command has a new one each time.
+    ///
+    /// ```
+    /// # use event_bus::{Context, Event, Handled, Handler};
+    /// # struct Placed { pence: u64 }
+    /// # struct Cards;
+    /// # impl Cards {
+    /// #     async fn capture(&self, pence: u64, key: &str) -> std::io::Result<()> { Ok(()) }
+    /// # }
+    /// impl Handler<Placed> for Cards {
+    ///     async fn handle(&self, event: Event<Placed>, context: &mut Context<'_>) -> Handled {
+    ///         // However often this runs, the provider captures once.
+    ///         let key = context.idempotency_key().to_string();
+    ///         self.capture(event.payload.pence, &key).await?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn idempotency_key(&self) -> IdempotencyKey {
+        match &self.origin {
+            Origin::Event { identity, .. } => identity.idempotency_key(),
+            Origin::Command { id, .. } => IdempotencyKey::of_command(*id),
+        }
+    }
+
     /// Emits an event of this service: it leaves if, and only if, the transaction commits.
     ///
     /// # Errors
@@ -167,12 +229,12 @@ impl<'a> Context<'a> {
         }
         let mut draft = Draft::typed(event, tenant, payload, Timestamp::now())?;
         match &mut self.origin {
-            Origin::Event { id, group, trace, emitted } => {
-                draft.event_id = EventId::emitted(*id, group, *emitted);
+            Origin::Event { identity, trace, emitted } => {
+                draft.event_id = EventId::emitted(identity.id, identity.group, **emitted);
                 draft.trace = trace.child();
-                *emitted += 1;
+                **emitted += 1;
             }
-            Origin::Command(trace) => draft.trace = trace.child(),
+            Origin::Command { trace, .. } => draft.trace = trace.child(),
         }
         let record = draft.seal()?;
         let id = record.event_id;

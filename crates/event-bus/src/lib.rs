@@ -133,6 +133,7 @@ pub mod outbox;
 pub mod relay;
 pub mod service;
 pub mod handler;
+pub mod middleware;
 pub mod consumer;
 pub mod retry;
 pub mod dead_letter;
@@ -145,6 +146,10 @@ mod shutdown;
 
 pub use catalogue::Catalogue;
 pub use envelope::EventType;
-pub use handler::{Context, Event, Failure, Handled, Handler};
+pub use handler::{
+    BatchContext, BatchHandler, Context, Event, Failure, Handled, Handler, StatelessContext,
+    StatelessHandler,
+};
 pub use kafka::KafkaConfig;
-pub use service::Service;
+pub use middleware::{Call, Middleware, Next};
+pub use service::{Service, StatelessService};

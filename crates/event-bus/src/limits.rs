@@ -1,5 +1,7 @@
 //! What the bus refuses to carry, and how much it holds: each limit with its reason.
 
+use std::time::Duration;
+
 use crate::headers;
 
 /// Key, value and headers of one record, in bytes. Kafka's default `message.max.bytes` is 1,048,588
@@ -29,6 +31,9 @@ pub const PARTITION_WINDOW: usize = 10_000;
 /// Events in one transaction under batched execution: beyond it a longer transaction gains no speed
 /// and loses more when it rolls back.
 pub const MAX_BATCH: usize = 500;
+/// How long a settled event's offset waits for a commit with others. A shorter time costs a request each; a longer one
+/// brings more events again after a crash, for the inbox to skip.
+pub const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// Which limit a record exceeds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,12 +5,14 @@
 //! that no derived name can exceed Kafka's 249 characters; deriving therefore never fails.
 
 mod event_id;
+mod idempotency_key;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use event_id::{CONTRACT_ID_NAMESPACE, EventId, EventIdError, derived_id};
+pub use idempotency_key::IdempotencyKey;
 
 /// The longest topic name that Kafka takes, in characters. Groups are held to it too.
 pub const KAFKA_NAME_CHARS_MAX: usize = 249;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::catalogue::Catalogue;
 use crate::handler::{Context, Origin};
-use crate::names::ServiceName;
+use crate::names::{EventId, ServiceName};
 use crate::store::{Store, Tx};
 use crate::trace_context::TraceContext;
 
@@ -44,7 +45,9 @@ impl Outbox {
 
     /// What a command works with inside a transaction of [`Self::begin`].
     pub fn command<'a>(&'a self, tx: &'a mut Tx) -> Context<'a> {
-        Context::new(tx, &self.catalogue, &self.service, Origin::Command(TraceContext::start()))
+        let id = EventId::at(Timestamp::now());
+        let origin = Origin::Command { id, trace: TraceContext::start() };
+        Context::new(tx, &self.catalogue, &self.service, origin)
     }
 
     /// Commits rows and events together and wakes the relay.

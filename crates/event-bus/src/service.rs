@@ -1,23 +1,28 @@
 //! A service on the bus: its database, its handlers, its relay.
 
-use std::collections::HashMap;
+mod handlers;
+mod stateless;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::catalogue::{self, BehindDeadLetter, Catalogue, Consumer};
-use crate::consumer::erased::{ErasedHandler, Typed};
-use crate::consumer::{Executor, Settings, Subscription};
+use crate::catalogue::Catalogue;
+use crate::consumer::erased::{Batched, ErasedHandler, Single, Stateless};
 use crate::envelope::EventType;
-use crate::handler::Handler;
+use crate::handler::{BatchHandler, Handler, StatelessHandler};
 use crate::kafka::KafkaConfig;
+use crate::kafka::producer;
 use crate::metrics::Metrics;
+use crate::middleware::Middleware;
 use crate::names::{NameError, ServiceName};
 use crate::outbox::Outbox;
 use crate::relay::Relay;
 use crate::store::{ConnectError, Migration, Store};
+use handlers::{Bus, Handlers, Registered, consume};
+
+pub use stateless::StatelessService;
 
 /// How long a service that stops waits for its connections. Nothing runs on them any more, but a database that is
 /// gone without a word never answers their farewell.
@@ -27,8 +32,7 @@ const STORE_CLOSE: Duration = Duration::from_secs(5);
 pub struct Service {
     outbox: Outbox,
     kafka: KafkaConfig,
-    handlers: HashMap<&'static str, Arc<dyn ErasedHandler>>,
-    metrics: Metrics,
+    handlers: Handlers,
 }
 
 /// A service that could not be opened.
@@ -71,6 +75,20 @@ pub enum RunError {
         /// The event's name.
         event: String,
     },
+    /// The catalogue parks a key behind a dead letter, which a handler without a database can't do.
+    #[error(
+        "{service} handles {event} without a database, where no key can be parked: give it a Handler, or have the \
+         catalogue say behind-dead-letter = \"continue\""
+    )]
+    ParkNeedsDatabase {
+        /// The service.
+        service: ServiceName,
+        /// The event's name.
+        event: String,
+    },
+    /// The Kafka client that writes dead letters could not be made.
+    #[error(transparent)]
+    Kafka(#[from] producer::ConnectError),
     /// A part of the service panicked.
     #[error("a part of {service} ended with a panic; the others were stopped")]
     Panicked {
@@ -94,18 +112,10 @@ impl Service {
         store_url: &str,
         migrations: &[Migration],
     ) -> Result<Self, OpenError> {
-        let service = ServiceName::new(name)?;
-        if !catalogue.services().any(|(known, _)| *known == service) {
-            let known: Vec<&str> = catalogue.services().map(|(known, _)| known.as_ref()).collect();
-            return Err(OpenError::UnknownService { service, known: known.join(", ") });
-        }
+        let service = known_service(name, &catalogue)?;
         let store = Store::open(store_url, migrations).await?;
-        Ok(Self {
-            outbox: Outbox::new(store, catalogue, service),
-            kafka,
-            handlers: HashMap::new(),
-            metrics: Metrics::default(),
-        })
+        let outbox = Outbox::new(store, catalogue, service);
+        Ok(Self { outbox, kafka, handlers: Handlers::default() })
     }
 
     /// Where the service's own commands change its database and publish.
@@ -117,20 +127,55 @@ impl Service {
     /// Counts in these metrics, which several services of one process may share.
     #[must_use]
     pub fn counting_in(mut self, metrics: Metrics) -> Self {
-        self.metrics = metrics;
+        self.handlers.metrics = metrics;
         self
     }
 
     /// What the service counts of itself; its subscriptions are in it once it runs.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.handlers.metrics
     }
 
     /// Handles an event with `handler`. A second handler of one event replaces the first.
     #[must_use]
-    pub fn on<E: EventType>(mut self, handler: impl Handler<E>) -> Self {
-        self.handlers.insert(E::NAME, Arc::new(Typed::<E, _>::new(handler)));
+    pub fn on<E: EventType>(self, handler: impl Handler<E>) -> Self {
+        self.on_database(E::NAME, Arc::new(Single::<E, _>::new(handler)))
+    }
+
+    /// Handles an event with `handler`, many at once. A second handler of one event replaces the first.
+    #[must_use]
+    pub fn on_batch<E: EventType + Sync>(self, handler: impl BatchHandler<E>) -> Self {
+        self.on_database(E::NAME, Arc::new(Batched::<E, _>::new(handler)))
+    }
+
+    /// Handles an event with `handler` outside of the service's database, at least once. A second handler of one event
+    /// replaces the first. A service that has no database at all is a [`StatelessService`].
+    #[must_use]
+    pub fn on_stateless<E: EventType>(mut self, handler: impl StatelessHandler<E>) -> Self {
+        let handler = Arc::new(Stateless::<E, _>::new(handler));
+        self.handlers.insert(E::NAME, Registered::Stateless(handler));
+        self
+    }
+
+    /// Runs `middleware` around every handler of the service, whether it was given before or after, and inside of the
+    /// middleware that was added before.
+    #[must_use]
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        self.handlers.surround(middleware);
+        self
+    }
+
+    /// Commits offsets at the latest this long after an event was handled; a second if nothing is said. A commit is a
+    /// request to Kafka, and what was not committed before a crash comes again.
+    #[must_use]
+    pub fn committing_every(mut self, time: Duration) -> Self {
+        self.handlers.commit_every = time;
+        self
+    }
+
+    fn on_database(mut self, event: &'static str, handler: Arc<dyn ErasedHandler>) -> Self {
+        self.handlers.insert(event, Registered::Database(self.outbox.clone(), handler));
         self
     }
 
@@ -139,89 +184,40 @@ impl Service {
     /// # Errors
     /// When handlers and catalogue disagree, before anything runs; or when a part of the service panicked.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let subscriptions = self.subscriptions()?;
         let service = self.outbox.service().clone();
-        let (stop_consumers, consumers_stopping) = watch::channel(false);
+        let bus = Bus { catalogue: self.outbox.catalogue(), kafka: &self.kafka, service: &service };
+        let subscriptions = self.handlers.subscriptions(bus)?;
         let (stop_relay, relay_stopping) = watch::channel(false);
-        let mut consumers = JoinSet::new();
-        for subscription in subscriptions {
-            consumers.spawn(subscription.run(consumers_stopping.clone()));
-        }
         let mut relay =
             tokio::spawn(Relay::new(self.outbox.clone(), self.kafka.clone()).run(relay_stopping));
-        tracing::info!(%service, subscriptions = consumers.len(), "running");
-        let mut ended = Ok(());
         let mut relay_ended = None;
-        tokio::select! {
-            () = shutdown => {}
-            Some(Err(panic)) = consumers.join_next() => ended = Err(panic),
-            joined = &mut relay => relay_ended = Some(joined),
-        }
-        tracing::info!(%service, "stopping");
-        // A failed send means that no part is left to tell.
-        let _ = stop_consumers.send(true);
-        while let Some(joined) = consumers.join_next().await {
-            ended = ended.and(joined);
-        }
+        let end = async {
+            tokio::select! {
+                () = shutdown => {}
+                joined = &mut relay => relay_ended = Some(joined),
+            }
+        };
+        let consumed = consume(subscriptions, &service, end).await;
         // The relay stops last: it sends what the last handlers emitted.
+        // A failed send means that it has ended already.
         let _ = stop_relay.send(true);
         let relay_ended = match relay_ended {
             Some(joined) => joined,
             None => relay.await,
         };
-        ended = ended.and(relay_ended);
         if tokio::time::timeout(STORE_CLOSE, self.outbox.store().close()).await.is_err() {
             tracing::warn!(%service, "the database did not let go of its connections in time: they are left to it");
         }
-        ended.map_err(|source| RunError::Panicked { service, source })
+        consumed.and(relay_ended).map_err(|source| RunError::Panicked { service, source })
     }
+}
 
-    fn subscriptions(&self) -> Result<Vec<Subscription>, RunError> {
-        let service = self.outbox.service();
-        let catalogue = self.outbox.catalogue();
-        for event in self.handlers.keys() {
-            if catalogue.subscription(service.as_ref(), event).is_none() {
-                return Err(RunError::NotAConsumer { service: service.clone(), event });
-            }
-        }
-        catalogue
-            .subscriptions_of(service)
-            .map(|subscription| {
-                let handler =
-                    self.handlers.get(subscription.event.name.as_ref()).ok_or_else(|| {
-                        RunError::NoHandler {
-                            service: service.clone(),
-                            event: subscription.event.name.to_string(),
-                        }
-                    })?;
-                Ok(self.subscription(subscription.event, subscription.consumer, handler))
-            })
-            .collect()
+/// The service of that name, if the catalogue has it.
+fn known_service(name: &str, catalogue: &Catalogue) -> Result<ServiceName, OpenError> {
+    let service = ServiceName::new(name)?;
+    if !catalogue.services().any(|(known, _)| *known == service) {
+        let known: Vec<&str> = catalogue.services().map(|(known, _)| known.as_ref()).collect();
+        return Err(OpenError::UnknownService { service, known: known.join(", ") });
     }
-
-    fn subscription(
-        &self,
-        event: &Arc<catalogue::Event>,
-        consumer: &Consumer,
-        handler: &Arc<dyn ErasedHandler>,
-    ) -> Subscription {
-        Subscription {
-            kafka: self.kafka.clone(),
-            settings: Arc::new(Settings::new(
-                consumer.execution,
-                consumer.retry.clone().into(),
-                consumer.behind_dead_letter,
-            )),
-            executor: Executor {
-                outbox: self.outbox.clone(),
-                event: Arc::clone(event),
-                group: consumer.group.clone(),
-                service: consumer.service.clone(),
-                handler: Arc::clone(handler),
-                handler_timeout: consumer.handler_timeout,
-                parks: consumer.behind_dead_letter == BehindDeadLetter::Park,
-                metrics: self.metrics.of(&consumer.group, &event.topic),
-            },
-        }
-    }
+    Ok(service)
 }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use event_bus::service::RunError;
 use event_bus::store::Migration;
-use event_bus::{Catalogue, Context, Event, Failure, Handled, Handler, Service};
+use event_bus::{Catalogue, Context, Event, Failure, Handled, Handler, Service, StatelessService};
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::JoinHandle;
 
@@ -129,11 +130,21 @@ pub struct Running {
 impl Running {
     /// Runs a service in the background.
     pub fn start(service: Service) -> Self {
+        Self::run(|stop| service.run(stopped(stop)))
+    }
+
+    /// Runs a service without a database in the background.
+    pub fn start_stateless(service: StatelessService) -> Self {
+        Self::run(|stop| service.run(stopped(stop)))
+    }
+
+    fn run<R>(run: impl FnOnce(oneshot::Receiver<()>) -> R) -> Self
+    where
+        R: Future<Output = Result<(), RunError>> + Send + 'static,
+    {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(async move {
-            let shutdown = async move { drop(stopped.await) };
-            service.run(shutdown).await.expect("the service ends well");
-        });
+        let running = run(stopped);
+        let task = tokio::spawn(async move { running.await.expect("the service ends well") });
         Self { stop, task }
     }
 
@@ -150,6 +161,10 @@ impl Running {
     }
 }
 
+async fn stopped(stop: oneshot::Receiver<()>) {
+    drop(stop.await);
+}
+
 /// Runs billing with this handler on a database of its own.
 ///
 /// # Panics
@@ -159,10 +174,16 @@ pub async fn run_billing(
     databases: &Databases,
     handler: Billing,
 ) -> Running {
+    Running::start(open_billing(catalogue, databases).await.on::<OrderPlaced>(handler))
+}
+
+/// Billing on a database of its own, without a handler.
+///
+/// # Panics
+/// When its database can't be opened.
+pub async fn open_billing(catalogue: &Arc<Catalogue>, databases: &Databases) -> Service {
     let url = databases.url("billing");
-    let service =
-        Service::open("billing", Arc::clone(catalogue), servers::kafka(), &url, BILLING_TABLES)
-            .await
-            .expect("billing's database opens");
-    Running::start(service.on::<OrderPlaced>(handler))
+    Service::open("billing", Arc::clone(catalogue), servers::kafka(), &url, BILLING_TABLES)
+        .await
+        .expect("billing's database opens")
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole on a real Kafka and PostgreSQL. `cargo xtask test` starts both and says
 //! where they are.
 
+mod batches;
 mod both;
 mod contract;
 mod each;
@@ -10,9 +11,11 @@ mod hostile;
 mod order;
 mod killed;
 mod membership;
+mod middleware;
 mod platform;
 mod program;
 mod publishing;
+mod stateless;
 mod store;
 mod selling;
 mod outbox;

@@ -10,7 +10,7 @@ mod problem;
 mod schema;
 mod version;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
 
@@ -102,6 +102,18 @@ impl Catalogue {
         }
         self.namespace = namespace;
         self.index();
+        self
+    }
+
+    /// The same contract with another wait before each retry, of which there are as many: for tests, where nothing gets
+    /// better by waiting.
+    #[must_use]
+    pub fn with_retry_waits(mut self, wait: Duration) -> Catalogue {
+        for event in &mut self.events {
+            for consumer in &mut Arc::make_mut(event).consumers {
+                consumer.retry.fill(wait);
+            }
+        }
         self
     }
 

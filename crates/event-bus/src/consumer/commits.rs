@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::command::{Assignment, Outcome};
 
-/// A commit follows at the latest this long after an event settled.
-const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// A commit follows at the latest after so many settled events of a partition.
 pub const COMMIT_EVENTS: usize = 1_000;
 
@@ -13,17 +11,25 @@ pub const COMMIT_EVENTS: usize = 1_000;
 type Watermark = (Assignment, i64);
 
 /// The commits of a session: at most one is under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Commits {
+    /// A commit follows at the latest this long after an event settled.
+    every: Duration,
     due: Option<Instant>,
     in_flight: Option<Vec<Watermark>>,
     failing: bool,
 }
 
 impl Commits {
+    /// Nothing to commit yet.
+    #[must_use]
+    pub fn new(every: Duration) -> Self {
+        Self { every, due: None, in_flight: None, failing: false }
+    }
+
     /// Something settled that is not committed.
     pub fn settled(&mut self, now: Instant) {
-        self.due.get_or_insert(now + COMMIT_EVERY);
+        self.due.get_or_insert(now + self.every);
     }
 
     /// When the next commit is to start.

@@ -1,24 +1,20 @@
 //! Runs events in a transaction: inbox row, handler, outbox rows, commit.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use tokio::sync::RwLock;
 
 use super::batch::{self, Batch, Guard};
 use super::command::Turn;
-use super::erased::ErasedHandler;
 use super::infrastructure::{is_broken_transaction, trouble_in, trouble_of};
+use super::invoke::{Invoker, verdict_of};
 use super::job::{Death, Job, Report, Verdict};
 use super::receive::Received;
 use super::trouble::Trouble;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
-use crate::handler::{Context, Failure, Origin};
-use crate::metrics::{SubscriptionMetrics, Tally};
+use crate::metrics::Tally;
+use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName};
 use crate::outbox::Outbox;
 use crate::store::{Begun, Claimant, Claimed, Tx};
@@ -30,16 +26,14 @@ pub(crate) struct Executor {
     pub(crate) event: Arc<catalogue::Event>,
     pub(crate) group: GroupName,
     pub(crate) service: ServiceName,
-    pub(crate) handler: Arc<dyn ErasedHandler>,
-    pub(crate) handler_timeout: Duration,
+    pub(crate) invoker: Invoker,
     /// Whether a key is parked behind a dead letter.
     pub(crate) parks: bool,
-    pub(crate) metrics: Arc<SubscriptionMetrics>,
 }
 
 /// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
 /// knows of what.
-static GATE: RwLock<()> = RwLock::const_new(());
+pub(super) static GATE: RwLock<()> = RwLock::const_new(());
 
 type Event = Job<Arc<Received>>;
 type Broken = batch::Broken<sqlx::Error>;
@@ -65,7 +59,6 @@ fn by_commit(error: sqlx::Error) -> Broken {
 impl Executor {
     /// Runs the jobs in their order in one transaction. All are of one partition.
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
-        self.metrics.begun(&turn.jobs);
         if !turn.is_careful {
             let _shared = GATE.read().await;
             return self.run_together(turn).await;
@@ -142,6 +135,10 @@ impl Executor {
             }
             Guard::Marked => Vec::new().into_iter(),
         };
+        let is_one_call = guard == Guard::Together && self.invoker.takes_batches();
+        if is_one_call {
+            self.handle_fresh(&mut tx, jobs, claimed.as_slice()).await?;
+        }
         let mut batch = Batch::new(Arc::clone(jobs), guard);
         let mut tally = Tally::default();
         while let Some(index) = batch.next_turn() {
@@ -153,7 +150,11 @@ impl Executor {
                 (None, Guard::Together) => match claimed.next() {
                     Some(Claimed::Fresh) => {
                         tally.handled += 1;
-                        self.handle(&mut tx, index, job).await?
+                        if is_one_call {
+                            Verdict::Settled
+                        } else {
+                            self.handle(&mut tx, index, &[job]).await?
+                        }
                     }
                     Some(Claimed::Collides) => collision(job),
                     Some(Claimed::Seen) | None => {
@@ -173,7 +174,7 @@ impl Executor {
         }
         tx.flush().await.map_err(by_own)?;
         self.outbox.end(tx).await.map_err(by_commit)?;
-        self.metrics.committed(&tally);
+        self.invoker.metrics.committed(&tally);
         Ok(batch.committed())
     }
 
@@ -203,7 +204,7 @@ impl Executor {
         let claims = std::slice::from_ref(&job.received.claim);
         let claimed = tx.claim(claimant, claims).await.map_err(by_own)?;
         let verdict = match claimed.first() {
-            Some(Claimed::Fresh) => self.handle(tx, index, job).await?,
+            Some(Claimed::Fresh) => self.handle(tx, index, &[job]).await?,
             Some(Claimed::Collides) => collision(job),
             Some(Claimed::Seen) | None => Verdict::Settled,
         };
@@ -231,58 +232,51 @@ impl Executor {
         }
     }
 
-    async fn handle(&self, tx: &mut Tx, index: usize, job: &Event) -> Result<Verdict, Broken> {
-        let Ok(envelope) = &job.received.envelope else { return Ok(Verdict::NotRun) };
-        let id = job.received.claim.event_id;
-        let origin =
-            Origin::Event { id, group: &self.group, trace: job.received.trace(), emitted: 0 };
-        let mut context = Context::new(tx, self.outbox.catalogue(), &self.service, origin);
-        let began = Instant::now();
-        let handling = self.handler.handle(envelope, id, job.attempt, &mut context);
-        let ended =
-            tokio::time::timeout(self.handler_timeout, AssertUnwindSafe(handling).catch_unwind())
-                .await;
-        self.metrics.handler_took(began.elapsed());
-        let verdict = match ended {
-            Ok(Ok(Ok(()))) => Verdict::Settled,
-            Ok(Ok(Err(failure))) => {
+    /// Handles all fresh events of a batch in one call. Whose failure it was is known once they have run one by one.
+    async fn handle_fresh(
+        &self,
+        tx: &mut Tx,
+        jobs: &[Event],
+        claimed: &[Claimed],
+    ) -> Result<(), Broken> {
+        let living = jobs.iter().enumerate().filter(|(_, job)| job.death.is_none());
+        let fresh = living.zip(claimed).filter(|(_, claimed)| **claimed == Claimed::Fresh);
+        let (places, fresh): (Vec<usize>, Vec<&Event>) = fresh.map(|(job, _)| job).unzip();
+        let Some(first) = places.first() else { return Ok(()) };
+        match self.handle(tx, *first, &fresh).await {
+            Ok(Verdict::Settled) => Ok(()),
+            Err(Broken::Interrupted(_, verdict)) if fresh.len() > 1 => {
+                Err(Broken::Handler(*first, verdict))
+            }
+            Ok(verdict) => Err(Broken::Handler(*first, verdict)),
+            Err(broken) => Err(broken),
+        }
+    }
+
+    /// Handles the event at `index`, or a batch that begins with it.
+    async fn handle(&self, tx: &mut Tx, index: usize, jobs: &[&Event]) -> Result<Verdict, Broken> {
+        let subscriber =
+            Subscriber { event: &self.event, group: &self.group, service: &self.service };
+        let place = Place::Transaction(tx, &self.outbox);
+        let verdict = match self.invoker.call(jobs, subscriber, place).await {
+            Ok(Ok(())) => return Ok(Verdict::Settled),
+            Ok(Err(failure)) => {
                 if let Some(trouble) = trouble_in(failure.error()) {
-                    let record = &job.received.record;
                     tracing::warn!(
-                        group = %self.group, topic = %record.topic, partition = record.partition,
-                        offset = record.offset, error = error_chain(failure.error()), ?trouble,
-                        "a handler met a database failure: the event runs again"
+                        group = %self.group, topic = %self.event.topic, events = jobs.len(),
+                        error = error_chain(failure.error()), ?trouble,
+                        "a handler met a database failure: its events run again"
                     );
                     return Err(Broken::Infrastructure(trouble));
                 }
-                failed(&failure)
+                verdict_of(&failure)
             }
-            Ok(Err(panic)) => {
-                let cause = Cause::new(
-                    Reason::RetriesExhausted,
-                    "Panic",
-                    format!("the handler panicked: {}", panic_text(&*panic)),
-                );
-                return Err(Broken::Interrupted(index, Verdict::Failed(cause)));
-            }
-            Err(_) => {
-                let text = format!("the handler took longer than {:?}", self.handler_timeout);
-                let cause = Cause::new(Reason::RetriesExhausted, "TimedOut", text);
-                return Err(Broken::Interrupted(index, Verdict::Failed(cause)));
-            }
+            Err(cause) => return Err(Broken::Interrupted(index, Verdict::Failed(cause))),
         };
-        self.log(job, &verdict);
-        Ok(verdict)
-    }
-
-    fn log(&self, job: &Event, verdict: &Verdict) {
-        if let Verdict::Failed(cause) | Verdict::Dead(cause) = verdict {
-            let record = &job.received.record;
-            tracing::warn!(
-                group = %self.group, topic = %record.topic, partition = record.partition, offset = record.offset,
-                event_id = %job.received.claim.event_id, attempt = job.attempt, error = cause.message, "an attempt failed"
-            );
+        if let [job] = jobs {
+            subscriber.log(job, &verdict);
         }
+        Ok(verdict)
     }
 
     /// Marks the event dead and writes its dead letter, in one transaction.
@@ -343,29 +337,12 @@ async fn undo(tx: &mut Tx) -> Result<(), Broken> {
     }
 }
 
-fn failed(failure: &Failure) -> Verdict {
-    match failure {
-        Failure::Retry(error) => {
-            Verdict::Failed(Cause::of(Reason::RetriesExhausted, "HandlerError", &**error))
-        }
-        Failure::Reject(error) => Verdict::Dead(Cause::of(Reason::Rejected, "Rejected", &**error)),
-    }
-}
-
 fn collision(job: &Event) -> Verdict {
     let text = format!(
         "an event with the id {} and other bytes was handled before",
         job.received.claim.event_id
     );
     Verdict::Dead(Cause::new(Reason::IdCollision, "IdCollision", text))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
 }
 
 #[cfg(test)]

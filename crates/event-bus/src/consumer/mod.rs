@@ -1,6 +1,7 @@
 //! The consumer runtime: from fetched records to settled offsets.
 //!
-//! `receive` reads a record, `execute` runs a batch in a transaction, and `run` connects both to Kafka's consumer thread.
+//! `receive` reads a record, `execute` runs a batch in a transaction (`stateless`: without one) through `invoke`, which
+//! calls the handler, and `run` connects both to Kafka's consumer thread.
 //! What they decide, the core decides, and it awaits nothing: `session` says what is to be done next, `partition` what
 //! each of its partitions may run, `track` what may be committed, `lane` keeps the order per key, `batch` says what
 //! follows when a transaction breaks.
@@ -14,25 +15,31 @@ mod execute;
 mod flaw;
 mod gauges;
 mod infrastructure;
+mod invoke;
 mod job;
 pub mod lane;
 mod moment;
 mod outage;
 mod ownership;
 mod partition;
-mod receive;
+pub(crate) mod receive;
 mod run;
+mod runner;
 mod session;
 mod settings;
+mod stateless;
 mod take_over;
 pub mod track;
 mod trouble;
 
 pub(crate) use execute::Executor;
 pub(crate) use gauges::Gauges;
+pub(crate) use invoke::Invoker;
 pub(crate) use job::Job;
 pub(crate) use run::Subscription;
+pub(crate) use runner::Runner;
 pub(crate) use settings::Settings;
+pub(crate) use stateless::StatelessExecutor;
 
 /// The core by itself, for whoever drives it without Kafka, a database and a clock: the simulation.
 #[cfg(feature = "simulation")]

@@ -12,17 +12,18 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
-use super::execute::Executor;
 use super::gauges::Gauges;
 use super::job::Report;
 use super::moment::Moment;
 use super::receive::Received;
+use super::runner::Runner;
 use super::session::Session;
 use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
 use crate::kafka::fetch::{Fetched, Fetcher, Start};
+use crate::metrics::SubscriptionMetrics;
 use crate::shutdown;
 use crate::store::Holding;
 
@@ -38,14 +39,14 @@ type Event = Arc<Received>;
 /// One service's consumption of one topic.
 pub(crate) struct Subscription {
     pub(crate) kafka: KafkaConfig,
-    pub(crate) executor: Executor,
+    pub(crate) runner: Runner,
     pub(crate) settings: Arc<Settings>,
 }
 
 impl Subscription {
     /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let (group, topic) = (&self.executor.group, &self.executor.event.topic);
+        let (group, topic) = (self.runner.group(), &self.runner.event().topic);
         while !shutdown::is_requested(&stop) {
             match Fetcher::start(&self.kafka, group, topic) {
                 Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await,
@@ -120,13 +121,13 @@ impl<'a> Shell<'a> {
             };
             let now = Moment { instant: Instant::now(), time: Timestamp::now() };
             let commands = self.session.on(input, now);
-            self.subscription.executor.metrics.note(self.session.gauges());
+            self.metrics().note(self.session.gauges());
             if let Some(end) = commands.into_iter().find_map(|command| self.carry_out(command)) {
                 break end;
             }
         };
         self.end_tasks().await;
-        self.subscription.executor.metrics.note(Gauges::default());
+        self.metrics().note(Gauges::default());
         if let End::Close(offsets) = end {
             self.fetcher.close(offsets).await;
         }
@@ -135,13 +136,13 @@ impl<'a> Shell<'a> {
     /// Ends handlers at once, and lets the database hear what it is being told.
     async fn end_tasks(&mut self) {
         self.running.values().for_each(AbortHandle::abort);
-        let executor = &self.subscription.executor;
+        let runner = &self.subscription.runner;
         let told = async {
             while let Some(done) = self.tasks.join_next().await {
                 if let Ok(Done::TakeOver(assignment, Ok(holding))) = done
                     && !holding.is_dirty
                 {
-                    executor.release(&[(assignment.partition, holding.token)]).await;
+                    runner.release(&[(assignment.partition, holding.token)]).await;
                 }
             }
         };
@@ -179,36 +180,36 @@ impl<'a> Shell<'a> {
     }
 
     fn start(&mut self, task: TaskId, turn: Turn<Event>) {
-        let executor = self.subscription.executor.clone();
-        let abort = self.tasks.spawn(async move { Done::Task(task, executor.run(&turn).await) });
+        let runner = self.subscription.runner.clone();
+        let abort = self.tasks.spawn(async move { Done::Task(task, runner.run(&turn).await) });
         self.running.insert(task, abort);
     }
 
     fn take_over(&mut self, assignment: Assignment, from: Option<i64>) {
-        let executor = self.subscription.executor.clone();
+        let runner = self.subscription.runner.clone();
         self.tasks.spawn(async move {
-            Done::TakeOver(assignment, executor.take_over(assignment.partition, from).await)
+            Done::TakeOver(assignment, runner.take_over(assignment.partition, from).await)
         });
     }
 
     fn release(&mut self, task: TaskId, held: Vec<(i32, i64)>) {
-        let executor = self.subscription.executor.clone();
+        let runner = self.subscription.runner.clone();
         self.tasks.spawn(async move {
-            executor.release(&held).await;
+            runner.release(&held).await;
             Done::Release(task)
         });
     }
 
     fn probe(&mut self) {
-        let store = self.subscription.executor.outbox.store().clone();
+        let runner = self.subscription.runner.clone();
         self.tasks.spawn(async move {
-            let answer = tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await;
-            Done::Probe(if matches!(answer, Ok(Ok(()))) { Outcome::Done } else { Outcome::Failed })
+            let answer = tokio::time::timeout(PROBE_TIMEOUT, runner.probe()).await;
+            Done::Probe(answer.unwrap_or(Outcome::Failed))
         });
     }
 
     fn tell(&self, notice: Notice) {
-        let group = &self.subscription.executor.group;
+        let group = self.subscription.runner.group();
         match notice {
             Notice::DatabaseDown => {
                 tracing::error!(%group, "the database is down or refuses: waiting for it");
@@ -244,13 +245,16 @@ impl<'a> Shell<'a> {
         }
     }
 
+    fn metrics(&self) -> &SubscriptionMetrics {
+        self.subscription.runner.metrics()
+    }
+
     fn input_of(&mut self, fetched: Fetched) -> Input<Event> {
-        let metrics = &self.subscription.executor.metrics;
-        let group = &self.subscription.executor.group;
-        let event = &self.subscription.executor.event;
+        let group = self.subscription.runner.group();
+        let event = self.subscription.runner.event();
         match fetched {
             Fetched::Assigned(starts) => {
-                metrics.rebalanced();
+                self.metrics().rebalanced();
                 Input::Assigned(starts.into_iter().filter_map(|start| self.began(start)).collect())
             }
             Fetched::Records(records) => {
@@ -258,13 +262,13 @@ impl<'a> Shell<'a> {
                 Input::Fetched(events.collect())
             }
             Fetched::Revoked { partitions, settled } => {
-                metrics.rebalanced();
+                self.metrics().rebalanced();
                 tracing::info!(%group, ?partitions, "revoked");
                 self.revoked = Some(settled);
                 Input::Revoked(partitions)
             }
             Fetched::Lost(partitions) => {
-                metrics.rebalanced();
+                self.metrics().rebalanced();
                 tracing::warn!(%group, ?partitions, "partitions were lost");
                 Input::Lost(partitions)
             }
@@ -289,8 +293,8 @@ impl<'a> Shell<'a> {
 
     /// Tells where a partition starts. A halted one has no state, so nothing of it is ever handled or committed.
     fn began(&self, (partition, start): (i32, Start)) -> Option<Offer> {
-        let group = &self.subscription.executor.group;
-        let topic = &self.subscription.executor.event.topic;
+        let group = self.subscription.runner.group();
+        let topic = &self.subscription.runner.event().topic;
         tracing::info!(%group, partition, ?start, "assigned");
         match start {
             Start::LostToRetention { committed, log_start } => {

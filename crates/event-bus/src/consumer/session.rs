@@ -62,6 +62,7 @@ impl<E: Arrival> Session<E> {
     #[must_use]
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
+            commits: Commits::new(settings.commit_every),
             settings,
             partitions: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -69,7 +70,6 @@ impl<E: Arrival> Session<E> {
             last_task: TaskId(0),
             last_turn: -1,
             outage: Outage::default(),
-            commits: Commits::default(),
             revoke: None,
             phase: Phase::Open,
             commands: Vec::new(),

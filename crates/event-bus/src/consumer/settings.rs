@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::flaw::Flaws;
 use super::lane::Width;
 use crate::catalogue::{BehindDeadLetter, Execution};
-use crate::limits::{MAX_BATCH, PARTITION_WINDOW};
+use crate::limits::{COMMIT_EVERY, MAX_BATCH, PARTITION_WINDOW};
 
 /// What the catalogue says of a consumer, and the bounds within which the runtime works.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub window: usize,
     /// Events in one transaction.
     pub batch: usize,
+    /// A commit of offsets follows at the latest this long after an event settled.
+    pub commit_every: Duration,
     /// What becomes of a key's events behind a dead letter.
     pub behind: BehindDeadLetter,
     /// So many of the first events of a partition run one at a time, if its last owner may have died of one of them.
@@ -37,10 +39,17 @@ impl Settings {
             waits,
             window: PARTITION_WINDOW,
             batch: MAX_BATCH,
+            commit_every: COMMIT_EVERY,
             behind,
             careful: 2 * PARTITION_WINDOW,
             flaws: Flaws::default(),
         }
+    }
+
+    /// As [`Self::new`], for handlers without a transaction: each event settles by itself.
+    #[must_use]
+    pub fn stateless(execution: Execution, waits: Arc<[Duration]>) -> Self {
+        Self { batch: 1, ..Self::new(execution, waits, BehindDeadLetter::Continue) }
     }
 
     /// How many events of a key may be taken at once.

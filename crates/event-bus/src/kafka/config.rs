@@ -137,6 +137,9 @@ impl KafkaConfig {
             ("queued.min.messages", "1000"),
             ("queued.max.messages.kbytes", "1024"),
             ("fetch.wait.max.ms", "500"),
+            // How long a partition rests whose queue was full. The client's own second is longer than a full queue lasts:
+            // the handlers would wait for events that are there.
+            ("fetch.queue.backoff.ms", "10"),
             // A topic that is created after its consumer started is found within this time.
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];

@@ -2,6 +2,7 @@
 //! `cargo xtask bench`.
 
 mod broker;
+mod consume;
 mod publish;
 
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum What {
     Publish(publish::Args),
     /// The embedded broker beside Apache Kafka
     Broker(broker::Args),
+    /// From Kafka into handlers, on the peers' workloads
+    Consume(consume::Args),
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -31,5 +34,6 @@ async fn main() -> ExitCode {
     match Cli::parse().what {
         What::Publish(args) => publish::run(&args).await,
         What::Broker(args) => broker::run(&args).await,
+        What::Consume(args) => consume::run(&args).await,
     }
 }

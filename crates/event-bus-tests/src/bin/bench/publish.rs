@@ -5,7 +5,7 @@
 
 mod bare;
 mod orders;
-mod turn;
+pub mod turn;
 
 use std::collections::VecDeque;
 use std::fmt;

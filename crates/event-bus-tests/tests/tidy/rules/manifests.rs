@@ -5,13 +5,14 @@ use crate::source::Source;
 
 /// Each crate of the workspace and those of the workspace that it may depend on. Neither the tests
 /// nor the automation are anybody's dependency.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("event-bus", &[]),
     ("event-bus-broker", &[]),
     ("event-bus-conformance", &[]),
     // A program of its own workspace.
     ("event-bus-conformance/foreign/rust", &[]),
     ("event-bus-ops", &["event-bus"]),
+    ("event-bus-testing", &["event-bus", "event-bus-broker"]),
     ("blindstrader", &["event-bus"]),
     ("event-bus-cli", &["event-bus", "event-bus-ops", "event-bus-broker", "blindstrader"]),
     (

@@ -2,7 +2,7 @@
 //! then on the other, round after round. Each round gives one ratio of each measure.
 
 mod load;
-mod memory;
+pub mod memory;
 mod side;
 mod summary;
 

@@ -1,0 +1,85 @@
+//! What runs a subscription's events, with a database or without.
+
+use std::sync::Arc;
+
+use super::command::{Outcome, Turn};
+use super::execute::Executor;
+use super::job::Report;
+use super::receive::Received;
+use super::stateless::StatelessExecutor;
+use super::trouble::Trouble;
+use crate::catalogue;
+use crate::metrics::SubscriptionMetrics;
+use crate::names::GroupName;
+use crate::store::Holding;
+
+/// One subscription's executor.
+#[derive(Clone)]
+pub(crate) enum Runner {
+    /// Effects are in the service's database.
+    Database(Executor),
+    /// Effects are elsewhere.
+    Stateless(StatelessExecutor),
+}
+
+impl Runner {
+    pub(crate) fn event(&self) -> &Arc<catalogue::Event> {
+        match self {
+            Self::Database(executor) => &executor.event,
+            Self::Stateless(executor) => &executor.event,
+        }
+    }
+
+    pub(crate) fn group(&self) -> &GroupName {
+        match self {
+            Self::Database(executor) => &executor.group,
+            Self::Stateless(executor) => &executor.group,
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &SubscriptionMetrics {
+        match self {
+            Self::Database(executor) => &executor.invoker.metrics,
+            Self::Stateless(executor) => &executor.invoker.metrics,
+        }
+    }
+
+    pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
+        self.metrics().begun(&turn.jobs);
+        match self {
+            Self::Database(executor) => executor.run(turn).await,
+            Self::Stateless(executor) => executor.run(turn).await,
+        }
+    }
+
+    /// Takes a partition over in the database. Without one, Kafka's word is all there is.
+    pub(crate) async fn take_over(
+        &self,
+        partition: i32,
+        from: Option<i64>,
+    ) -> Result<Holding, Trouble> {
+        match self {
+            Self::Database(executor) => executor.take_over(partition, from).await,
+            Self::Stateless(_) => Ok(Holding::default()),
+        }
+    }
+
+    /// Notes in the database that partitions are let go.
+    pub(crate) async fn release(&self, held: &[(i32, i64)]) {
+        match self {
+            Self::Database(executor) => executor.release(held).await,
+            Self::Stateless(_) => {}
+        }
+    }
+
+    /// Asks the database for a sign of life. What is not there is never down.
+    pub(crate) async fn probe(&self) -> Outcome {
+        match self {
+            Self::Database(executor) => match executor.outbox.store().probe().await {
+                Ok(()) => Outcome::Done,
+                Err(_) => Outcome::Failed,
+            },
+            Self::Stateless(_) => Outcome::Done,
+        }
+    }
+}

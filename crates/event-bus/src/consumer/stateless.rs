@@ -1,0 +1,117 @@
+//! Runs events without a database: handler, and where all attempts failed the dead letter, before the offset moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::command::Turn;
+use super::execute::GATE;
+use super::invoke::{Invoker, verdict_of};
+use super::job::{Death, Job, Report, Verdict};
+use super::receive::Received;
+use crate::catalogue;
+use crate::dead_letter::{Cause, Obituary, Reason, error_chain};
+use crate::kafka::producer::{OnDelivery, Producer, SendError};
+use crate::metrics::Tally;
+use crate::middleware::{Place, Subscriber};
+use crate::names::{GroupName, ServiceName};
+
+/// How long one question about a topic's partitions may take.
+const ASK: Duration = Duration::from_secs(5);
+
+type Event = Job<Arc<Received>>;
+
+/// What runs one subscription's events without a database.
+#[derive(Clone)]
+pub(crate) struct StatelessExecutor {
+    pub(crate) producer: Producer,
+    pub(crate) event: Arc<catalogue::Event>,
+    pub(crate) group: GroupName,
+    pub(crate) service: ServiceName,
+    pub(crate) invoker: Invoker,
+}
+
+impl StatelessExecutor {
+    /// Runs the jobs one after another. A session gives one at a time: what ran is settled by itself.
+    pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
+        let _shared = GATE.read().await;
+        let mut verdicts = Vec::with_capacity(turn.jobs.len());
+        for job in turn.jobs.iter() {
+            let verdict = match &job.death {
+                Some(death) => self.bury(job, death).await,
+                None => self.handle(job).await,
+            };
+            if verdict.is_settled() {
+                let tally = match &job.death {
+                    Some(death) => Tally { dead: vec![death.cause.reason], ..Tally::default() },
+                    None => Tally { handled: 1, ..Tally::default() },
+                };
+                self.invoker.metrics.committed(&tally);
+            }
+            verdicts.push((job.received.record.offset, verdict));
+        }
+        Report { verdicts, trouble: None }
+    }
+
+    async fn handle(&self, job: &Event) -> Verdict {
+        let subscriber =
+            Subscriber { event: &self.event, group: &self.group, service: &self.service };
+        let verdict = match self.invoker.call(&[job], subscriber, Place::Outside).await {
+            Ok(Ok(())) => return Verdict::Settled,
+            Ok(Err(failure)) => verdict_of(&failure),
+            Err(cause) => Verdict::Failed(cause),
+        };
+        subscriber.log(job, &verdict);
+        verdict
+    }
+
+    /// Writes the dead letter. Until Kafka has it, the event is not settled.
+    async fn bury(&self, job: &Event, death: &Death) -> Verdict {
+        let received = &job.received;
+        let obituary = Obituary {
+            record: &received.record,
+            event_id: received.claim.event_id,
+            group: &self.group,
+            service: &self.service,
+            cause: &death.cause,
+            attempts: death.attempts,
+            first_failed_at: death.first_failed_at,
+            failed_at: death.failed_at,
+            chain_seq: None,
+        };
+        match self.send(&obituary).await {
+            Ok(()) => {
+                tracing::error!(
+                    group = %self.group, topic = %received.record.topic, partition = received.record.partition,
+                    offset = received.record.offset, event_id = %received.claim.event_id,
+                    reason = %death.cause.reason, error = death.cause.message, "dead letter"
+                );
+                Verdict::Settled
+            }
+            Err(error) => {
+                tracing::error!(
+                    group = %self.group, topic = %self.event.dead_letter_topic, error = error_chain(&error),
+                    "a dead letter can't be written, and its event's offset does not move"
+                );
+                Verdict::Failed(Cause::of(Reason::RetriesExhausted, "DeadLetterNotWritten", &error))
+            }
+        }
+    }
+
+    async fn send(&self, obituary: &Obituary<'_>) -> Result<(), SendError> {
+        let mut record = obituary.record(&self.event.dead_letter_topic);
+        let (producer, topic) = (self.producer.clone(), record.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || producer.partition_count(&topic, ASK));
+        let count = asked.await.unwrap_or(Err(SendError::Gone))?;
+        record.partition = record.partition.map(|partition| partition % count);
+        let (report, delivered) = oneshot::channel();
+        let sent = self.producer.send(&record, OnDelivery::Tell(report));
+        sent.map_err(|(error, _)| error)?;
+        let delivered = delivered.await.unwrap_or(Err(SendError::Gone));
+        if matches!(delivered, Err(SendError::UnknownTopic { .. })) {
+            self.producer.forget_partition_count(&record.topic);
+        }
+        delivered.map(drop)
+    }
+}

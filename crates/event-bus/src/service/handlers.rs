@@ -1,0 +1,154 @@
+//! A service's handlers, and the subscriptions that they make with the catalogue.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+use super::RunError;
+use crate::catalogue::{self, BehindDeadLetter, Catalogue};
+use crate::consumer::erased::ErasedHandler;
+use crate::consumer::{Executor, Invoker, Runner, Settings, StatelessExecutor, Subscription};
+use crate::kafka::KafkaConfig;
+use crate::kafka::producer::Producer;
+use crate::limits::COMMIT_EVERY;
+use crate::metrics::Metrics;
+use crate::middleware::{ErasedMiddleware, Middleware};
+use crate::names::ServiceName;
+use crate::outbox::Outbox;
+
+/// What a service does about its events.
+pub(super) struct Handlers {
+    by_event: HashMap<&'static str, Registered>,
+    middleware: Vec<Arc<dyn ErasedMiddleware>>,
+    /// Offsets are committed at the latest this long after an event settled.
+    pub(super) commit_every: Duration,
+    pub(super) metrics: Metrics,
+}
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Self {
+            by_event: HashMap::new(),
+            middleware: Vec::new(),
+            commit_every: COMMIT_EVERY,
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+/// A handler, by where it works.
+pub(super) enum Registered {
+    Database(Outbox, Arc<dyn ErasedHandler>),
+    Stateless(Arc<dyn ErasedHandler>),
+}
+
+/// On which bus the handlers work, and for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Bus<'a> {
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) kafka: &'a KafkaConfig,
+    pub(super) service: &'a ServiceName,
+}
+
+impl Handlers {
+    pub(super) fn insert(&mut self, event: &'static str, handler: Registered) {
+        self.by_event.insert(event, handler);
+    }
+
+    pub(super) fn surround(&mut self, middleware: impl Middleware) {
+        self.middleware.push(Arc::new(middleware));
+    }
+
+    /// A subscription for each event that the catalogue gives the service.
+    pub(super) fn subscriptions(&self, bus: Bus<'_>) -> Result<Vec<Subscription>, RunError> {
+        for event in self.by_event.keys() {
+            if bus.catalogue.subscription(bus.service.as_ref(), event).is_none() {
+                return Err(RunError::NotAConsumer { service: bus.service.clone(), event });
+            }
+        }
+        let middleware = self.middleware.as_slice().into();
+        let needs_producer =
+            self.by_event.values().any(|handler| matches!(handler, Registered::Stateless(_)));
+        let producer = needs_producer.then(|| Producer::connect(bus.kafka)).transpose()?;
+        let subscriptions = bus.catalogue.subscriptions_of(bus.service);
+        subscriptions
+            .map(|subscription| {
+                self.subscription(bus, subscription, &middleware, producer.as_ref())
+            })
+            .collect()
+    }
+
+    fn subscription(
+        &self,
+        bus: Bus<'_>,
+        subscription: catalogue::Subscription<'_>,
+        middleware: &Arc<[Arc<dyn ErasedMiddleware>]>,
+        producer: Option<&Producer>,
+    ) -> Result<Subscription, RunError> {
+        let (event, consumer) = (Arc::clone(subscription.event), subscription.consumer);
+        let no_handler =
+            || RunError::NoHandler { service: bus.service.clone(), event: event.name.to_string() };
+        let (group, service) = (consumer.group.clone(), consumer.service.clone());
+        let (waits, timeout) = (consumer.retry.clone().into(), consumer.handler_timeout);
+        let behind = consumer.behind_dead_letter;
+        let metrics = self.metrics.of(&group, &event.topic);
+        let invoker = |handler: &Arc<dyn ErasedHandler>| Invoker {
+            handler: Arc::clone(handler),
+            middleware: Arc::clone(middleware),
+            timeout,
+            metrics: Arc::clone(&metrics),
+        };
+        let (settings, runner) =
+            match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, producer) {
+                (Registered::Database(outbox, handler), _) => {
+                    let (outbox, invoker) = (outbox.clone(), invoker(handler));
+                    let parks = behind == BehindDeadLetter::Park;
+                    let executor = Executor { outbox, event, group, service, invoker, parks };
+                    let settings = Settings::new(consumer.execution, waits, behind);
+                    (settings, Runner::Database(executor))
+                }
+                (Registered::Stateless(_), _) if behind == BehindDeadLetter::Park => {
+                    let event = event.name.to_string();
+                    return Err(RunError::ParkNeedsDatabase { service, event });
+                }
+                (Registered::Stateless(handler), Some(producer)) => {
+                    let (producer, invoker) = (producer.clone(), invoker(handler));
+                    let executor = StatelessExecutor { producer, event, group, service, invoker };
+                    let settings = Settings::stateless(consumer.execution, waits);
+                    (settings, Runner::Stateless(executor))
+                }
+                (Registered::Stateless(_), None) => return Err(no_handler()),
+            };
+        let settings = Arc::new(Settings { commit_every: self.commit_every, ..settings });
+        Ok(Subscription { kafka: bus.kafka.clone(), settings, runner })
+    }
+}
+
+/// Consumes until `end` completes or a subscription panics; then finishes what runs, commits and leaves the groups.
+pub(super) async fn consume(
+    subscriptions: Vec<Subscription>,
+    service: &ServiceName,
+    end: impl Future<Output = ()> + Send,
+) -> Result<(), JoinError> {
+    let (stop, stopping) = watch::channel(false);
+    let mut consumers = JoinSet::new();
+    for subscription in subscriptions {
+        consumers.spawn(subscription.run(stopping.clone()));
+    }
+    tracing::info!(%service, subscriptions = consumers.len(), "running");
+    let mut ended = Ok(());
+    tokio::select! {
+        () = end => {}
+        Some(Err(panic)) = consumers.join_next() => ended = Err(panic),
+    }
+    tracing::info!(%service, "stopping");
+    // A failed send means that no part is left to tell.
+    let _ = stop.send(true);
+    while let Some(joined) = consumers.join_next().await {
+        ended = ended.and(joined);
+    }
+    ended
+}

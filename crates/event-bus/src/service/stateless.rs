@@ -1,0 +1,96 @@
+//! A service without a database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handlers::{Bus, Handlers, Registered, consume};
+use super::{OpenError, RunError, known_service};
+use crate::catalogue::Catalogue;
+use crate::consumer::erased::Stateless;
+use crate::envelope::EventType;
+use crate::handler::StatelessHandler;
+use crate::kafka::KafkaConfig;
+use crate::middleware::Middleware;
+use crate::names::ServiceName;
+
+/// A service without a database, ready to run. Its handlers run at least once, as [`StatelessHandler`] says.
+///
+/// ```no_run
+/// # use event_bus::{Event, EventType, Handled, StatelessContext, StatelessHandler};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct PaymentCaptured { order_id: String }
+/// # impl EventType for PaymentCaptured { const NAME: &'static str = "PaymentCaptured"; const VERSION: &'static str = "1.0"; }
+/// # struct Receipts;
+/// # impl StatelessHandler<PaymentCaptured> for Receipts {
+/// #     async fn handle(&self, _: Event<PaymentCaptured>, _: &StatelessContext<'_>) -> Handled { Ok(()) }
+/// # }
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+///
+/// use event_bus::{Catalogue, KafkaConfig, StatelessService};
+///
+/// let catalogue = Arc::new(Catalogue::load("acme.toml".as_ref())?);
+/// let service = StatelessService::new("mail", catalogue, KafkaConfig::plain("localhost:9092"))?;
+/// service.on::<PaymentCaptured>(Receipts).run(async { drop(tokio::signal::ctrl_c().await) }).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct StatelessService {
+    catalogue: Arc<Catalogue>,
+    kafka: KafkaConfig,
+    name: ServiceName,
+    handlers: Handlers,
+}
+
+impl StatelessService {
+    /// A service of the catalogue.
+    ///
+    /// # Errors
+    /// When the catalogue does not have it.
+    pub fn new(
+        name: &str,
+        catalogue: Arc<Catalogue>,
+        kafka: KafkaConfig,
+    ) -> Result<Self, OpenError> {
+        let name = known_service(name, &catalogue)?;
+        Ok(Self { catalogue, kafka, name, handlers: Handlers::default() })
+    }
+
+    /// Handles an event with `handler`. A second handler of one event replaces the first.
+    #[must_use]
+    pub fn on<E: EventType>(mut self, handler: impl StatelessHandler<E>) -> Self {
+        let handler = Arc::new(Stateless::<E, _>::new(handler));
+        self.handlers.insert(E::NAME, Registered::Stateless(handler));
+        self
+    }
+
+    /// Runs `middleware` around every handler, inside of those that were added before.
+    #[must_use]
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        self.handlers.surround(middleware);
+        self
+    }
+
+    /// Commits offsets at the latest this long after an event was handled; a second if nothing is said. A commit is a
+    /// request to Kafka, and what was not committed before a crash comes again.
+    #[must_use]
+    pub fn committing_every(mut self, time: Duration) -> Self {
+        self.handlers.commit_every = time;
+        self
+    }
+
+    /// The service's name in the catalogue.
+    #[must_use]
+    pub fn name(&self) -> &ServiceName {
+        &self.name
+    }
+
+    /// Consumes until `shutdown` completes; then finishes what runs, commits and leaves the groups.
+    ///
+    /// # Errors
+    /// When handlers and catalogue disagree, before anything runs; or when a part of the service panicked.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+        let bus = Bus { catalogue: &self.catalogue, kafka: &self.kafka, service: &self.name };
+        let ended = consume(self.handlers.subscriptions(bus)?, &self.name, shutdown).await;
+        ended.map_err(|source| RunError::Panicked { service: self.name, source })
+    }
+}
