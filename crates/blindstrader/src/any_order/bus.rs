@@ -230,6 +230,7 @@ impl<E: EventType, H: Handler<E>> AnyHandler for Typed<E, H> {
             version: envelope.version,
             service: envelope.service,
             attempt: 1,
+            trace: event_bus::trace_context::TraceContext::start(),
             payload: envelope.payload.read::<E>().unwrap(),
         };
         // The handler borrows the context for as long as it runs, whatever the context itself borrows.
