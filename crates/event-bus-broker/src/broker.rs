@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -86,7 +85,7 @@ impl Broker {
             Storage::Memory => None,
         };
         let failed = |source| StartError::Listen { addr: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let listener = server::listen(config.listen).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let (host, port) = match &config.advertise {
             Some(advertise) => host_and_port(advertise)?,

@@ -132,20 +132,25 @@ impl Watch {
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = pin!(stop);
+        let mut answered = Instant::now();
         loop {
             tokio::select! {
-                asked = timeout(STORE_ANSWER, store.outbox_backlog()) => {
-                    self.seen().store = match asked {
-                        Ok(Ok(backlog)) => self.problems_of(backlog),
-                        Ok(Err(error)) => {
-                            vec![Problem::DatabaseUnreachable { error: with_causes(&error) }]
-                        }
-                        Err(_) => {
-                            let error = format!("no answer within {} s", STORE_ANSWER.as_secs());
-                            vec![Problem::DatabaseUnreachable { error }]
-                        }
-                    };
-                }
+                asked = timeout(STORE_ANSWER, store.outbox_backlog()) => match asked {
+                    Ok(Ok(backlog)) => {
+                        answered = Instant::now();
+                        self.seen().store = self.problems_of(backlog);
+                    }
+                    Ok(Err(error)) => {
+                        let error = with_causes(&error);
+                        self.seen().store = vec![Problem::DatabaseUnreachable { error }];
+                    }
+                    // Handlers may have all connections, and work well with them.
+                    Err(_) if answered.elapsed() < self.shared.stalled_after => {}
+                    Err(_) => {
+                        let error = format!("no answer for {} s", answered.elapsed().as_secs());
+                        self.seen().store = vec![Problem::DatabaseUnreachable { error }];
+                    }
+                },
                 () = &mut stop => return,
             }
             tokio::select! {

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::consumer::{Gauges, Job};
+use crate::consumer::{Gauges, Job, Report, Verdict};
 use crate::dead_letter::Reason;
 use crate::limits::MAX_BATCH;
 use crate::names::{GroupName, TopicName};
@@ -220,10 +220,19 @@ pub(crate) struct SubscriptionMetrics {
 impl SubscriptionMetrics {
     /// A task begins.
     #[expect(clippy::cast_precision_loss, reason = "a batch has at most 500 events")]
-    pub(crate) fn begun<E>(&self, jobs: &[Job<E>]) {
-        self.batch.observe(jobs.len() as f64);
-        let again = jobs.iter().filter(|job| job.attempt > 1 && job.death.is_none()).count();
-        self.retried.inc_by(again as u64);
+    pub(crate) fn begun(&self, events: usize) {
+        self.batch.observe(events as f64);
+    }
+
+    /// A task ended. What did not run, or was taken back for another's sake, was no attempt.
+    pub(crate) fn retried<E>(&self, jobs: &[Job<E>], report: &Report) {
+        let tried_again = |job: &Job<E>, verdict: &Verdict| {
+            let was_tried = !matches!(verdict, Verdict::NotRun | Verdict::Disturbed(_));
+            was_tried && job.attempt > 1 && job.death.is_none()
+        };
+        let verdicts = report.verdicts.iter().map(|(_, verdict)| verdict);
+        let again = jobs.iter().zip(verdicts).filter(|(job, verdict)| tried_again(job, verdict));
+        self.retried.inc_by(again.count() as u64);
     }
 
     /// A handler ended, however.

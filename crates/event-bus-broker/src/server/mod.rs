@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
@@ -30,6 +30,24 @@ use crate::node::Node;
 /// How long nothing is accepted after the system refused a connection, most likely because it is out of file
 /// descriptors: asking again at once would only burn time that could free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that the system holds until they are accepted.
+const BACKLOG: u32 = 1024;
+/// What is under way to a client on this machine. Without a bound the system lets it grow to megabytes, which have left
+/// the processor's cache before they are read. A far client needs more, for as much is under way as its distance holds.
+const LOOPBACK_SEND_BUFFER_BYTES: u32 = 256 * 1024;
+
+/// Opens the listener. Must be called within a runtime.
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The ports of a broker that ended are free at once.
+    socket.set_reuseaddr(true)?;
+    if addr.ip().is_loopback() {
+        // Connections inherit it.
+        socket.set_send_buffer_size(LOOPBACK_SEND_BUFFER_BYTES)?;
+    }
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
 
 /// Accepts connections and serves each in a task of its own, until the phase says to stop and all have ended.
 /// Dropped, it drops all of them.

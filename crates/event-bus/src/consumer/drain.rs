@@ -85,6 +85,19 @@ impl Drain {
         matches!(self.stage, Stage::Releasing(None, _))
     }
 
+    /// What is to be committed of the partitions of another drain.
+    #[must_use]
+    pub fn offsets_of(&self, other: &Drain) -> Vec<(i32, i64)> {
+        match &self.stage {
+            Stage::Running => Vec::new(),
+            Stage::Releasing(_, offsets) => offsets
+                .iter()
+                .filter(|(partition, _)| other.concerns(*partition))
+                .copied()
+                .collect(),
+        }
+    }
+
     /// What is to be committed.
     #[must_use]
     pub fn into_offsets(self) -> Vec<(i32, i64)> {

@@ -35,7 +35,7 @@ mod trouble;
 pub(crate) use execute::Executor;
 pub(crate) use gauges::Gauges;
 pub(crate) use invoke::Invoker;
-pub(crate) use job::Job;
+pub(crate) use job::{Job, Report, Verdict};
 pub(crate) use run::Subscription;
 pub(crate) use runner::Runner;
 pub(crate) use settings::Settings;

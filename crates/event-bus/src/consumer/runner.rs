@@ -45,11 +45,13 @@ impl Runner {
     }
 
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
-        self.metrics().begun(&turn.jobs);
-        match self {
+        self.metrics().begun(turn.jobs.len());
+        let report = match self {
             Self::Database(executor) => executor.run(turn).await,
             Self::Stateless(executor) => executor.run(turn).await,
-        }
+        };
+        self.metrics().retried(&turn.jobs, &report);
+        report
     }
 
     /// Takes a partition over in the database. Without one, Kafka's word is all there is.

@@ -27,8 +27,8 @@ use crate::store::Holding;
 pub struct Session<E> {
     settings: Arc<Settings>,
     partitions: BTreeMap<i32, Assigned<E>>,
-    /// Started and not ended. One that was aborted counts until it has.
-    tasks: BTreeMap<TaskId, Assignment>,
+    /// Started and not ended, with their tokens. One that was aborted counts until it has.
+    tasks: BTreeMap<TaskId, (Assignment, i64)>,
     assignments: u64,
     last_task: TaskId,
     /// The partition that started a task last.
@@ -203,7 +203,7 @@ impl<E: Arrival> Session<E> {
     }
 
     fn finish(&mut self, task: TaskId, report: Report, now: Moment) {
-        let Some(assignment) = self.tasks.remove(&task) else { return };
+        let Some((assignment, token)) = self.tasks.remove(&task) else { return };
         let (trouble, has_committed) = (report.trouble, report.has_committed());
         if trouble == Some(Trouble::Down) {
             self.begin_outage(now.instant);
@@ -212,7 +212,10 @@ impl<E: Arrival> Session<E> {
         }
         let Some(assigned) = self.present(assignment) else { return };
         if trouble == Some(Trouble::Fenced) {
-            assigned.ownership.fenced(now.instant);
+            // Another task may have found that out before, and the partition may be ours again.
+            if assigned.ownership.token() == Some(token) {
+                assigned.ownership.fenced(now.instant);
+            }
         } else if has_committed {
             assigned.ownership.proven();
         }
@@ -284,10 +287,21 @@ impl<E: Arrival> Session<E> {
     fn give_back_if_drained(&mut self, now: Instant) {
         let Some(mut drain) = self.revoke.take() else { return };
         if self.is_drained(&mut drain, now) {
-            self.commands.push(Command::GiveBack(drain.into_offsets()));
+            let let_go = match &self.phase {
+                Phase::Closing(closing) => closing.offsets_of(&drain),
+                Phase::Open | Phase::Over => Vec::new(),
+            };
+            self.give_back(drain, let_go);
         } else {
             self.revoke = Some(drain);
         }
+    }
+
+    /// Gives partitions back. Of some a stop has let go already.
+    fn give_back(&mut self, drain: Drain, let_go: Vec<(i32, i64)>) {
+        let mut offsets = drain.into_offsets();
+        offsets.extend(let_go);
+        self.commands.push(Command::GiveBack(offsets));
     }
 
     fn close_if_drained(&mut self, now: Instant) {
@@ -296,7 +310,8 @@ impl<E: Arrival> Session<E> {
         if self.is_drained(&mut drain, now) {
             if let Some(revoke) = self.revoke.take() {
                 // The consumer's thread waits for this before it can close.
-                self.commands.push(Command::GiveBack(revoke.into_offsets()));
+                let let_go = drain.offsets_of(&revoke);
+                self.give_back(revoke, let_go);
             }
             self.phase = Phase::Over;
             self.commands.push(Command::Close(drain.into_offsets()));
@@ -309,7 +324,7 @@ impl<E: Arrival> Session<E> {
     /// that they were let go.
     fn is_drained(&mut self, drain: &mut Drain, now: Instant) -> bool {
         if drain.is_running() {
-            let runs = self.tasks.values().any(|task| drain.concerns(task.partition));
+            let runs = self.tasks.values().any(|(task, _)| drain.concerns(task.partition));
             if runs && drain.deadline() > now {
                 return false;
             }
@@ -357,7 +372,7 @@ impl<E: Arrival> Session<E> {
             }
             stays
         });
-        let aborted = self.tasks.iter().filter(|(_, task)| numbers.contains(&task.partition));
+        let aborted = self.tasks.iter().filter(|(_, (task, _))| numbers.contains(&task.partition));
         self.commands.extend(aborted.map(|(task, _)| Command::Abort(*task)));
         (!held.is_empty()).then(|| self.release(held))
     }
@@ -376,7 +391,7 @@ impl<E: Arrival> Session<E> {
     /// The consumer is gone, or the state can't be trusted: nothing may be committed.
     fn abandon(&mut self) {
         let all = self.partitions.keys().copied();
-        let all = all.chain(self.tasks.values().map(|task| task.partition)).collect();
+        let all = all.chain(self.tasks.values().map(|(task, _)| task.partition)).collect();
         self.forget(&all);
         self.phase = Phase::Over;
         self.commands.push(Command::Abandon);
@@ -429,7 +444,7 @@ impl<E: Arrival> Session<E> {
         let is_careful = assigned.state.is_careful();
         let assignment = Assignment { partition, number: assigned.number };
         let task = self.next_task();
-        self.tasks.insert(task, assignment);
+        self.tasks.insert(task, (assignment, token));
         self.last_turn = partition;
         let turn = Turn { partition, token, jobs: jobs.into(), is_careful };
         self.commands.push(Command::Run(task, turn));
@@ -466,5 +481,140 @@ impl<E: Arrival> Session<E> {
         let taken = self.partitions.iter().filter(|(number, _)| !leaving(**number));
         let due = taken.filter_map(|(_, assigned)| assigned.ownership.due()).min();
         [retry, due].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::catalogue::BehindDeadLetter;
+    use crate::consumer::job::Verdict;
+    use crate::consumer::lane::LaneKey;
+    use crate::dead_letter::Cause;
+
+    /// An event of partition 0 under a key of its own.
+    #[derive(Clone, Debug)]
+    struct Arrived(i64, LaneKey);
+
+    impl Arrived {
+        fn at(offset: i64) -> Arrived {
+            Arrived(offset, Some(Bytes::from(offset.to_string())))
+        }
+    }
+
+    impl Arrival for Arrived {
+        fn partition(&self) -> i32 {
+            0
+        }
+
+        fn offset(&self) -> i64 {
+            self.0
+        }
+
+        fn key(&self) -> &LaneKey {
+            &self.1
+        }
+
+        fn seed(&self) -> u64 {
+            7
+        }
+
+        fn doom(&self) -> Option<&Cause> {
+            None
+        }
+
+        fn is_replay(&self) -> bool {
+            false
+        }
+    }
+
+    /// A session that is told things one after the other.
+    struct Told {
+        session: Session<Arrived>,
+        now: Moment,
+    }
+
+    impl Told {
+        fn new(execution: Execution) -> Told {
+            let waits: Arc<[Duration]> = [Duration::from_secs(1)].into();
+            let settings = Settings::new(execution, waits, BehindDeadLetter::Continue);
+            let now = Moment { instant: Instant::now(), time: Timestamp::UNIX_EPOCH };
+            Told { session: Session::new(Arc::new(settings)), now }
+        }
+
+        fn hears(&mut self, input: Input<Arrived>) -> Vec<Command<Arrived>> {
+            self.session.on(input, self.now)
+        }
+
+        /// Partition 0 is assigned and taken over under a token.
+        fn owns(&mut self, token: i64) {
+            let offer = Offer { partition: 0, start: Some(0), log_end: Some(0) };
+            let commands = self.hears(Input::Assigned(vec![offer]));
+            self.takes_over(&commands, token);
+        }
+
+        fn takes_over(
+            &mut self,
+            commands: &[Command<Arrived>],
+            token: i64,
+        ) -> Vec<Command<Arrived>> {
+            let asked = commands.iter().find_map(|command| match command {
+                Command::TakeOver(assignment, _) => Some(*assignment),
+                _ => None,
+            });
+            let asked = asked.unwrap_or_else(|| panic!("no take-over in {commands:?}"));
+            let holding = Holding { token, ..Holding::default() };
+            self.hears(Input::TakenOver(asked, Ok(holding)))
+        }
+    }
+
+    /// The tasks that are to run, with their tokens and first offsets.
+    fn runs(commands: &[Command<Arrived>]) -> Vec<(TaskId, i64, i64)> {
+        let runs = commands.iter().filter_map(|command| match command {
+            Command::Run(task, turn) => Some((*task, turn.token, turn.jobs[0].received.0)),
+            _ => None,
+        });
+        runs.collect()
+    }
+
+    fn fenced(offset: i64) -> Report {
+        let trouble = Trouble::Fenced;
+        let verdicts = vec![(offset, Verdict::Disturbed(trouble))];
+        Report { verdicts, trouble: Some(trouble) }
+    }
+
+    #[test]
+    fn a_late_word_of_a_fence_does_not_cost_the_token_that_was_taken_since() {
+        let mut told = Told::new(Execution::Concurrent(NonZeroU16::new(2).unwrap()));
+        told.owns(1);
+        let begun = runs(&told.hears(Input::Fetched(vec![Arrived::at(0), Arrived::at(1)])));
+        let [(first, 1, 0), (second, 1, 1)] = begun[..] else { panic!("{begun:?}") };
+        told.hears(Input::Finished(first, fenced(0)));
+        told.now.instant = told.session.next_wake().unwrap();
+        let commands = told.hears(Input::Woken);
+        let begun = runs(&told.takes_over(&commands, 2));
+        assert!(matches!(begun[..], [(_, 2, 0)]), "{begun:?}");
+        let begun = runs(&told.hears(Input::Finished(second, fenced(1))));
+        assert!(matches!(begun[..], [(_, 2, 1)]), "{begun:?}");
+    }
+
+    #[test]
+    fn partitions_that_are_revoked_during_a_stop_are_given_back_with_what_is_settled() {
+        let mut told = Told::new(Execution::Batched);
+        told.owns(1);
+        let begun = runs(&told.hears(Input::Fetched(vec![Arrived::at(0)])));
+        let settled = Report { verdicts: vec![(0, Verdict::Settled)], trouble: None };
+        told.hears(Input::Finished(begun[0].0, settled));
+        let commands = told.hears(Input::Stop);
+        assert!(matches!(commands[..], [Command::Release(..)]), "{commands:?}");
+        let commands = told.hears(Input::Revoked(vec![0]));
+        let [Command::GiveBack(offsets)] = &commands[..] else { panic!("{commands:?}") };
+        assert_eq!(offsets[..], [(0, 1)]);
     }
 }

@@ -35,7 +35,6 @@ pub(crate) struct StatelessExecutor {
 impl StatelessExecutor {
     /// Runs the jobs one after another. A session gives one at a time: what ran is settled by itself.
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
-        let _shared = GATE.read().await;
         let mut verdicts = Vec::with_capacity(turn.jobs.len());
         for job in turn.jobs.iter() {
             let verdict = match &job.death {
@@ -55,6 +54,8 @@ impl StatelessExecutor {
     }
 
     async fn handle(&self, job: &Event) -> Verdict {
+        // Not for a dead letter: its wait for Kafka has no end, and nothing of the event runs meanwhile.
+        let _shared = GATE.read().await;
         let subscriber =
             Subscriber { event: &self.event, group: &self.group, service: &self.service };
         let verdict = match self.invoker.call(&[job], subscriber, Place::Outside).await {

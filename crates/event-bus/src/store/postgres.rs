@@ -100,15 +100,21 @@ pub(super) async fn lock_partition(
         .map(drop)
 }
 
-/// Begins a transaction that a takeover of the partition waits for. The lock comes with the `BEGIN`: it costs no way to
-/// the server of its own. Row locks would not do: where owners' transactions overlap, a takeover never gets its turn.
+/// Begins a transaction that a takeover of the partition waits for. Row locks would not do: where owners' transactions
+/// overlap, a takeover never gets its turn. The lock is a statement of its own and not part of the `BEGIN`: sqlx rolls
+/// nothing back of a `BEGIN` that failed or that nobody waits for any more, and the pool would hand the connection out
+/// in the midst of a transaction.
 pub(super) async fn begin_sharing_partition(
     pool: &PgPool,
     claimant: &Claimant<'_>,
 ) -> Result<Transaction<'static, Postgres>, Error> {
-    let lock = lock_of(claimant);
-    let begin = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({PARTITION_LOCKS}, {lock})");
-    pool.begin_with(AssertSqlSafe(begin)).await
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1, $2)")
+        .bind(PARTITION_LOCKS)
+        .bind(lock_of(claimant))
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
 }
 
 /// A hash: partitions that share one wait for each other's takeovers, and nothing else.
