@@ -5,7 +5,7 @@ use event_bus::kafka::admin::Admin;
 use event_bus_tests::process::Process;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asking_a_coordinator_that_has_moved_is_an_error_and_asking_again_is_none() {
+async fn a_coordinator_that_has_moved_or_still_loads_is_asked_again() {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let faults = dir.path().join("faults.toml");
     let script = ["NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"]
@@ -24,12 +24,8 @@ async fn asking_a_coordinator_that_has_moved_is_an_error_and_asking_again_is_non
     // librdkafka ends the process here when its client has no consumer group.
     let admin = Admin::connect(&KafkaConfig::plain(address)).expect("a client can be made");
     let group = "corner-billing-order-placed".parse().expect("a group's name");
-    let mut refused = 0;
-    while let Err(error) = admin.committed_offsets(&group).await {
-        refused += 1;
-        assert!(refused <= 3, "{error}");
-    }
-    assert!(refused > 0);
+    let committed = admin.committed_offsets(&group).await.expect("the broker answers in the end");
+    assert!(committed.is_empty(), "{committed:?}");
     broker.signal("TERM").await;
     assert!(broker.ended().await.status.success());
 }

@@ -1,8 +1,14 @@
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::super::admin_native::{self, PartitionOffset};
 use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
 use crate::names::{GroupName, TopicName};
+
+/// The wait before a coordinator is asked again.
+const COORDINATOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// A consumer group as its coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +78,24 @@ impl Admin {
         Ok(groups)
     }
 
-    /// The offsets that a group has committed, of all its topics. Partitions without a commit are absent, or `None`.
+    /// The offsets that a group has committed, of all its topics. Partitions without a commit are absent, or `None`. A
+    /// coordinator that has moved or still loads is asked again, as long as a request may take.
     ///
     /// # Errors
     /// When the group's coordinator did not answer or refused.
     pub async fn committed_offsets(&self, group: &GroupName) -> Result<Offsets, AdminError> {
-        let group = group.clone();
+        let deadline = Instant::now() + REQUEST;
+        loop {
+            match self.ask_committed_offsets(group.clone()).await {
+                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(COORDINATOR_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask_committed_offsets(&self, group: GroupName) -> Result<Offsets, AdminError> {
         let answers = self
             .blocking_grouped("tell a group's committed offsets", move |client| {
                 admin_native::list_group_offsets(client, group.as_str(), REQUEST)
@@ -115,6 +133,19 @@ impl Admin {
             .await?;
         Ok(by_partition("tell the offset of", answers))
     }
+}
+
+/// Whether a group's coordinator is somewhere else, or about to be there.
+fn is_passing(error: &AdminError) -> bool {
+    let AdminError::Failed { source, .. } = error else { return false };
+    matches!(
+        **source,
+        KafkaError::AdminOp(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }
 
 fn by_partition(operation: &'static str, answers: Vec<PartitionOffset>) -> Offsets {
