@@ -1,0 +1,129 @@
+//! A session that is told things one after the other.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::*;
+use crate::catalogue::BehindDeadLetter;
+use crate::consumer::job::Verdict;
+use crate::consumer::lane::LaneKey;
+use crate::dead_letter::Cause;
+
+/// An event of partition 0 under a key of its own.
+#[derive(Clone, Debug)]
+struct Arrived(i64, LaneKey);
+
+impl Arrived {
+    fn at(offset: i64) -> Arrived {
+        Arrived(offset, Some(Bytes::from(offset.to_string())))
+    }
+}
+
+impl Arrival for Arrived {
+    fn partition(&self) -> i32 {
+        0
+    }
+
+    fn offset(&self) -> i64 {
+        self.0
+    }
+
+    fn key(&self) -> &LaneKey {
+        &self.1
+    }
+
+    fn seed(&self) -> u64 {
+        7
+    }
+
+    fn doom(&self) -> Option<&Cause> {
+        None
+    }
+
+    fn is_replay(&self) -> bool {
+        false
+    }
+}
+
+/// A session that is told things one after the other.
+struct Told {
+    session: Session<Arrived>,
+    now: Moment,
+}
+
+impl Told {
+    fn new(execution: Execution) -> Told {
+        let waits: Arc<[Duration]> = [Duration::from_secs(1)].into();
+        let settings = Settings::new(execution, waits, BehindDeadLetter::Continue);
+        let now = Moment { instant: Instant::now(), time: Timestamp::UNIX_EPOCH };
+        Told { session: Session::new(Arc::new(settings)), now }
+    }
+
+    fn hears(&mut self, input: Input<Arrived>) -> Vec<Command<Arrived>> {
+        self.session.on(input, self.now)
+    }
+
+    /// Partition 0 is assigned and taken over under a token.
+    fn owns(&mut self, token: i64) {
+        let offer = Offer { partition: 0, start: Some(0), log_end: Some(0) };
+        let commands = self.hears(Input::Assigned(vec![offer]));
+        self.takes_over(&commands, token);
+    }
+
+    fn takes_over(&mut self, commands: &[Command<Arrived>], token: i64) -> Vec<Command<Arrived>> {
+        let asked = commands.iter().find_map(|command| match command {
+            Command::TakeOver(assignment, _) => Some(*assignment),
+            _ => None,
+        });
+        let asked = asked.unwrap_or_else(|| panic!("no take-over in {commands:?}"));
+        let holding = Holding { token, ..Holding::default() };
+        self.hears(Input::TakenOver(asked, Ok(holding)))
+    }
+}
+
+/// The tasks that are to run, with their tokens and first offsets.
+fn runs(commands: &[Command<Arrived>]) -> Vec<(TaskId, i64, i64)> {
+    let runs = commands.iter().filter_map(|command| match command {
+        Command::Run(task, turn) => Some((*task, turn.token, turn.jobs[0].received.0)),
+        _ => None,
+    });
+    runs.collect()
+}
+
+fn fenced(offset: i64) -> Report {
+    let trouble = Trouble::Fenced;
+    let verdicts = vec![(offset, Verdict::Disturbed(trouble))];
+    Report { verdicts, trouble: Some(trouble) }
+}
+
+#[test]
+fn a_late_word_of_a_fence_does_not_cost_the_token_that_was_taken_since() {
+    let mut told = Told::new(Execution::Concurrent(NonZeroU16::new(2).unwrap()));
+    told.owns(1);
+    let begun = runs(&told.hears(Input::Fetched(vec![Arrived::at(0), Arrived::at(1)])));
+    let [(first, 1, 0), (second, 1, 1)] = begun[..] else { panic!("{begun:?}") };
+    told.hears(Input::Finished(first, fenced(0)));
+    told.now.instant = told.session.next_wake().unwrap();
+    let commands = told.hears(Input::Woken);
+    let begun = runs(&told.takes_over(&commands, 2));
+    assert!(matches!(begun[..], [(_, 2, 0)]), "{begun:?}");
+    let begun = runs(&told.hears(Input::Finished(second, fenced(1))));
+    assert!(matches!(begun[..], [(_, 2, 1)]), "{begun:?}");
+}
+
+#[test]
+fn partitions_that_are_revoked_during_a_stop_are_given_back_with_what_is_settled() {
+    let mut told = Told::new(Execution::Batched);
+    told.owns(1);
+    let begun = runs(&told.hears(Input::Fetched(vec![Arrived::at(0)])));
+    let settled = Report { verdicts: vec![(0, Verdict::Settled)], trouble: None };
+    told.hears(Input::Finished(begun[0].0, settled));
+    let commands = told.hears(Input::Stop);
+    assert!(matches!(commands[..], [Command::Release(..)]), "{commands:?}");
+    let commands = told.hears(Input::Revoked(vec![0]));
+    let [Command::GiveBack(offsets)] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!(offsets[..], [(0, 1)]);
+}
