@@ -204,13 +204,14 @@ async fn a_client_property_that_cannot_be_is_refused_by_its_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kafka_that_does_not_answer_is_told_with_its_address() {
     let bakery = Bakery::new();
-    // Nothing listens on port 1; and the test's Kafka does not speak TLS, which only the client property asks for.
+    // Nothing listens on port 1; and the test's Kafka does not speak TLS, which only the client property asks for. It
+    // ends the connection, which the client hears of during its handshake or as the failure of that.
     let gone = ["--bootstrap", "127.0.0.1:1", "topics", "plan"];
     let tls = ["--kafka", "security.protocol=ssl", "groups", "list"];
     let (gone, tls) = tokio::join!(bakery.run(&gone, ""), bakery.run(&tls, ""));
     let own = servers::bootstrap();
     for (output, address, reason) in
-        [(gone, "127.0.0.1:1", "Connection refused"), (tls, &*own, "SSL handshake failed")]
+        [(gone, "127.0.0.1:1", "Connection refused"), (tls, &*own, "SSL ")]
     {
         let said = errors(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
