@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::connect::{Backend, Store};
 use super::inbox::Claimant;
 use super::tx::{Connection, Tx};
-use super::{Value, postgres, sqlite};
+use super::{Value, postgres};
 
 /// What an owner found when it took a partition over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,10 +72,10 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn release(&self, claimant: &Claimant<'_>, token: i64) -> Result<(), sqlx::Error> {
-        let sql = "UPDATE partition_owners SET is_dirty = ($5 = 1)
+        let sql = "UPDATE partition_owners SET is_dirty = false
                    WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND token = $4";
         let mut tx = self.begin().await?;
-        tx.execute(sql, &claimant.values_and([token.into(), 0_i64.into()])).await?;
+        tx.execute(sql, &claimant.values_and([token.into()])).await?;
         tx.commit().await
     }
 
@@ -132,10 +132,7 @@ impl Tx {
         claimant: &Claimant<'_>,
         from: Option<i64>,
     ) -> Result<Holding, sqlx::Error> {
-        let was_dirty = match &mut self.connection {
-            Connection::Postgres(tx) => postgres::is_dirty(tx, claimant).await?,
-            Connection::Sqlite(tx) => sqlite::is_dirty(tx, claimant).await?,
-        };
+        let was_dirty = self.is_dirty(claimant).await?;
         let sql = "INSERT INTO partition_owners AS owner (consumer_group, topic, partition_id, token, is_dirty)
                    VALUES ($1, $2, $3, 1, true)
                    ON CONFLICT (consumer_group, topic, partition_id)
@@ -145,11 +142,18 @@ impl Tx {
                    WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND record_offset < $4";
         self.execute(sql, &claimant.values_and([from.unwrap_or(0).into()])).await?;
         Ok(Holding {
-            token: self.token(claimant).await?.unwrap_or_default(),
+            token: self.token(claimant).await?.ok_or(sqlx::Error::RowNotFound)?,
             is_dirty: was_dirty,
             attempts: self.noted_attempts(claimant).await?,
             parked: self.parked_keys(claimant).await?,
         })
+    }
+
+    /// Whether the last owner never let go. Nobody has owned a partition without a row.
+    async fn is_dirty(&mut self, claimant: &Claimant<'_>) -> Result<bool, sqlx::Error> {
+        let sql = "SELECT token FROM partition_owners
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND is_dirty";
+        Ok(self.fetch_optional(sql, &claimant.values()).await?.is_some())
     }
 
     async fn token(&mut self, claimant: &Claimant<'_>) -> Result<Option<i64>, sqlx::Error> {

@@ -124,22 +124,6 @@ fn lock_of(claimant: &Claimant<'_>) -> i32 {
     i32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
 }
 
-pub(super) async fn is_dirty(
-    connection: &mut PgConnection,
-    claimant: &Claimant<'_>,
-) -> Result<bool, Error> {
-    let dirty: Option<bool> = sqlx::query_scalar(
-        "SELECT is_dirty FROM partition_owners
-         WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3",
-    )
-    .bind(claimant.group.as_ref())
-    .bind(claimant.topic.as_ref())
-    .bind(claimant.partition)
-    .fetch_optional(connection)
-    .await?;
-    Ok(dirty.unwrap_or(false))
-}
-
 /// First in the handler's transaction: under READ COMMITTED a SELECT before the INSERT would let two twins in.
 /// The INSERT waits for a twin that is not committed yet.
 pub(super) async fn claim(

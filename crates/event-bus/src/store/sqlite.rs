@@ -33,22 +33,6 @@ pub(super) async fn roll_back(connection: &mut SqliteConnection) -> Result<(), E
     sqlx::raw_sql("ROLLBACK").execute(connection).await.map(drop)
 }
 
-pub(super) async fn is_dirty(
-    connection: &mut SqliteConnection,
-    claimant: &Claimant<'_>,
-) -> Result<bool, Error> {
-    let dirty: Option<bool> = sqlx::query_scalar(
-        "SELECT is_dirty FROM partition_owners
-         WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3",
-    )
-    .bind(claimant.group.as_ref())
-    .bind(claimant.topic.as_ref())
-    .bind(claimant.partition)
-    .fetch_optional(connection)
-    .await?;
-    Ok(dirty.unwrap_or(false))
-}
-
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
     claimant: &Claimant<'_>,
