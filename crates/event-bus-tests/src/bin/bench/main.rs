@@ -3,6 +3,7 @@
 
 mod broker;
 mod consume;
+mod contract;
 mod publish;
 
 use std::process::ExitCode;

@@ -2,18 +2,19 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_bus::envelope::EventType;
-use event_bus::kafka::admin::Admin;
-use event_bus::names::{EventId, Namespace};
-use event_bus::{Catalogue, KafkaConfig, topics};
+use event_bus::names::EventId;
+use event_bus::{Catalogue, KafkaConfig};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+
+use crate::contract::Contract;
 
 const SEED: u64 = 20_250_601;
 /// Where the clock of the events begins: 2025-06-01T10:30:00Z.
@@ -69,46 +70,10 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-/// A contract in a namespace of its own, whose topics exist. `consumption` is how `payment` consumes, as TOML lines.
+/// The contract with its topics. `consumption` is how `payment` consumes, as TOML lines.
 pub async fn catalogue(kafka: &KafkaConfig, consumption: &str) -> Arc<Catalogue> {
-    let toml = format!(
-        r#"
-        namespace = "bench"
-        [services]
-        retailer = {{ title = "Retailer" }}
-        payment = {{ title = "Payment" }}
-        [defaults]
-        partitions = 6
-        replication = 1
-        min-insync-replicas = 1
-        retention = "unlimited"
-        dlq-retention = "unlimited"
-        retry = ["200ms", "200ms", "200ms"]
-        execution = "batched"
-        behind-dead-letter = "continue"
-        handler-timeout = "30s"
-        [events.OrderPlaced]
-        topic = "order.placed"
-        description = "An order was placed."
-        producer = "retailer"
-        key = ["/payload/order_id"]
-        versions = ["1.0"]
-        [events.OrderPlaced.consumers.payment]
-        reads = ["/order_id"]
-        {consumption}
-        "#
-    );
-    let namespace =
-        Namespace::new(&format!("bench-{:08x}", rand::random::<u32>())).expect("a valid namespace");
-    let catalogue = Catalogue::parse("bench.toml", &toml, |_| Ok(SCHEMA.to_owned()));
-    let catalogue =
-        catalogue.expect("the benchmark's catalogue is right").with_namespace(namespace);
-    let admin = Admin::connect(kafka).expect("an admin client can be made");
-    let cluster = admin.cluster().await.expect("Kafka answers");
-    let plan = topics::plan(&catalogue, &cluster, topics::Options::default());
-    let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
-    topics::apply(&admin, &plan, report).await.expect("Kafka answers");
-    Arc::new(catalogue)
+    let contract = Contract { schema: SCHEMA, key: r#"["/payload/order_id"]"# };
+    contract.create(kafka, consumption).await
 }
 
 /// The payload of a number, over so many keys.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use event_bus::envelope::{Draft, EventType, OutgoingRecord};
-use event_bus::kafka::admin::Admin;
-use event_bus::names::{Namespace, TenantId};
-use event_bus::{Catalogue, KafkaConfig, topics};
+use event_bus::names::TenantId;
+use event_bus::{Catalogue, KafkaConfig};
 use serde::{Deserialize, Serialize};
+
+use crate::contract::Contract;
 
 /// An order of about 250 bytes, whose envelope has about 400.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,44 +53,10 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-const CATALOGUE: &str = r#"
-namespace = "bench"
-[services]
-retailer = { title = "Retailer" }
-payment = { title = "Payment" }
-[defaults]
-partitions = 6
-replication = 1
-min-insync-replicas = 1
-retention = "unlimited"
-dlq-retention = "unlimited"
-retry = ["500ms", "2s", "8s"]
-execution = "batched"
-behind-dead-letter = "continue"
-handler-timeout = "30s"
-[events.OrderPlaced]
-topic = "order.placed"
-description = "An order was placed."
-producer = "retailer"
-key = ["/tenant_id", "/payload/order_id"]
-versions = ["1.0"]
-[events.OrderPlaced.consumers.payment]
-reads = ["/order_id"]
-"#;
-
-/// A catalogue with a topic of its own, which exists.
+/// The contract with its topics.
 pub async fn catalogue(kafka: &KafkaConfig) -> Arc<Catalogue> {
-    let namespace =
-        Namespace::new(&format!("bench-{:08x}", rand::random::<u32>())).expect("a valid namespace");
-    let catalogue = Catalogue::parse("bench.toml", CATALOGUE, |_| Ok(SCHEMA.to_owned()));
-    let catalogue =
-        catalogue.expect("the benchmark's catalogue is right").with_namespace(namespace);
-    let admin = Admin::connect(kafka).expect("an admin client can be made");
-    let cluster = admin.cluster().await.expect("Kafka answers");
-    let plan = topics::plan(&catalogue, &cluster, topics::Options::default());
-    let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
-    topics::apply(&admin, &plan, report).await.expect("Kafka answers");
-    Arc::new(catalogue)
+    let contract = Contract { schema: SCHEMA, key: r#"["/tenant_id", "/payload/order_id"]"# };
+    contract.create(kafka, "").await
 }
 
 /// The order of a number.

@@ -1,0 +1,64 @@
+//! The contract that benchmarks publish and consume under.
+
+use std::sync::Arc;
+
+use event_bus::kafka::admin::Admin;
+use event_bus::names::Namespace;
+use event_bus::{Catalogue, KafkaConfig, topics};
+
+/// `OrderPlaced` from `retailer` to `payment`.
+pub struct Contract {
+    pub schema: &'static str,
+    /// The ordering key's JSON pointers, as TOML.
+    pub key: &'static str,
+}
+
+impl Contract {
+    /// Its catalogue in a namespace of its own, whose topics exist. `consumption` is how `payment` consumes, as TOML
+    /// lines.
+    pub async fn create(&self, kafka: &KafkaConfig, consumption: &str) -> Arc<Catalogue> {
+        let name = format!("bench-{:08x}", rand::random::<u32>());
+        let namespace = Namespace::new(&name).expect("a valid namespace");
+        let toml = self.toml(consumption);
+        let catalogue = Catalogue::parse("bench.toml", &toml, |_| Ok(self.schema.to_owned()))
+            .expect("the benchmark's catalogue is right")
+            .with_namespace(namespace);
+        let admin = Admin::connect(kafka).expect("an admin client can be made");
+        let cluster = admin.cluster().await.expect("Kafka answers");
+        let plan = topics::plan(&catalogue, &cluster, topics::Options::default());
+        let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
+        topics::apply(&admin, &plan, report).await.expect("Kafka answers");
+        Arc::new(catalogue)
+    }
+
+    fn toml(&self, consumption: &str) -> String {
+        let key = self.key;
+        format!(
+            r#"
+            namespace = "bench"
+            [services]
+            retailer = {{ title = "Retailer" }}
+            payment = {{ title = "Payment" }}
+            [defaults]
+            partitions = 6
+            replication = 1
+            min-insync-replicas = 1
+            retention = "unlimited"
+            dlq-retention = "unlimited"
+            retry = ["200ms", "200ms", "200ms"]
+            execution = "batched"
+            behind-dead-letter = "continue"
+            handler-timeout = "30s"
+            [events.OrderPlaced]
+            topic = "order.placed"
+            description = "An order was placed."
+            producer = "retailer"
+            key = {key}
+            versions = ["1.0"]
+            [events.OrderPlaced.consumers.payment]
+            reads = ["/order_id"]
+            {consumption}
+            "#
+        )
+    }
+}
