@@ -10,6 +10,7 @@ use crate::consumer::erased::Stateless;
 use crate::envelope::EventType;
 use crate::handler::StatelessHandler;
 use crate::kafka::KafkaConfig;
+use crate::metrics::Metrics;
 use crate::middleware::Middleware;
 use crate::names::ServiceName;
 
@@ -76,6 +77,19 @@ impl StatelessService {
     pub fn committing_every(mut self, time: Duration) -> Self {
         self.handlers.commit_every = time;
         self
+    }
+
+    /// Counts in these metrics, which several services of one process may share.
+    #[must_use]
+    pub fn counting_in(mut self, metrics: Metrics) -> Self {
+        self.handlers.metrics = metrics;
+        self
+    }
+
+    /// What the service counts of itself; its subscriptions are in it once it runs.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.handlers.metrics
     }
 
     /// The service's name in the catalogue.
