@@ -157,12 +157,6 @@ impl Metrics {
         Ok(encoded)
     }
 
-    /// How far the service's subscriptions are at `now`.
-    #[must_use]
-    pub fn progress(&self, now: Instant) -> Vec<SubscriptionProgress> {
-        lock(&self.0.subscriptions).iter().map(|found| found.progress(now)).collect()
-    }
-
     /// What one subscription counts. All its series are there from now on, at zero.
     pub(crate) fn of(&self, group: &GroupName, topic: &TopicName) -> Arc<SubscriptionMetrics> {
         let labels = Subscribed { consumergroup: group.to_string(), topic: topic.to_string() };
@@ -185,19 +179,6 @@ impl Metrics {
         lock(&self.0.subscriptions).push(Arc::clone(&metrics));
         metrics
     }
-}
-
-/// How far a subscription of this process is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubscriptionProgress {
-    /// Its consumer group.
-    pub group: GroupName,
-    /// Its topic.
-    pub topic: TopicName,
-    /// How long the oldest received event has not been settled; zero when all are.
-    pub watermark_age: Duration,
-    /// Whether its database is down.
-    pub is_database_down: bool,
 }
 
 /// What one subscription counts.
@@ -264,23 +245,13 @@ impl SubscriptionMetrics {
         *lock(&self.state) = gauges;
     }
 
-    fn progress(&self, now: Instant) -> SubscriptionProgress {
-        let state = *lock(&self.state);
-        SubscriptionProgress {
-            group: self.group.clone(),
-            topic: self.topic.clone(),
-            watermark_age: state
-                .oldest
-                .map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest)),
-            is_database_down: state.is_database_down,
-        }
-    }
-
     fn refresh(&self, now: Instant) {
         let state = *lock(&self.state);
         self.in_flight.set(i64::try_from(state.in_flight).unwrap_or(i64::MAX));
         self.waiting_keys.set(i64::try_from(state.waiting_keys).unwrap_or(i64::MAX));
-        self.watermark_age.set(self.progress(now).watermark_age.as_secs_f64());
+        let age =
+            state.oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest));
+        self.watermark_age.set(age.as_secs_f64());
     }
 }
 
@@ -317,7 +288,7 @@ mod tests {
         subscription.committed(&Tally { handled: 3, duplicates: 1, dead: vec![Reason::Rejected] });
         subscription.handler_took(Duration::from_millis(2));
         let oldest = now.checked_sub(Duration::from_secs(7));
-        subscription.note(Gauges { in_flight: 2, waiting_keys: 1, oldest, is_database_down: true });
+        subscription.note(Gauges { in_flight: 2, waiting_keys: 1, oldest });
         has(&format!("event_bus_handled_events_total{labels} 3"));
         has(&format!("event_bus_duplicate_events_total{labels} 1"));
         has(r#"event_bus_dead_letters_total{consumergroup="g",topic="t",reason="rejected"} 1"#);
@@ -325,8 +296,5 @@ mod tests {
         has(&format!("event_bus_handler_seconds_count{labels} 1"));
         has(&format!("event_bus_events_in_flight{labels} 2"));
         has(&format!("event_bus_watermark_age_seconds{labels} 7.0"));
-        let progress = metrics.progress(now).remove(0);
-        assert!(progress.is_database_down);
-        assert_eq!(progress.watermark_age, Duration::from_secs(7));
     }
 }

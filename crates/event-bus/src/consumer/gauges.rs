@@ -11,6 +11,4 @@ pub struct Gauges {
     pub waiting_keys: usize,
     /// When the oldest event came that is not settled.
     pub oldest: Option<Instant>,
-    /// Whether nothing starts because the database is down.
-    pub is_database_down: bool,
 }

@@ -112,7 +112,6 @@ impl<E: Arrival> Session<E> {
             in_flight: partitions().map(Partition::running).sum(),
             waiting_keys: partitions().map(Partition::waiting_keys).sum(),
             oldest: partitions().filter_map(Partition::oldest).min(),
-            is_database_down: self.outage.is_on(),
         }
     }
 
