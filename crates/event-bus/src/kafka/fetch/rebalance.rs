@@ -166,7 +166,14 @@ impl Rebalancing {
                 }
                 // Where the log ends tells whether a record may have been seen before.
                 _ => {
-                    Start::Earliest { bounds: self.watermarks(consumer, partition, deadline).ok() }
+                    let bounds = self.watermarks(consumer, partition, deadline);
+                    if let Err(error) = &bounds {
+                        tracing::warn!(
+                            topic = %self.topic, partition, %error,
+                            "the bounds of the log are unknown: an owner that has to be careful is so for longer"
+                        );
+                    }
+                    Start::Earliest { bounds: bounds.ok() }
                 }
             };
             starts.push((partition, start));
