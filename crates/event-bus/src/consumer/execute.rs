@@ -64,9 +64,8 @@ impl Executor {
             return self.run_together(turn).await;
         }
         let _alone = GATE.write().await;
-        match self.note_attempts(turn, |job| job.to_note).await {
-            Ok(()) => {}
-            Err(broken) => return self.report(turn, broken),
+        if let Err(broken) = self.note_attempts(turn, |job| job.to_note).await {
+            return self.report(turn, broken);
         }
         let report = self.run_together(turn).await;
         if let [(_, Verdict::Failed(_))] = report.verdicts[..]
