@@ -12,7 +12,8 @@ use crate::postgres::Postgres;
 use crate::test::cargo;
 use crate::{child, dirs};
 
-/// Compare the library's speed with bare client calls, PostgreSQL alone and its peers', and the embedded broker's with Kafka's, in the same run.
+/// Compare the library's speed with bare client calls and PostgreSQL alone, and the embedded broker's with Kafka's, in
+/// the same run.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
