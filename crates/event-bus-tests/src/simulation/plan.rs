@@ -188,6 +188,7 @@ impl Plan {
         let mut settings = Settings::new(self.execution, self.waits.clone().into(), self.behind);
         settings.window = self.window;
         settings.batch = self.batch;
+        settings.read_ahead = self.batch;
         settings.flaws = Flaws::only(self.flaw);
         settings
     }

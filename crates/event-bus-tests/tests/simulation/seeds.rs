@@ -13,7 +13,7 @@ const SEEDS: u64 = 500;
 /// So many are a full run: each fault has to bite in it.
 const FULL: u64 = 20_000;
 /// What has to happen in a full run.
-const EXPECTED: [&str; 51] = [
+const EXPECTED: [&str; 52] = [
     "attempt noted",
     "batch run apart",
     "commit failed",
@@ -46,6 +46,7 @@ const EXPECTED: [&str; 51] = [
     "parked key released",
     "partition found dirty",
     "partition paused",
+    "fetching held",
     "partitions lost",
     "replay out of turn",
     "replayed out of order",

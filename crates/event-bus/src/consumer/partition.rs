@@ -105,8 +105,7 @@ impl<E: Arrival> Partition<E> {
         self.noted = holding.attempts;
         self.parked = holding.parked;
         self.careful_left = if holding.is_dirty { self.settings.careful } else { 0 };
-        let mut offsets: Vec<i64> = self.entries.keys().copied().collect();
-        offsets.sort_unstable();
+        let offsets: BTreeSet<i64> = self.entries.keys().copied().collect();
         for offset in offsets {
             self.examine(offset, now);
         }
@@ -333,10 +332,9 @@ impl<E: Arrival> Partition<E> {
 
     /// The offset to commit, if it differs from the last committed one.
     pub fn to_commit(&self) -> Option<i64> {
-        let watermark = if self.settings.flaws.have(Flaw::WatermarkPastGap) {
-            self.tracker.last_settled().map(|last| last + 1)
-        } else {
-            self.tracker.watermark()
+        let watermark = match self.settings.flaws.have(Flaw::WatermarkPastGap) {
+            true => self.tracker.last_settled().map(|last| last + 1),
+            false => self.tracker.watermark(),
         };
         watermark.filter(|watermark| self.committed != Some(*watermark))
     }
@@ -358,6 +356,11 @@ impl<E: Arrival> Partition<E> {
     /// How many events run now.
     pub fn running(&self) -> usize {
         self.running
+    }
+
+    /// How many events may run that don't yet, while the partition is fetched.
+    pub fn ready(&self) -> Option<usize> {
+        (!self.paused).then(|| self.lanes.ready())
     }
 
     /// How many keys wait for a retry.

@@ -122,6 +122,7 @@ impl<'a> Shell<'a> {
             let now = Moment { instant: Instant::now(), time: Timestamp::now() };
             let commands = self.session.on(input, now);
             self.metrics().note(self.session.gauges());
+            self.fetcher.hold(self.session.is_sated());
             if let Some(end) = commands.into_iter().find_map(|command| self.carry_out(command)) {
                 break end;
             }

@@ -104,6 +104,13 @@ impl<E: Arrival> Session<E> {
             .min()
     }
 
+    /// Whether so much may run that no more needs to be fetched now. Fetching should go on, but slowly: what is ready may
+    /// all be of partitions whose handlers take their time, and the others wait for what is fetched.
+    #[must_use]
+    pub fn is_sated(&self) -> bool {
+        self.settings.is_enough(self.partitions.values().filter_map(|each| each.state.ready()))
+    }
+
     /// What its state shows.
     #[must_use]
     pub fn gauges(&self) -> Gauges {

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 
-use crate::limits::MAX_RECORD_BYTES;
-
 /// Properties that the promises of the bus rest on. A caller may not change them.
 const KEPT: &[(&str, &str)] = &[
     ("acks", "an acknowledgement by fewer replicas than all may lose an event"),
@@ -140,6 +138,9 @@ impl KafkaConfig {
             // How long a partition rests whose queue was full. The client's own second is longer than a full queue lasts:
             // the handlers would wait for events that are there.
             ("fetch.queue.backoff.ms", "10"),
+            // Of one partition in one answer, so that the next partition's records are not far behind. What is larger
+            // comes alone (KIP-74).
+            ("fetch.message.max.bytes", "262144"),
             // A topic that is created after its consumer started is found within this time.
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];
@@ -147,9 +148,6 @@ impl KafkaConfig {
             if !self.properties.contains_key(name) {
                 config.set(name, value);
             }
-        }
-        if !self.properties.contains_key("fetch.message.max.bytes") {
-            config.set("fetch.message.max.bytes", (2 * MAX_RECORD_BYTES).to_string());
         }
         config
     }

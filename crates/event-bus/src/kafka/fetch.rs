@@ -6,9 +6,10 @@
 
 mod rebalance;
 
+use std::ops::ControlFlow;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
@@ -27,6 +28,10 @@ pub(crate) use rebalance::Start;
 const POLL: Duration = Duration::from_millis(50);
 /// Records handed over at once; more wait for the next round, after the runtime's orders.
 const HANDOVER: usize = 1_000;
+/// Handovers that the runtime has not taken in yet, beyond which a thread is held.
+const UNTAKEN: usize = 2;
+/// How long a thread that is held rests between two rounds: a rebalance stands behind the records that the client has.
+const HOLD: Duration = Duration::from_millis(100);
 
 /// A commit that Kafka did not take.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,10 @@ pub(crate) enum Fetched {
 enum Order {
     Pause(i32),
     Resume(i32),
+    /// The runtime has enough records, or has no longer.
+    Hold(bool),
+    /// The runtime took a handover in.
+    Taken,
     Commit(Vec<(i32, i64)>),
     Close(Vec<(i32, i64)>),
 }
@@ -70,6 +79,7 @@ enum Order {
 pub(crate) struct Fetcher {
     orders: std_mpsc::Sender<Order>,
     fetched: UnboundedReceiver<Fetched>,
+    is_held: bool,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -89,20 +99,23 @@ impl Fetcher {
         let consumer =
             BaseConsumer::from_config_and_context(&config.consumer(group.as_ref()), context)?;
         consumer.subscribe(&[topic.as_ref()])?;
-        let session =
-            Session { consumer, group: group.clone(), topic: topic.clone(), inbox, outbox };
-        let thread = thread::Builder::new()
-            .name(format!("fetch {topic}"))
-            .spawn(move || session.run())
-            .map_err(|error| {
+        let (group, topic) = (group.clone(), topic.clone());
+        let name = format!("fetch {topic}");
+        let session = Session { consumer, group, topic, inbox, outbox, is_held: false, untaken: 0 };
+        let thread =
+            thread::Builder::new().name(name).spawn(move || session.run()).map_err(|error| {
                 KafkaError::ClientCreation(format!("no thread for the consumer: {error}"))
             })?;
-        Ok(Self { orders, fetched, thread: Some(thread) })
+        Ok(Self { orders, fetched, is_held: false, thread: Some(thread) })
     }
 
     /// The next message of the thread; `None` once it has ended.
     pub(crate) async fn next(&mut self) -> Option<Fetched> {
-        self.fetched.recv().await
+        let fetched = self.fetched.recv().await;
+        if matches!(fetched, Some(Fetched::Records(_))) {
+            self.order(Order::Taken);
+        }
+        fetched
     }
 
     /// Stops fetching a partition. Records already on their way still come.
@@ -113,6 +126,15 @@ impl Fetcher {
     /// Fetches a paused partition again.
     pub(crate) fn resume(&self, partition: i32) {
         self.order(Order::Resume(partition));
+    }
+
+    /// Fetches slowly while the runtime has enough records, of all partitions. This costs nothing, as a pause does, which
+    /// makes the client drop what it has fetched.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        if self.is_held != is_held {
+            self.is_held = is_held;
+            self.order(Order::Hold(is_held));
+        }
     }
 
     /// Commits, answered by [`Fetched::Committed`].
@@ -157,34 +179,15 @@ struct Session {
     topic: TopicName,
     inbox: std_mpsc::Receiver<Order>,
     outbox: UnboundedSender<Fetched>,
+    is_held: bool,
+    untaken: usize,
 }
 
 impl Session {
-    fn run(self) {
+    fn run(mut self) {
         loop {
-            loop {
-                match self.inbox.try_recv() {
-                    Ok(Order::Pause(partition)) => {
-                        let done = self.held(partition).and_then(|list| self.consumer.pause(&list));
-                        self.logged(done, "pause");
-                    }
-                    Ok(Order::Resume(partition)) => {
-                        let done =
-                            self.held(partition).and_then(|list| self.consumer.resume(&list));
-                        self.logged(done, "resume");
-                    }
-                    Ok(Order::Commit(offsets)) => {
-                        let result = self.commit(&offsets).map_err(|source| CommitError {
-                            group: self.group.clone(),
-                            topic: self.topic.clone(),
-                            source,
-                        });
-                        self.tell(Fetched::Committed(result));
-                    }
-                    Ok(Order::Close(offsets)) => return self.close(&offsets),
-                    Err(std_mpsc::TryRecvError::Empty) => break,
-                    Err(std_mpsc::TryRecvError::Disconnected) => return self.close(&[]),
-                }
+            if let ControlFlow::Break(offsets) = self.obey_orders() {
+                return self.close(&offsets);
             }
             if let Err(error) = self.fetch() {
                 self.consumer.context().give_up();
@@ -194,8 +197,51 @@ impl Session {
         }
     }
 
+    /// Carries out what was ordered until it is time to fetch. A break is the order to close, with what to commit.
+    fn obey_orders(&mut self) -> ControlFlow<Vec<(i32, i64)>> {
+        let rested = Instant::now() + HOLD;
+        loop {
+            let rest = match self.is_held || self.untaken >= UNTAKEN {
+                true => rested.saturating_duration_since(Instant::now()),
+                false => Duration::ZERO,
+            };
+            match self.inbox.recv_timeout(rest) {
+                Ok(order) => self.obey(order)?,
+                Err(std_mpsc::RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
+                Err(std_mpsc::RecvTimeoutError::Disconnected) => {
+                    return ControlFlow::Break(Vec::new());
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> ControlFlow<Vec<(i32, i64)>> {
+        match order {
+            Order::Hold(is_held) => self.is_held = is_held,
+            Order::Taken => self.untaken -= 1,
+            Order::Pause(partition) => {
+                let done = self.held(partition).and_then(|list| self.consumer.pause(&list));
+                self.logged(done, "pause");
+            }
+            Order::Resume(partition) => {
+                let done = self.held(partition).and_then(|list| self.consumer.resume(&list));
+                self.logged(done, "resume");
+            }
+            Order::Commit(offsets) => {
+                let result = self.commit(&offsets).map_err(|source| CommitError {
+                    group: self.group.clone(),
+                    topic: self.topic.clone(),
+                    source,
+                });
+                self.tell(Fetched::Committed(result));
+            }
+            Order::Close(offsets) => return ControlFlow::Break(offsets),
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Polls once with a wait and then takes what is there already.
-    fn fetch(&self) -> KafkaResult<()> {
+    fn fetch(&mut self) -> KafkaResult<()> {
         let mut records = Vec::new();
         let mut wait = POLL;
         let mut ended = Ok(());
@@ -217,6 +263,7 @@ impl Session {
             wait = Duration::ZERO;
         }
         if !records.is_empty() {
+            self.untaken += 1;
             self.tell(Fetched::Records(records));
         }
         if self.consumer.context().is_over() {
