@@ -43,6 +43,29 @@ pub struct Turn<E> {
     pub is_careful: bool,
 }
 
+/// What the database is told of partitions that are let go in good order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    /// Attempts that were noted before they began, and cut off: the process lives, so nobody died of them.
+    pub cut_off: Vec<CutOff>,
+    /// Partitions in which everything ran that may have killed an owner, with their tokens. Their next owner need not be
+    /// careful.
+    pub clean: Vec<(i32, i64)>,
+}
+
+/// An attempt that was noted before it began, and cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// The event's partition.
+    pub partition: i32,
+    /// The partition's token.
+    pub token: i64,
+    /// The event's offset.
+    pub offset: i64,
+    /// How many attempts the event has had without this one; `None` where none was noted.
+    pub attempts: Option<u32>,
+}
+
 /// Whether something that was asked for was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -90,9 +113,8 @@ pub enum Input<E> {
 pub enum Command<E> {
     /// Take the partition over in the database, and tell [`Input::TakenOver`]. What stands before the offset is settled.
     TakeOver(Assignment, Option<i64>),
-    /// Note in the database that these partitions, held by these tokens, were let go in good order, and tell
-    /// [`Input::Released`].
-    Release(TaskId, Vec<(i32, i64)>),
+    /// Tell the database, in its order, and then [`Input::Released`].
+    Release(TaskId, Release),
     /// Run the jobs, and tell [`Input::Finished`].
     Run(TaskId, Turn<E>),
     /// End the task and take back what it did.

@@ -45,7 +45,9 @@ pub(crate) use stateless::StatelessExecutor;
 #[cfg(feature = "simulation")]
 pub mod core {
     pub use super::batch::{Batch, Broken, Guard};
-    pub use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
+    pub use super::command::{
+        Assignment, Command, CutOff, Input, Notice, Offer, Outcome, Release, TaskId, Turn,
+    };
     pub use super::flaw::{Flaw, Flaws};
     pub use super::job::{Arrival, Death, Job, Report, Verdict};
     pub use super::moment::Moment;

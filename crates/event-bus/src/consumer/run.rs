@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
-use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
+use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, Release, TaskId, Turn};
 use super::gauges::Gauges;
 use super::job::Report;
 use super::moment::Moment;
@@ -142,7 +142,8 @@ impl<'a> Shell<'a> {
                 if let Ok(Done::TakeOver(assignment, Ok(holding))) = done
                     && !holding.is_dirty
                 {
-                    runner.release(&[(assignment.partition, holding.token)]).await;
+                    let clean = vec![(assignment.partition, holding.token)];
+                    runner.release(&Release { clean, ..Release::default() }).await;
                 }
             }
         };
@@ -155,7 +156,7 @@ impl<'a> Shell<'a> {
     fn carry_out(&mut self, command: Command<Event>) -> Option<End> {
         match command {
             Command::TakeOver(assignment, from) => self.take_over(assignment, from),
-            Command::Release(task, held) => self.release(task, held),
+            Command::Release(task, release) => self.release(task, release),
             Command::Run(task, turn) => self.start(task, turn),
             Command::Abort(task) => {
                 if let Some(running) = self.running.get(&task) {
@@ -192,10 +193,10 @@ impl<'a> Shell<'a> {
         });
     }
 
-    fn release(&mut self, task: TaskId, held: Vec<(i32, i64)>) {
+    fn release(&mut self, task: TaskId, release: Release) {
         let runner = self.subscription.runner.clone();
         self.tasks.spawn(async move {
-            runner.release(&held).await;
+            runner.release(&release).await;
             Done::Release(task)
         });
     }
