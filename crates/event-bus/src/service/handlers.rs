@@ -12,7 +12,7 @@ use crate::catalogue::{self, BehindDeadLetter, Catalogue};
 use crate::consumer::erased::ErasedHandler;
 use crate::consumer::{Executor, Invoker, Runner, Settings, StatelessExecutor, Subscription};
 use crate::kafka::KafkaConfig;
-use crate::kafka::producer::Producer;
+use crate::kafka::lasting_producer::LastingProducer;
 use crate::limits::COMMIT_EVERY;
 use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
@@ -72,7 +72,7 @@ impl Handlers {
         let middleware = self.middleware.as_slice().into();
         let needs_producer =
             self.by_event.values().any(|handler| matches!(handler, Registered::Stateless(_)));
-        let producer = needs_producer.then(|| Producer::connect(bus.kafka)).transpose()?;
+        let producer = needs_producer.then(|| LastingProducer::connect(bus.kafka)).transpose()?;
         let subscriptions = bus.catalogue.subscriptions_of(bus.service);
         subscriptions
             .map(|subscription| {
@@ -86,7 +86,7 @@ impl Handlers {
         bus: Bus<'_>,
         subscription: catalogue::Subscription<'_>,
         middleware: &Arc<[Arc<dyn ErasedMiddleware>]>,
-        producer: Option<&Producer>,
+        producer: Option<&LastingProducer>,
     ) -> Result<Subscription, RunError> {
         let (event, consumer) = (Arc::clone(subscription.event), subscription.consumer);
         let no_handler =
