@@ -16,6 +16,7 @@ mod platform;
 mod program;
 mod publishing;
 mod stateless;
+mod static_members;
 mod store;
 mod selling;
 mod outbox;

@@ -36,7 +36,7 @@ pub(crate) use execute::Executor;
 pub(crate) use gauges::Gauges;
 pub(crate) use invoke::Invoker;
 pub(crate) use job::{Job, Report, Verdict};
-pub(crate) use run::Subscription;
+pub(crate) use run::{Fenced, Subscription};
 pub(crate) use runner::Runner;
 pub(crate) use settings::Settings;
 pub(crate) use stateless::StatelessExecutor;

@@ -22,8 +22,9 @@ use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
-use crate::kafka::fetch::{Fetched, Fetcher, Start};
+use crate::kafka::fetch::{Fetched, Fetcher, Membership, Start};
 use crate::metrics::SubscriptionMetrics;
+use crate::names::{GroupName, InstanceId};
 use crate::shutdown;
 use crate::store::Holding;
 
@@ -41,15 +42,27 @@ pub(crate) struct Subscription {
     pub(crate) kafka: KafkaConfig,
     pub(crate) runner: Runner,
     pub(crate) settings: Arc<Settings>,
+    /// Under which id it is a static member of its group.
+    pub(crate) instance: Option<InstanceId>,
+}
+
+/// Another process joined the group under the same instance id.
+#[derive(Debug)]
+pub(crate) struct Fenced {
+    pub(crate) group: GroupName,
+    pub(crate) instance: InstanceId,
 }
 
 impl Subscription {
-    /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+    /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group. A static member stays in
+    /// it.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Fenced> {
         let (group, topic) = (self.runner.group(), &self.runner.event().topic);
         while !shutdown::is_requested(&stop) {
-            match Fetcher::start(&self.kafka, group, topic) {
-                Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await,
+            let membership = Membership { group, topic, instance: self.instance.as_ref() };
+            match Fetcher::start(&self.kafka, membership) {
+                // Built anew it would fence the other, and that one in turn this one.
+                Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await?,
                 Err(error) => tracing::error!(
                     %group, %topic, error = error_chain(&error),
                     "no Kafka consumer could be made, and nothing of this topic is consumed: correct the Kafka settings"
@@ -60,6 +73,7 @@ impl Subscription {
                 drop(tokio::time::timeout(REBUILD_WAIT, stop.changed()).await);
             }
         }
+        Ok(())
     }
 }
 
@@ -80,6 +94,7 @@ struct Shell<'a> {
     running: HashMap<TaskId, AbortHandle>,
     /// Where the consumer thread waits for what it may commit of revoked partitions.
     revoked: Option<SyncSender<Vec<(i32, i64)>>>,
+    is_fenced: bool,
 }
 
 /// How a shell ends.
@@ -97,10 +112,11 @@ impl<'a> Shell<'a> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             revoked: None,
+            is_fenced: false,
         }
     }
 
-    async fn run(mut self, stop: &mut watch::Receiver<bool>) {
+    async fn run(mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Fenced> {
         let mut stopping = false;
         let end = loop {
             let wake = self.session.next_wake();
@@ -130,6 +146,13 @@ impl<'a> Shell<'a> {
         self.metrics().note(Gauges::default());
         if let End::Close(offsets) = end {
             self.fetcher.close(offsets).await;
+        }
+        match &self.subscription.instance {
+            Some(instance) if self.is_fenced => {
+                let group = self.subscription.runner.group().clone();
+                Err(Fenced { group, instance: instance.clone() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -287,6 +310,10 @@ impl<'a> Shell<'a> {
                     "the Kafka consumer failed and reads again from the last commit; if this repeats, look for records \
                      there that the brokers or this client can't read"
                 );
+                Input::Failed
+            }
+            Fetched::Fenced => {
+                self.is_fenced = true;
                 Input::Failed
             }
         }

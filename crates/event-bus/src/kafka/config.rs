@@ -19,6 +19,10 @@ const KEPT: &[(&str, &str)] = &[
     ("auto.offset.reset", "a consumer must never jump over events silently"),
     ("isolation.level", "events of aborted transactions must not be handled"),
     ("group.id", "the consumer group follows from the service and the topic"),
+    (
+        "group.instance.id",
+        "the service's instance id gives it: `Service::instance`, or `event-bus service run --instance`",
+    ),
     ("allow.auto.create.topics", "topics are created by `event-bus topics apply`"),
 ];
 

@@ -10,13 +10,15 @@ use tokio::task::{JoinError, JoinSet};
 use super::RunError;
 use crate::catalogue::{self, BehindDeadLetter, Catalogue};
 use crate::consumer::erased::ErasedHandler;
-use crate::consumer::{Executor, Invoker, Runner, Settings, StatelessExecutor, Subscription};
+use crate::consumer::{
+    Executor, Fenced, Invoker, Runner, Settings, StatelessExecutor, Subscription,
+};
 use crate::kafka::KafkaConfig;
 use crate::kafka::lasting_producer::LastingProducer;
 use crate::limits::COMMIT_EVERY;
 use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
-use crate::names::ServiceName;
+use crate::names::{InstanceId, ServiceName};
 use crate::outbox::Outbox;
 
 /// What a service does about its events.
@@ -26,6 +28,7 @@ pub(super) struct Handlers {
     /// Offsets are committed at the latest this long after an event settled.
     pub(super) commit_every: Duration,
     pub(super) metrics: Metrics,
+    pub(super) instance: Option<InstanceId>,
 }
 
 impl Default for Handlers {
@@ -35,6 +38,7 @@ impl Default for Handlers {
             middleware: Vec::new(),
             commit_every: COMMIT_EVERY,
             metrics: Metrics::default(),
+            instance: None,
         }
     }
 }
@@ -123,16 +127,22 @@ impl Handlers {
                 (Registered::Stateless(_), None) => return Err(no_handler()),
             };
         let settings = Arc::new(Settings { commit_every: self.commit_every, ..settings });
-        Ok(Subscription { kafka: bus.kafka.clone(), settings, runner })
+        let (kafka, instance) = (bus.kafka.clone(), self.instance.clone());
+        Ok(Subscription { kafka, settings, runner, instance })
     }
 }
 
-/// Consumes until `end` completes or a subscription panics; then finishes what runs, commits and leaves the groups.
+/// Consumes until `end` completes or a subscription can't go on; then finishes what runs, commits and leaves the groups.
 pub(super) async fn consume(
     subscriptions: Vec<Subscription>,
     service: &ServiceName,
     end: impl Future<Output = ()> + Send,
-) -> Result<(), JoinError> {
+) -> Result<(), RunError> {
+    let outcome = |joined: Result<Result<(), Fenced>, JoinError>| match joined {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Fenced { group, instance })) => Err(RunError::Fenced { group, instance }),
+        Err(source) => Err(RunError::Panicked { service: service.clone(), source }),
+    };
     let (stop, stopping) = watch::channel(false);
     let mut consumers = JoinSet::new();
     for subscription in subscriptions {
@@ -142,13 +152,13 @@ pub(super) async fn consume(
     let mut ended = Ok(());
     tokio::select! {
         () = end => {}
-        Some(Err(panic)) = consumers.join_next() => ended = Err(panic),
+        Some(joined) = consumers.join_next() => ended = outcome(joined),
     }
     tracing::info!(%service, "stopping");
     // A failed send means that no part is left to tell.
     let _ = stop.send(true);
     while let Some(joined) = consumers.join_next().await {
-        ended = ended.and(joined);
+        ended = ended.and(outcome(joined));
     }
     ended
 }
