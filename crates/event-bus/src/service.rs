@@ -13,6 +13,7 @@ use crate::consumer::erased::{Batched, ErasedHandler, Single, Stateless};
 use crate::envelope::EventType;
 use crate::handler::{BatchHandler, Handler, StatelessHandler};
 use crate::kafka::KafkaConfig;
+use crate::kafka::admin::AdminError;
 use crate::kafka::producer;
 use crate::metrics::Metrics;
 use crate::middleware::Middleware;
@@ -89,6 +90,9 @@ pub enum RunError {
     /// The Kafka client that writes dead letters could not be made.
     #[error(transparent)]
     Kafka(#[from] producer::ConnectError),
+    /// The Kafka client that asks where logs end could not be made.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// Another process has joined a group under the same instance id (Kafka's `FENCED_INSTANCE_ID`).
     #[error(
         "another process has taken the place of instance {instance} in group {group}: two replicas run under one \

@@ -194,6 +194,8 @@ impl World {
                 let wait = self.random.of(1..30);
                 self.after(wait, Step::Probe(id, session));
             }
+            // The model's consumer tells no positions.
+            Command::AskEnds(_) => {}
             Command::Close(offsets) => self.close(id, offsets),
             Command::Abandon => self.abandon(id),
             Command::Tell(notice) => {

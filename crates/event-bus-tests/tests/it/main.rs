@@ -17,6 +17,7 @@ mod program;
 mod publishing;
 mod stateless;
 mod static_members;
+mod stuck;
 mod store;
 mod selling;
 mod outbox;

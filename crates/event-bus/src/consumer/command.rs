@@ -1,8 +1,10 @@
 //! What a session is told, and what it wants done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::job::{Job, Report};
+use super::stuck::Position;
 use super::trouble::Trouble;
 use crate::store::Holding;
 
@@ -100,6 +102,10 @@ pub enum Input<E> {
     Committed(Outcome),
     /// [`Command::Probe`] was answered, or was not.
     Probed(Outcome),
+    /// How far the client is, told every now and then.
+    Positions(Vec<Position>),
+    /// [`Command::AskEnds`] was answered. What could not be read is left out.
+    Ends(BTreeMap<i32, i64>),
     /// The consumer can't go on.
     Failed,
     /// Finish what runs, commit and leave the group.
@@ -129,6 +135,8 @@ pub enum Command<E> {
     GiveBack(Vec<(i32, i64)>),
     /// Ask the database for a sign of life, and tell [`Input::Probed`].
     Probe,
+    /// Ask where the logs of these partitions end, by another connection than the consumer's, and tell [`Input::Ends`].
+    AskEnds(Vec<i32>),
     /// Commit the offsets and leave the group: the session is over.
     Close(Vec<(i32, i64)>),
     /// Leave without a commit: the session is over, and another may begin.
@@ -138,7 +146,7 @@ pub enum Command<E> {
 }
 
 /// What an operator should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The database is down or refuses; nothing starts until it answers.
     DatabaseDown,
@@ -146,4 +154,6 @@ pub enum Notice {
     DatabaseAnswers,
     /// Handlers outlasted the deadline of a revoke or a stop and are rolled back.
     Outlasted,
+    /// The Kafka consumer fetches nothing of these partitions, though there is something to fetch.
+    Stuck(Vec<i32>),
 }

@@ -395,6 +395,11 @@ impl<E: Arrival> Partition<E> {
         self.lanes.next_wake()
     }
 
+    /// Whether fetching has stopped for a full window.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Whether fetching must stop for a full window, or may go on.
     pub fn flow(&mut self) -> Option<Flow> {
         let held = self.tracker.window_len();

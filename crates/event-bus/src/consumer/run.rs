@@ -1,6 +1,6 @@
 //! One subscription's life: it brings the core what happens, and carries out what the core decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -22,6 +22,7 @@ use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
+use crate::kafka::admin::{Admin, Position, TopicPartition};
 use crate::kafka::fetch::{Fetched, Fetcher, Membership, Start};
 use crate::metrics::SubscriptionMetrics;
 use crate::names::{GroupName, InstanceId};
@@ -32,6 +33,8 @@ use crate::store::Holding;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the tasks of a session that is over may take to end.
 const TASKS_END: Duration = Duration::from_secs(2);
+/// So often a consumer that fetches nothing is looked at before it counts as stuck.
+const POSITIONS: u32 = 8;
 /// The wait before a failed Kafka consumer is built anew.
 const REBUILD_WAIT: Duration = Duration::from_secs(1);
 
@@ -44,6 +47,8 @@ pub(crate) struct Subscription {
     pub(crate) settings: Arc<Settings>,
     /// Under which id it is a static member of its group.
     pub(crate) instance: Option<InstanceId>,
+    /// Asks where logs end, by a connection of its own.
+    pub(crate) admin: Admin,
 }
 
 /// Another process joined the group under the same instance id.
@@ -59,7 +64,12 @@ impl Subscription {
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Fenced> {
         let (group, topic) = (self.runner.group(), &self.runner.event().topic);
         while !shutdown::is_requested(&stop) {
-            let membership = Membership { group, topic, instance: self.instance.as_ref() };
+            let membership = Membership {
+                group,
+                topic,
+                instance: self.instance.as_ref(),
+                positions_every: self.settings.stuck_after / POSITIONS,
+            };
             match Fetcher::start(&self.kafka, membership) {
                 // Built anew it would fence the other, and that one in turn this one.
                 Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await?,
@@ -70,6 +80,7 @@ impl Subscription {
             }
             if !shutdown::is_requested(&stop) {
                 tracing::warn!(%group, %topic, "the Kafka consumer is built anew");
+                self.runner.metrics().rebuilt();
                 drop(tokio::time::timeout(REBUILD_WAIT, stop.changed()).await);
             }
         }
@@ -83,6 +94,7 @@ enum Done {
     Probe(Outcome),
     TakeOver(Assignment, Result<Holding, Trouble>),
     Release(TaskId),
+    Ends(BTreeMap<i32, i64>),
 }
 
 /// Around one [`Session`]: its consumer thread and its tasks.
@@ -95,6 +107,8 @@ struct Shell<'a> {
     /// Where the consumer thread waits for what it may commit of revoked partitions.
     revoked: Option<SyncSender<Vec<(i32, i64)>>>,
     is_fenced: bool,
+    /// Asks for the ends of logs.
+    asking: Option<AbortHandle>,
 }
 
 /// How a shell ends.
@@ -113,6 +127,7 @@ impl<'a> Shell<'a> {
             running: HashMap::new(),
             revoked: None,
             is_fenced: false,
+            asking: None,
         }
     }
 
@@ -158,7 +173,7 @@ impl<'a> Shell<'a> {
 
     /// Ends handlers at once, and lets the database hear what it is being told.
     async fn end_tasks(&mut self) {
-        self.running.values().for_each(AbortHandle::abort);
+        self.running.values().chain(&self.asking).for_each(AbortHandle::abort);
         let runner = &self.subscription.runner;
         let told = async {
             while let Some(done) = self.tasks.join_next().await {
@@ -196,6 +211,7 @@ impl<'a> Shell<'a> {
                 }
             }
             Command::Probe => self.probe(),
+            Command::AskEnds(partitions) => self.ask_ends(partitions),
             Command::Close(offsets) => return Some(End::Close(offsets)),
             Command::Abandon => return Some(End::Abandon),
             Command::Tell(notice) => self.tell(notice),
@@ -232,8 +248,24 @@ impl<'a> Shell<'a> {
         });
     }
 
+    fn ask_ends(&mut self, partitions: Vec<i32>) {
+        let admin = self.subscription.admin.clone();
+        let topic = &self.subscription.runner.event().topic;
+        let asked = partitions
+            .into_iter()
+            .map(|partition| TopicPartition { topic: topic.clone(), partition });
+        let asked = asked.collect();
+        self.asking = Some(self.tasks.spawn(async move {
+            // Without an answer the brokers are to blame, and not the consumer.
+            let ends = admin.offsets(Position::End, asked).await.unwrap_or_default();
+            let known = ends.into_iter().filter_map(|(of, end)| Some((of.partition, end.ok()??)));
+            Done::Ends(known.collect())
+        }));
+    }
+
     fn tell(&self, notice: Notice) {
-        let group = self.subscription.runner.group();
+        let (group, topic) =
+            (self.subscription.runner.group(), &self.subscription.runner.event().topic);
         match notice {
             Notice::DatabaseDown => {
                 tracing::error!(%group, "the database is down or refuses: waiting for it");
@@ -242,6 +274,11 @@ impl<'a> Shell<'a> {
             Notice::Outlasted => {
                 tracing::warn!(%group, "handlers outlasted the deadline and are rolled back");
             }
+            Notice::Stuck(partitions) => tracing::warn!(
+                %group, %topic, ?partitions,
+                "the Kafka consumer fetches nothing, though events wait for it and brokers answer: it reads again from \
+                 the last commit; if this repeats, look at the brokers' connections and quotas"
+            ),
         }
     }
 
@@ -256,6 +293,7 @@ impl<'a> Shell<'a> {
                 return Input::TakenOver(assignment, holding);
             }
             Ok((_, Done::Release(task))) => return Input::Released(task),
+            Ok((_, Done::Ends(ends))) => return Input::Ends(ends),
             Err(error) => error,
         };
         let ended = self.running.iter().find(|(_, abort)| abort.id() == error.id());
@@ -296,6 +334,7 @@ impl<'a> Shell<'a> {
                 tracing::warn!(%group, ?partitions, "partitions were lost");
                 Input::Lost(partitions)
             }
+            Fetched::Positions(positions) => Input::Positions(positions),
             Fetched::Committed(Ok(())) => Input::Committed(Outcome::Done),
             Fetched::Committed(Err(error)) => {
                 tracing::warn!(

@@ -4,6 +4,7 @@
 //! Pure: it is told what happened and when, and answers with commands. Nobody else decides anything.
 
 mod assigned;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::outage::Outage;
 use super::ownership::Ownership;
 use super::partition::{Flow, Partition};
 use super::settings::Settings;
+use super::stuck::Watch;
 use super::trouble::Trouble;
 use crate::catalogue::Execution;
 use crate::store::Holding;
@@ -40,6 +42,7 @@ pub struct Session<E> {
     commits: Commits,
     /// The partitions that wait to be given back.
     revoke: Option<Drain>,
+    watch: Watch,
     phase: Phase,
     commands: Vec<Command<E>>,
 }
@@ -58,6 +61,7 @@ impl<E: Arrival> Session<E> {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             commits: Commits::new(settings.commit_every),
+            watch: Watch::new(settings.stuck_after),
             settings,
             partitions: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -128,6 +132,8 @@ impl<E: Arrival> Session<E> {
                 self.commands.push(Command::Tell(Notice::DatabaseAnswers));
             }
             Input::Probed(Outcome::Failed) => self.outage.unanswered(now.instant),
+            Input::Positions(positions) => self.moved(positions, now.instant),
+            Input::Ends(ends) => self.ended(&ends, now.instant),
             Input::Stop if matches!(self.phase, Phase::Open) => {
                 self.phase = Phase::Closing(Drain::of_all(now.instant));
             }

@@ -1,6 +1,7 @@
 //! How this process reaches Kafka: the bootstrap servers and any property of the client.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
@@ -85,6 +86,12 @@ impl KafkaConfig {
     #[must_use]
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// How long the client waits for an answer before it gives a connection up (`socket.timeout.ms`), if that was said.
+    pub(crate) fn socket_timeout(&self) -> Option<Duration> {
+        let millis = self.properties.get("socket.timeout.ms")?;
+        Some(Duration::from_millis(millis.parse().ok()?))
     }
 
     pub(super) fn client(&self) -> ClientConfig {

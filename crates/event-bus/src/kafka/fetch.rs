@@ -18,6 +18,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{KafkaConfig, Record};
+use crate::consumer::Position;
 use crate::names::{GroupName, InstanceId, TopicName};
 use rebalance::{Rebalancing, partitions_of};
 
@@ -52,6 +53,8 @@ pub(crate) enum Fetched {
     },
     /// The partitions are somebody else's already: nothing may be committed.
     Lost(Vec<i32>),
+    /// How far the client is in the partitions of its topic, and also in those that are not assigned.
+    Positions(Vec<Position>),
     /// How an order to commit ended.
     Committed(Result<(), CommitError>),
     /// The consumer can't go on and its thread ends; the runtime makes a new one.
@@ -74,6 +77,8 @@ pub(crate) struct Membership<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) topic: &'a TopicName,
     pub(crate) instance: Option<&'a InstanceId>,
+    /// How often it tells its positions.
+    pub(crate) positions_every: Duration,
 }
 
 /// The runtime's end of a consumer thread.
@@ -90,8 +95,9 @@ impl Fetcher {
     /// # Errors
     /// When the client can't be made from this configuration.
     pub(crate) fn start(config: &KafkaConfig, membership: Membership<'_>) -> KafkaResult<Self> {
-        let Membership { group, topic, instance } = membership;
+        let Membership { group, topic, instance, positions_every } = membership;
         let mut native = config.consumer(group.as_ref());
+        native.set("statistics.interval.ms", positions_every.as_millis().to_string());
         if let Some(instance) = instance {
             native.set("group.instance.id", instance.as_str());
         }

@@ -14,8 +14,9 @@ use crate::consumer::{
     Executor, Fenced, Invoker, Runner, Settings, StatelessExecutor, Subscription,
 };
 use crate::kafka::KafkaConfig;
+use crate::kafka::admin::Admin;
 use crate::kafka::lasting_producer::LastingProducer;
-use crate::limits::COMMIT_EVERY;
+use crate::limits::{COMMIT_EVERY, STUCK_AFTER};
 use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
 use crate::names::{InstanceId, ServiceName};
@@ -57,6 +58,15 @@ pub(super) struct Bus<'a> {
     pub(super) service: &'a ServiceName,
 }
 
+/// What the subscriptions of a service share.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    middleware: &'a Arc<[Arc<dyn ErasedMiddleware>]>,
+    /// For dead letters of handlers without a database.
+    producer: Option<&'a LastingProducer>,
+    admin: &'a Admin,
+}
+
 impl Handlers {
     pub(super) fn insert(&mut self, event: &'static str, handler: Registered) {
         self.by_event.insert(event, handler);
@@ -73,24 +83,21 @@ impl Handlers {
                 return Err(RunError::NotAConsumer { service: bus.service.clone(), event });
             }
         }
-        let middleware = self.middleware.as_slice().into();
+        let middleware: Arc<[_]> = self.middleware.as_slice().into();
         let needs_producer =
             self.by_event.values().any(|handler| matches!(handler, Registered::Stateless(_)));
         let producer = needs_producer.then(|| LastingProducer::connect(bus.kafka)).transpose()?;
+        let admin = Admin::connect(bus.kafka)?;
+        let shared = Shared { middleware: &middleware, producer: producer.as_ref(), admin: &admin };
         let subscriptions = bus.catalogue.subscriptions_of(bus.service);
-        subscriptions
-            .map(|subscription| {
-                self.subscription(bus, subscription, &middleware, producer.as_ref())
-            })
-            .collect()
+        subscriptions.map(|subscription| self.subscription(bus, subscription, shared)).collect()
     }
 
     fn subscription(
         &self,
         bus: Bus<'_>,
         subscription: catalogue::Subscription<'_>,
-        middleware: &Arc<[Arc<dyn ErasedMiddleware>]>,
-        producer: Option<&LastingProducer>,
+        shared: Shared<'_>,
     ) -> Result<Subscription, RunError> {
         let (event, consumer) = (Arc::clone(subscription.event), subscription.consumer);
         let no_handler =
@@ -101,12 +108,13 @@ impl Handlers {
         let metrics = self.metrics.of(&group, &event.topic);
         let invoker = |handler: &Arc<dyn ErasedHandler>| Invoker {
             handler: Arc::clone(handler),
-            middleware: Arc::clone(middleware),
+            middleware: Arc::clone(shared.middleware),
             timeout,
             metrics: Arc::clone(&metrics),
         };
         let (settings, runner) =
-            match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, producer) {
+            match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, shared.producer)
+            {
                 (Registered::Database(outbox, handler), _) => {
                     let (outbox, invoker) = (outbox.clone(), invoker(handler));
                     let parks = behind == BehindDeadLetter::Park;
@@ -126,9 +134,11 @@ impl Handlers {
                 }
                 (Registered::Stateless(_), None) => return Err(no_handler()),
             };
-        let settings = Arc::new(Settings { commit_every: self.commit_every, ..settings });
+        let stuck_after = bus.kafka.socket_timeout().map_or(STUCK_AFTER, |timeout| timeout * 2);
+        let commit_every = self.commit_every;
+        let settings = Arc::new(Settings { commit_every, stuck_after, ..settings });
         let (kafka, instance) = (bus.kafka.clone(), self.instance.clone());
-        Ok(Subscription { kafka, settings, runner, instance })
+        Ok(Subscription { kafka, settings, runner, instance, admin: shared.admin.clone() })
     }
 }
 
