@@ -9,17 +9,19 @@ use tokio::sync::oneshot;
 use crate::catalogue::Catalogue;
 use crate::envelope::{Draft, EventType, Outgoing, OutgoingRecord, SealError, seal_bytes};
 use crate::kafka::KafkaConfig;
-use crate::kafka::producer::{ConnectError, Delivered, OnDelivery, Producer, SendError};
+use crate::kafka::lasting_producer::LastingProducer;
+use crate::kafka::producer::{ConnectError, Delivered, OnDelivery, SendError};
 use crate::names::{EventId, TenantId};
 
 /// The wait before a record is offered again to a client whose queue was full.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(2);
 
-/// Publishes events of a catalogue. Clones share one client.
+/// Publishes events of a catalogue. Clones share one client, which is made anew after an error that it can't recover
+/// from.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     catalogue: Arc<Catalogue>,
-    producer: Producer,
+    producer: LastingProducer,
 }
 
 /// Where a published event went.
@@ -81,7 +83,7 @@ impl Publisher {
     /// # Errors
     /// When the client can't be made from the configuration.
     pub fn connect(catalogue: Arc<Catalogue>, kafka: &KafkaConfig) -> Result<Self, ConnectError> {
-        Ok(Self { catalogue, producer: Producer::connect(kafka)? })
+        Ok(Self { catalogue, producer: LastingProducer::connect(kafka)? })
     }
 
     /// Publishes a typed event under a new id and waits until all replicas have it.

@@ -146,6 +146,7 @@ impl Plan {
         let fails = u32::try_from(random.of(1..3)).unwrap_or(1);
         random.pick(&[
             Nature::Slow,
+            Nature::Long,
             Nature::Flaky(fails),
             Nature::Flaky(fails),
             Nature::Poison,

@@ -16,6 +16,8 @@ mod platform;
 mod program;
 mod publishing;
 mod stateless;
+mod static_members;
+mod stuck;
 mod store;
 mod selling;
 mod outbox;

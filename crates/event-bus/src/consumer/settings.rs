@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::flaw::Flaws;
 use super::lane::Width;
 use crate::catalogue::{BehindDeadLetter, Execution};
-use crate::limits::{COMMIT_EVERY, MAX_BATCH, PARTITION_WINDOW};
+use crate::limits::{COMMIT_EVERY, MAX_BATCH, PARTITION_WINDOW, STUCK_AFTER};
 
 /// So many times what can run at once is held ready: the next events are there when the running ones end.
 const READ_AHEAD: usize = 2;
@@ -32,6 +32,8 @@ pub struct Settings {
     /// So many of the first events of a partition run one at a time, if its last owner may have died of one of them.
     /// The owner held at most a window, and what it had settled and not committed.
     pub careful: usize,
+    /// How long the Kafka consumer may fetch nothing while there is something to fetch.
+    pub stuck_after: Duration,
     /// What the core is to do wrong.
     pub flaws: Flaws,
 }
@@ -53,6 +55,7 @@ impl Settings {
             commit_every: COMMIT_EVERY,
             behind,
             careful: 2 * PARTITION_WINDOW,
+            stuck_after: STUCK_AFTER,
             flaws: Flaws::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! How this process reaches Kafka: the bootstrap servers and any property of the client.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
@@ -17,6 +18,10 @@ const KEPT: &[(&str, &str)] = &[
     ("auto.offset.reset", "a consumer must never jump over events silently"),
     ("isolation.level", "events of aborted transactions must not be handled"),
     ("group.id", "the consumer group follows from the service and the topic"),
+    (
+        "group.instance.id",
+        "the service's instance id gives it: `Service::instance`, or `event-bus service run --instance`",
+    ),
     ("allow.auto.create.topics", "topics are created by `event-bus topics apply`"),
 ];
 
@@ -79,6 +84,12 @@ impl KafkaConfig {
     #[must_use]
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// How long the client waits for an answer before it gives a connection up (`socket.timeout.ms`), if that was said.
+    pub(crate) fn socket_timeout(&self) -> Option<Duration> {
+        let millis = self.properties.get("socket.timeout.ms")?;
+        Some(Duration::from_millis(millis.parse().ok()?))
     }
 
     pub(super) fn client(&self) -> ClientConfig {

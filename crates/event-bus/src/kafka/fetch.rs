@@ -19,7 +19,8 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{KafkaConfig, Record};
-use crate::names::{GroupName, TopicName};
+use crate::consumer::Position;
+use crate::names::{GroupName, InstanceId, TopicName};
 use rebalance::{Rebalancing, partitions_of};
 
 pub(crate) use rebalance::Start;
@@ -57,10 +58,14 @@ pub(crate) enum Fetched {
     },
     /// The partitions are somebody else's already: nothing may be committed.
     Lost(Vec<i32>),
+    /// How far the client is in the partitions of its topic, and also in those that are not assigned.
+    Positions(Vec<Position>),
     /// How an order to commit ended.
     Committed(Result<(), CommitError>),
     /// The consumer can't go on and its thread ends; the runtime makes a new one.
     Failed(KafkaError),
+    /// Another process has joined the group under this consumer's instance id, and the thread ends.
+    Fenced,
 }
 
 /// What the runtime tells the thread.
@@ -75,6 +80,16 @@ enum Order {
     Close(Vec<(i32, i64)>),
 }
 
+/// Which consumer a thread has.
+#[derive(Clone, Copy)]
+pub(crate) struct Membership<'a> {
+    pub(crate) group: &'a GroupName,
+    pub(crate) topic: &'a TopicName,
+    pub(crate) instance: Option<&'a InstanceId>,
+    /// How often it tells its positions.
+    pub(crate) positions_every: Duration,
+}
+
 /// The runtime's end of a consumer thread.
 pub(crate) struct Fetcher {
     orders: std_mpsc::Sender<Order>,
@@ -84,20 +99,22 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Starts the thread and subscribes.
+    /// Starts the thread and subscribes. Under an instance id the consumer is a static member (KIP-345): it does not leave
+    /// its group when it is closed, and is given the same partitions if it is there again within the session time-out.
     ///
     /// # Errors
     /// When the client can't be made from this configuration.
-    pub(crate) fn start(
-        config: &KafkaConfig,
-        group: &GroupName,
-        topic: &TopicName,
-    ) -> KafkaResult<Self> {
+    pub(crate) fn start(config: &KafkaConfig, membership: Membership<'_>) -> KafkaResult<Self> {
+        let Membership { group, topic, instance, positions_every } = membership;
+        let mut native = config.consumer(group.as_ref());
+        native.set("statistics.interval.ms", positions_every.as_millis().to_string());
+        if let Some(instance) = instance {
+            native.set("group.instance.id", instance.as_str());
+        }
         let (orders, inbox) = std_mpsc::channel();
         let (outbox, fetched) = unbounded_channel();
         let context = Rebalancing::new(topic.clone(), outbox.clone());
-        let consumer =
-            BaseConsumer::from_config_and_context(&config.consumer(group.as_ref()), context)?;
+        let consumer = BaseConsumer::from_config_and_context(&native, context)?;
         consumer.subscribe(&[topic.as_ref()])?;
         let (group, topic) = (group.clone(), topic.clone());
         let name = format!("fetch {topic}");
@@ -142,7 +159,7 @@ impl Fetcher {
         self.order(Order::Commit(offsets));
     }
 
-    /// Commits, leaves the group and ends the thread.
+    /// Commits, leaves the group unless it is a static member, and ends the thread.
     pub(crate) async fn close(mut self, offsets: Vec<(i32, i64)>) {
         // A revoke may have begun meanwhile. Its callback holds the thread until it is answered, and nobody else
         // reads the channel any more.
@@ -191,7 +208,9 @@ impl Session {
             }
             if let Err(error) = self.fetch() {
                 self.consumer.context().give_up();
-                self.tell(Fetched::Failed(error));
+                let fenced = Some(RDKafkaErrorCode::FencedInstanceId);
+                let fatal = self.consumer.client().fatal_error().map(|(code, _)| code);
+                self.tell(if fatal == fenced { Fetched::Fenced } else { Fetched::Failed(error) });
                 return;
             }
         }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::catalogue::BehindDeadLetter;
+use crate::consumer::command::CutOff;
 use crate::consumer::job::Verdict;
 use crate::consumer::lane::LaneKey;
 use crate::dead_letter::{Cause, Reason};
@@ -75,12 +76,19 @@ impl Told {
     }
 
     fn takes_over(&mut self, commands: &[Command<Arrived>], token: i64) -> Vec<Command<Arrived>> {
+        self.takes_over_with(commands, Holding { token, ..Holding::default() })
+    }
+
+    fn takes_over_with(
+        &mut self,
+        commands: &[Command<Arrived>],
+        holding: Holding,
+    ) -> Vec<Command<Arrived>> {
         let asked = commands.iter().find_map(|command| match command {
             Command::TakeOver(assignment, _) => Some(*assignment),
             _ => None,
         });
         let asked = asked.unwrap_or_else(|| panic!("no take-over in {commands:?}"));
-        let holding = Holding { token, ..Holding::default() };
         self.hears(Input::TakenOver(asked, Ok(holding)))
     }
 }
@@ -173,4 +181,33 @@ fn one_partition_with_much_does_not_keep_the_others_from_being_fetched() {
     let most = i64::try_from(PARTITION_WINDOW).unwrap() - 1;
     told.hears(Input::Fetched((0..most).map(Arrived::at).collect()));
     assert!(!told.session.is_sated());
+}
+
+#[test]
+fn a_careful_attempt_that_a_revoke_cuts_off_is_taken_back_before_its_partition_is_given_back() {
+    let mut told = Told::new(Execution::Batched);
+    let offer = Offer { partition: 0, start: Some(0), log_end: Some(2) };
+    let commands = told.hears(Input::Assigned(vec![offer]));
+    let holding = Holding { is_dirty: true, attempts: [(1, 1)].into(), ..Holding::default() };
+    told.takes_over_with(&commands, Holding { token: 5, ..holding });
+    let events = vec![Arrived::at(0), Arrived::at(1)];
+    let begun = runs(&told.hears(Input::Fetched(events)));
+    let settled = Report { verdicts: vec![(0, Verdict::Settled)], trouble: None };
+    let begun = runs(&told.hears(Input::Finished(begun[0].0, settled)));
+    assert!(matches!(begun[..], [(_, 5, 1)]), "{begun:?}");
+    assert!(told.hears(Input::Revoked(vec![0])).is_empty(), "it may finish");
+    told.now.instant += Duration::from_secs(10);
+    let commands = told.hears(Input::Woken);
+    assert!(commands.iter().any(|command| matches!(command, Command::Abort(_))), "{commands:?}");
+    let release = commands.iter().find_map(|command| match command {
+        Command::Release(task, release) => Some((task, release)),
+        _ => None,
+    });
+    let (task, release) = release.unwrap_or_else(|| panic!("nothing is let go in {commands:?}"));
+    assert!(!commands.iter().any(|command| matches!(command, Command::GiveBack(_))));
+    let cut_off = CutOff { partition: 0, token: 5, offset: 1, attempts: Some(1) };
+    assert_eq!(*release, Release { cut_off: vec![cut_off], clean: Vec::new() });
+    let commands = told.hears(Input::Released(*task));
+    let [Command::GiveBack(offsets)] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!(offsets[..], [(0, 1)]);
 }
