@@ -4,6 +4,7 @@ pub mod databases;
 pub mod kafka;
 pub mod kafka_tools;
 pub mod letters;
+pub mod own_postgres;
 pub mod platform;
 pub mod process;
 pub mod servers;
