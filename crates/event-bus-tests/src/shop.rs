@@ -2,6 +2,7 @@
 //! handler does what the order tells it to.
 
 mod billing;
+pub mod effects;
 
 use std::sync::Arc;
 
