@@ -2,6 +2,7 @@
 //! where they are.
 
 mod batches;
+mod billing_process;
 mod both;
 mod contract;
 mod each;
