@@ -74,8 +74,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Fetches PostgreSQL if need be, makes a new cluster, or takes the one that `dir` has, starts it, and waits until it
-    /// answers.
+    /// Fetches PostgreSQL if need be, makes a new cluster or takes the one that `dir` has, starts
+    /// it, and waits until it answers.
     pub fn start(dir: Option<&Path>) -> Result<Self> {
         apt::ensure(&[apt::XZ])?;
         let archive = maven::fetch(SERVER)?.join(ARCHIVE);

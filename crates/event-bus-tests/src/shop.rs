@@ -3,6 +3,7 @@
 
 mod billing;
 pub mod effects;
+mod load;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use event_bus::{Catalogue, EventType};
 use serde::{Deserialize, Serialize};
 
 pub use billing::{Attempt, BILLING_TABLES, Billing, Refused, Running, open_billing, run_billing};
+pub use load::{Load, PER_SECOND};
 
 use crate::{kafka, servers};
 
@@ -28,7 +30,7 @@ const ORDER_SCHEMA: &str = r#"{
     "order_id": { "type": "string", "minLength": 1 },
     "number": { "type": "integer", "minimum": 0 },
     "fate": { "enum": ["ok", "fail", "fail-once", "reject", "panic", "hang", "swallow",
-                        "emit", "emit-fail", "emit-fail-once", "meet", "kill"] }
+                        "emit", "slow", "emit-fail", "emit-fail-once", "meet", "kill"] }
   }
 }"#;
 
@@ -53,6 +55,8 @@ pub enum Fate {
     Swallow,
     /// Writes its effect and emits `OrderBilled`.
     Emit,
+    /// As [`Fate::Emit`], and its transaction is open for five milliseconds more (on PostgreSQL).
+    Slow,
     /// Emits `OrderBilled` and fails, at every attempt.
     EmitFail,
     /// Emits `OrderBilled` and fails at the first attempt.

@@ -11,8 +11,8 @@ use crate::eventually::{equal, eventually};
 use crate::kafka::{everything_in, lag};
 use crate::letters;
 
-/// How long what is left may take, on a machine that compiles beside it.
-const SOON: Duration = Duration::from_secs(180);
+/// How long the next bill may take, on a machine that compiles beside it.
+const SOON: Duration = Duration::from_secs(90);
 
 /// How many bills there are; -1 while the database does not say.
 pub async fn bills(databases: &Databases) -> i64 {
@@ -31,11 +31,16 @@ pub async fn at_least_bills(databases: &Databases, count: i64) -> i64 {
     .await
 }
 
-/// Waits until there are exactly so many bills, and billing's group has settled everything.
+/// Waits until there are exactly so many bills, and billing's group has settled everything. That may take long, as long
+/// as more and more is billed.
 ///
 /// # Panics
-/// When that does not come in time.
+/// When nothing more comes in time, or too much.
 pub async fn all_settled(catalogue: &Catalogue, databases: &Databases, count: i64) {
+    let mut seen = 0;
+    while seen < count {
+        seen = at_least_bills(databases, seen + 1).await;
+    }
     let (group, orders) = (billing_group(catalogue), orders(catalogue));
     eventually(SOON, async || {
         equal((bills(databases).await, lag(&group, &orders).await), (count, 0))

@@ -18,6 +18,7 @@ mod program;
 mod publishing;
 mod stateless;
 mod store;
+mod torture;
 mod selling;
 mod outbox;
 mod relay;
