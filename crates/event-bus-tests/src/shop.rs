@@ -55,7 +55,7 @@ pub enum Fate {
     Swallow,
     /// Writes its effect and emits `OrderBilled`.
     Emit,
-    /// As [`Fate::Emit`], and its transaction is open for five milliseconds more (on PostgreSQL).
+    /// As [`Fate::Emit`], and its transaction is open for a millisecond more (on PostgreSQL).
     Slow,
     /// Emits `OrderBilled` and fails, at every attempt.
     EmitFail,

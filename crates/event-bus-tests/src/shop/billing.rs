@@ -82,7 +82,7 @@ impl Handler<OrderPlaced> for Billing {
             .execute("INSERT INTO bills (order_id, number, event_id) VALUES ($1, $2, $3)", &values)
             .await?;
         if *fate == Fate::Slow {
-            context.tx().execute("SELECT pg_sleep(0.005)", &[]).await?;
+            context.tx().execute("SELECT pg_sleep(0.001)", &[]).await?;
         }
         if matches!(fate, Fate::Emit | Fate::Slow | Fate::EmitFail | Fate::EmitFailOnce) {
             context.emit(

@@ -17,13 +17,15 @@ use super::{everything_is_billed, on_each_execution};
 
 const REPLICAS: usize = 5;
 const CHANGE_EVERY: Duration = Duration::from_secs(2);
-/// How long a rebalance may take here. A member hears of it at a heartbeat (0.5 s), and the cooperative protocol takes
-/// two rounds of joining. Each waits for the slowest member, which may get no core for seconds where others compile; the
-/// coordinator waits no longer than for the session time-out (6 s) of one that is silent.
-const REBALANCE: Duration = Duration::from_secs(6);
-/// A partition rests from its last transaction at one owner to its first at the next. A change in the midst of a
-/// rebalance begins another one.
-const LONGEST_STANDSTILL: Duration = REBALANCE.saturating_mul(2);
+/// A member that stops in the midst of a rebalance may be gone without a word, and the coordinator waits for it as long
+/// as the session time-out is here ([`servers::kafka`]).
+const SILENT_MEMBER: Duration = Duration::from_secs(6);
+/// A heartbeat (0.5 s) tells members of the rebalance, and the cooperative protocol takes two rounds of joining, each
+/// as slow as the slowest member; then the partition is taken over and fetched. Beside compilers that takes seconds.
+const TWO_ROUNDS: Duration = Duration::from_secs(3);
+/// What two rebalances may take: a partition rests from its last transaction at one owner to its first at the next, and
+/// a change in the midst of a rebalance begins another one.
+const LONGEST_STANDSTILL: Duration = SILENT_MEMBER.saturating_add(TWO_ROUNDS).saturating_mul(2);
 
 async fn work_goes_on_while_members_come_and_go(settings: &str) {
     let changes = if servers::at_full_length() { 90 } else { 8 };
