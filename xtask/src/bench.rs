@@ -96,7 +96,7 @@ pub fn consume(rest: &[String]) -> Result<()> {
     let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
     let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
     let kafka = Kafka::start(&options)?;
-    let postgres = Postgres::start()?;
+    let postgres = Postgres::start(None)?;
     let mut bench = child::tied(dirs::target()?.join("release/bench"), "TERM");
     bench.args(["consume", "--bootstrap", &kafka.bootstrap(), "--postgres", &postgres.url()]);
     bench.arg("--peers").arg(peers);

@@ -34,7 +34,7 @@ pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Le
     let mut equipment = None;
     steps.run("start of PostgreSQL", || {
         equipment = Some(Equipment {
-            postgres: Postgres::start()?,
+            postgres: Postgres::start(None)?,
             kafka_tools: kafka_tool::class_path()?,
             length,
             filter: filter.map(str::to_owned),
@@ -93,11 +93,14 @@ fn program() -> Result<PathBuf> {
     Ok(dirs::target()?.join("debug").join("event-bus"))
 }
 
+/// Ourselves. Not this very file: the build may have replaced it, and then it has no name any more.
+fn xtask() -> Result<PathBuf> {
+    Ok(dirs::target()?.join("debug").join("xtask"))
+}
+
 impl Subject {
     fn kafka(kafka: &Kafka) -> Result<Self> {
-        // Not this very file: the build may have replaced it, and then it has no name any more.
-        let xtask = dirs::target()?.join("debug").join("xtask");
-        let start = format!("{}\nkafka\n--data", xtask.display());
+        let start = format!("{}\nkafka\n--data", xtask()?.display());
         Ok(Self { kind: "kafka", bootstrap: kafka.bootstrap(), start })
     }
 
@@ -121,6 +124,8 @@ impl Equipment {
 
     fn equip(&self, tests: &mut Command) -> Result<()> {
         tests.env("EVENT_BUS_TEST_POSTGRES", self.postgres.url());
+        let start_postgres = format!("{}\npostgres\n--data", xtask()?.display());
+        tests.env("EVENT_BUS_TEST_START_POSTGRES", start_postgres);
         tests.env("EVENT_BUS_TEST_BIN", program()?);
         tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", &self.kafka_tools);
         tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);

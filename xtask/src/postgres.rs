@@ -28,6 +28,9 @@ const SERVER: Pom = Pom {
 /// What the pom's jar holds.
 const ARCHIVE: &str = "postgres-linux-x86_64.txz";
 
+/// Where a kept cluster notes its port.
+const PORT: &str = "port";
+
 /// A start takes about a second on two idle cores, and longer beside a compiler.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -41,6 +44,10 @@ const MAX_CONNECTIONS: &str = "max_connections=400";
 /// without, until Ctrl-C.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Keep the data here, so that the next start goes on with it, on the same port [default: a new directory, removed
+    /// afterwards]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// The command to run beside it
     #[arg(last = true)]
     command: Vec<String>,
@@ -48,7 +55,7 @@ pub struct Args {
 
 /// `cargo xtask postgres`
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut postgres = Postgres::start()?;
+    let mut postgres = Postgres::start(args.data.as_deref())?;
     println!("PostgreSQL answers on {}", postgres.url());
     let Some((program, rest)) = args.command.split_first() else {
         println!("Ctrl-C stops it");
@@ -67,26 +74,28 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Fetches PostgreSQL if need be, makes a new cluster, starts it, and waits until it answers.
-    pub fn start() -> Result<Self> {
+    /// Fetches PostgreSQL if need be, makes a new cluster or takes the one that `dir` has, starts
+    /// it, and waits until it answers.
+    pub fn start(dir: Option<&Path>) -> Result<Self> {
         apt::ensure(&[apt::XZ])?;
         let archive = maven::fetch(SERVER)?.join(ARCHIVE);
-        let home = Home::new()?;
+        let home = Home::new(dir)?;
+        if let Some(port) = home.port()? {
+            let server = home.serve(port)?;
+            return Ok(Self { server, _home: home, port });
+        }
         home.unpack(&archive)?;
         home.init()?;
         let mut last = None;
         for _ in 0..START_ATTEMPTS {
             let [port] = ports::free()?;
-            let log = Log::create(&format!("postgres-{port}"))?;
-            let mut server = home.serve(port, &log)?;
-            match wait_until_it_answers(&mut server, port) {
-                Ok(()) => {
+            match home.serve(port) {
+                Ok(server) => {
+                    home.note_port(port)?;
                     return Ok(Self { server, _home: home, port });
                 }
                 Err(error) if child::interrupted() => return Err(error),
-                Err(error) => {
-                    last = Some(log.explain(error).context("PostgreSQL did not start"));
-                }
+                Err(error) => last = Some(error),
             }
         }
         Err(last.context("no attempt was made")?)
@@ -103,8 +112,9 @@ impl Postgres {
 /// The programs are unpacked for each run (a second), because that user may not be able to reach
 /// this repository: PostgreSQL refuses to run as root, so root's runs belong to `nobody`.
 struct Home {
-    dir: TempDir,
+    dir: PathBuf,
     run_as: Option<Account>,
+    _temporary: Option<TempDir>,
 }
 
 #[derive(Clone, Copy)]
@@ -114,16 +124,36 @@ struct Account {
 }
 
 impl Home {
-    fn new() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("event-bus-postgres-").tempdir()?;
+    fn new(dir: Option<&Path>) -> Result<Self> {
+        let (dir, temporary) = match dir {
+            Some(dir) => {
+                fs::create_dir_all(dir)
+                    .with_context(|| format!("cannot create {}", dir.display()))?;
+                (dir.canonicalize()?, None)
+            }
+            None => {
+                let dir = tempfile::Builder::new().prefix("event-bus-postgres-").tempdir()?;
+                (dir.path().to_path_buf(), Some(dir))
+            }
+        };
         let run_as = if rustix::process::geteuid().is_root() {
             let nobody = find_account("nobody")?;
-            chown(dir.path(), Some(nobody.uid), Some(nobody.gid))?;
+            chown(&dir, Some(nobody.uid), Some(nobody.gid))?;
             Some(nobody)
         } else {
             None
         };
-        Ok(Self { dir, run_as })
+        Ok(Self { dir, run_as, _temporary: temporary })
+    }
+
+    /// The port of the cluster that is here already. Its clients find it where it was.
+    fn port(&self) -> Result<Option<u16>> {
+        let Ok(noted) = fs::read_to_string(self.dir.join(PORT)) else { return Ok(None) };
+        Ok(Some(noted.trim().parse().with_context(|| format!("{PORT} holds {noted:?}"))?))
+    }
+
+    fn note_port(&self, port: u16) -> Result<()> {
+        Ok(fs::write(self.dir.join(PORT), port.to_string())?)
     }
 
     /// The archive comes through standard input: the account may not be able to open it.
@@ -142,7 +172,9 @@ impl Home {
         child::run(initdb.stdout(Stdio::null()))
     }
 
-    fn serve(&self, port: u16, log: &Log) -> Result<Server> {
+    /// Starts the server and waits until it answers.
+    fn serve(&self, port: u16) -> Result<Server> {
+        let log = Log::create(&format!("postgres-{port}"))?;
         // SIGINT is PostgreSQL's fast shutdown: it doesn't wait for clients to go.
         let mut postgres = self.command(self.program("postgres"), "INT");
         postgres.arg("-D").arg(self.data()).args(["-p", &port.to_string()]);
@@ -150,12 +182,17 @@ impl Home {
             postgres.args(["-c", setting]);
         }
         log.take_output(&mut postgres)?;
-        Server::spawn("PostgreSQL", &mut postgres, Signal::INT)
+        let mut server = Server::spawn("PostgreSQL", &mut postgres, Signal::INT)?;
+        match wait_until_it_answers(&mut server, port) {
+            Ok(()) => Ok(server),
+            Err(error) if child::interrupted() => Err(error),
+            Err(error) => Err(log.explain(error).context("PostgreSQL did not start")),
+        }
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>, signal: &str) -> Command {
         let mut command = child::tied(program, signal);
-        command.current_dir(self.dir.path());
+        command.current_dir(&self.dir);
         if let Some(Account { uid, gid }) = self.run_as {
             command.uid(uid).gid(gid);
         }
@@ -163,11 +200,11 @@ impl Home {
     }
 
     fn program(&self, name: &str) -> PathBuf {
-        self.dir.path().join("bin").join(name)
+        self.dir.join("bin").join(name)
     }
 
     fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.dir.join("data")
     }
 }
 

@@ -14,7 +14,12 @@ pub enum Databases {
     /// Files in a folder of their own.
     Sqlite(TempDir),
     /// Schemas of a database of their own.
-    Postgres(String),
+    Postgres {
+        /// The URL of the server's maintenance database.
+        server: String,
+        /// The database.
+        name: String,
+    },
 }
 
 impl Databases {
@@ -26,13 +31,21 @@ impl Databases {
         Self::Sqlite(tempfile::tempdir().expect("a temporary folder can be made"))
     }
 
-    /// A new PostgreSQL database.
+    /// A new PostgreSQL database on the server that all tests share.
     ///
     /// # Panics
-    /// When the test's PostgreSQL does not let it be made.
+    /// When the server does not let it be made.
     pub async fn postgres() -> Self {
+        Self::postgres_on(&servers::postgres()).await
+    }
+
+    /// A new PostgreSQL database on the server with this maintenance database.
+    ///
+    /// # Panics
+    /// When the server does not let it be made.
+    pub async fn postgres_on(server: &str) -> Self {
         let name = servers::namespace().to_string();
-        let options = PgConnectOptions::from_str(&servers::postgres()).expect("xtask gives a URL");
+        let options = PgConnectOptions::from_str(server).expect("xtask gives a URL");
         let mut connection = options.connect().await.expect("PostgreSQL answers");
         let statement = format!("CREATE DATABASE {name}");
         sqlx::raw_sql(AssertSqlSafe(statement))
@@ -40,15 +53,14 @@ impl Databases {
             .await
             .expect("a database can be made");
         connection.close().await.expect("the connection closes");
-        Self::Postgres(name)
+        Self::Postgres { server: server.to_owned(), name }
     }
 
     /// The URL with `{service}` in it.
     pub fn url_template(&self) -> String {
         match self {
             Self::Sqlite(folder) => format!("sqlite://{}/{{service}}.db", folder.path().display()),
-            Self::Postgres(name) => {
-                let server = servers::postgres();
+            Self::Postgres { server, name } => {
                 let (server, _) = server.rsplit_once('/').expect("a URL has a path");
                 format!("{server}/{name}?options=-csearch_path%3D{{service}}")
             }
@@ -82,7 +94,7 @@ impl Databases {
                 let mut connection = options.connect().await?;
                 sqlx::query_scalar(sql).fetch_one(&mut connection).await
             }
-            Self::Postgres(_) => {
+            Self::Postgres { .. } => {
                 let mut connection =
                     PgConnectOptions::from_str(&self.url(service))?.connect().await?;
                 sqlx::query_scalar(sql).fetch_one(&mut connection).await
@@ -103,7 +115,7 @@ impl Databases {
                     options.expect("it is a URL").connect().await.expect("SQLite opens the file");
                 sqlx::query_as(sql).fetch_all(&mut connection).await
             }
-            Self::Postgres(_) => {
+            Self::Postgres { .. } => {
                 let options = PgConnectOptions::from_str(&self.url(service));
                 let mut connection =
                     options.expect("it is a URL").connect().await.expect("PostgreSQL answers");
@@ -118,8 +130,8 @@ impl Databases {
     /// # Panics
     /// When PostgreSQL refuses.
     pub async fn drop_all(self) {
-        if let Self::Postgres(name) = self {
-            let pool = PgPool::connect(&servers::postgres()).await.expect("PostgreSQL answers");
+        if let Self::Postgres { server, name } = self {
+            let pool = PgPool::connect(&server).await.expect("PostgreSQL answers");
             let statement = format!("DROP DATABASE {name} WITH (FORCE)");
             sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&pool)

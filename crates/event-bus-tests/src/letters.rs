@@ -51,6 +51,14 @@ pub fn is_of(letter: &Record, original: &Record) -> bool {
         && text(letter, headers::DLQ_ERRORS_OFFSET) == original.offset.to_string()
 }
 
+/// The id that a published event says it has.
+///
+/// # Panics
+/// When it says none.
+pub fn ce_id(record: &Record) -> EventId {
+    text(record, headers::CE_ID).parse().expect("a published event has an id")
+}
+
 /// The id of an event that died for this reason: its own where its envelope can be read.
 pub fn event_id(record: &Record, reason: &str) -> EventId {
     let own_id = || Envelope::parse(record.value.as_deref()?).ok()?.event_id;

@@ -20,6 +20,7 @@ use crate::databases::Databases;
 use crate::eventually::eventually;
 use crate::kafka::{create_topics, everything_in};
 use crate::kafka_tools;
+use crate::process::signal;
 use crate::servers;
 
 /// The services, in the catalogue's order.
@@ -140,7 +141,7 @@ impl Platform {
     /// When it does not end well in time, with its log.
     pub async fn stop(&mut self, service: &str) {
         let process = self.processes.remove(service).expect("the service runs");
-        terminate(&process).await;
+        signal(&process, "TERM").await;
         self.ended(service, process).await;
     }
 
@@ -159,7 +160,7 @@ impl Platform {
     pub async fn stop_all(&mut self) {
         let processes = std::mem::take(&mut self.processes);
         for process in processes.values() {
-            terminate(process).await;
+            signal(process, "TERM").await;
         }
         for (service, process) in processes {
             self.ended(service, process).await;
@@ -334,10 +335,4 @@ impl Platform {
 
 fn admin() -> Admin {
     Admin::connect(&servers::kafka()).expect("an admin client can be made")
-}
-
-async fn terminate(process: &Child) {
-    let pid = process.id().expect("the process runs").to_string();
-    let status = Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await;
-    assert!(status.expect("a shell can be started").success(), "no process {pid} to stop");
 }

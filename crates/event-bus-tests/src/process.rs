@@ -1,4 +1,4 @@
-//! The `event-bus` program as a process of its own that runs until it is asked to end.
+//! A program, most often `event-bus`, as a process of its own that runs until it is asked to end.
 
 use std::fs::File;
 use std::process::{ExitStatus, Stdio};
@@ -36,16 +36,24 @@ pub struct Ended {
 }
 
 impl Process {
-    /// Starts the program in a process group of its own, as a shell does.
+    /// Starts the `event-bus` program.
     ///
     /// # Panics
     /// When it can't be started.
     pub fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(servers::program());
+        // What the caller's shell says of clusters is not meant for it.
+        command.args(arguments).env_remove("EVENT_BUS_BOOTSTRAP");
+        Self::spawn(command)
+    }
+
+    /// Starts a program in a process group of its own, as a shell does.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn spawn(mut command: Command) -> Self {
         let stderr = NamedTempFile::new().expect("a temporary file can be made");
-        let mut child = Command::new(servers::program())
-            .args(arguments)
-            // What the caller's shell says of clusters is not meant for it.
-            .env_remove("EVENT_BUS_BOOTSTRAP")
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(stderr.path()).expect("the file can be written"))
@@ -81,8 +89,7 @@ impl Process {
     /// # Panics
     /// When it is gone.
     pub async fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("the process runs");
-        kill(name, &pid.to_string()).await;
+        signal(&self.child, name).await;
     }
 
     /// Sends a signal to its whole process group, as a terminal does at Ctrl-C.
@@ -110,6 +117,15 @@ impl Process {
         read.expect("its output can be read");
         Ended { status: status.expect("it can be waited for"), stdout, stderr }
     }
+}
+
+/// Sends a signal (`INT`, `TERM`) to a process.
+///
+/// # Panics
+/// When it is gone.
+pub async fn signal(process: &Child, name: &str) {
+    let pid = process.id().expect("the process runs");
+    kill(name, &pid.to_string()).await;
 }
 
 async fn kill(signal: &str, target: &str) {

@@ -47,6 +47,11 @@ pub fn postgres() -> String {
     variable("EVENT_BUS_TEST_POSTGRES")
 }
 
+/// The words of the command that starts another PostgreSQL, a line each; the directory of its data follows.
+pub fn start_postgres() -> String {
+    variable("EVENT_BUS_TEST_START_POSTGRES")
+}
+
 /// The `event-bus` program.
 pub fn program() -> String {
     variable("EVENT_BUS_TEST_BIN")

@@ -2,6 +2,8 @@
 //! handler does what the order tells it to.
 
 mod billing;
+pub mod effects;
+mod load;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use billing::{
     Attempt, BILLING_TABLES, Billing, Refused, Running, open_billing, open_billing_at, run_billing,
 };
+pub use load::{Load, PER_SECOND};
 
 use crate::{kafka, servers};
 
@@ -29,7 +32,7 @@ const ORDER_SCHEMA: &str = r#"{
     "order_id": { "type": "string", "minLength": 1 },
     "number": { "type": "integer", "minimum": 0 },
     "fate": { "enum": ["ok", "fail", "fail-once", "reject", "panic", "hang", "swallow",
-                        "emit", "emit-fail", "emit-fail-once", "meet", "kill"] }
+                        "emit", "slow", "emit-fail", "emit-fail-once", "meet", "kill"] }
   }
 }"#;
 
@@ -54,6 +57,8 @@ pub enum Fate {
     Swallow,
     /// Writes its effect and emits `OrderBilled`.
     Emit,
+    /// As [`Fate::Emit`], and its transaction is open for a millisecond more (on PostgreSQL).
+    Slow,
     /// Emits `OrderBilled` and fails, at every attempt.
     EmitFail,
     /// Emits `OrderBilled` and fails at the first attempt.

@@ -83,7 +83,10 @@ impl Handler<OrderPlaced> for Billing {
             .tx()
             .execute("INSERT INTO bills (order_id, number, event_id) VALUES ($1, $2, $3)", &values)
             .await?;
-        if matches!(fate, Fate::Emit | Fate::EmitFail | Fate::EmitFailOnce) {
+        if *fate == Fate::Slow {
+            context.tx().execute("SELECT pg_sleep(0.001)", &[]).await?;
+        }
+        if matches!(fate, Fate::Emit | Fate::Slow | Fate::EmitFail | Fate::EmitFailOnce) {
             context.emit(
                 &event.tenant,
                 &OrderBilled { order_id: order_id.clone(), number: *number },
@@ -91,7 +94,7 @@ impl Handler<OrderPlaced> for Billing {
         }
         let refused = || Refused { order_id: order_id.clone() };
         match fate {
-            Fate::Ok | Fate::Emit => Ok(()),
+            Fate::Ok | Fate::Emit | Fate::Slow => Ok(()),
             Fate::FailOnce | Fate::EmitFailOnce if event.attempt > 1 => Ok(()),
             Fate::Fail | Fate::FailOnce | Fate::EmitFail | Fate::EmitFailOnce => {
                 Err(refused().into())
@@ -148,6 +151,15 @@ impl Running {
         let running = run(stopped);
         let task = tokio::spawn(async move { running.await.expect("the service ends well") });
         Self { stop, task }
+    }
+
+    /// Lets it run for a while.
+    ///
+    /// # Panics
+    /// When it ends meanwhile.
+    pub async fn runs_for(&mut self, time: Duration) {
+        let ended = tokio::time::timeout(time, &mut self.task).await;
+        assert!(ended.is_err(), "the service ended: {ended:?}");
     }
 
     /// Stops it as SIGTERM would and waits until it has left its groups.

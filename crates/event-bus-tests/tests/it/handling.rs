@@ -14,6 +14,7 @@ use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{create_topics, everything_in, lag};
 use event_bus_tests::kafka_tools::reset_to_earliest;
 use event_bus_tests::letters::{self, Expected};
+use event_bus_tests::shop::effects::check_effects;
 use event_bus_tests::shop::{
     self, Attempt, Billing, Fate, OrderBilled, OrderPlaced, order, run_billing,
 };
@@ -42,11 +43,6 @@ async fn bills(databases: &Databases) -> i64 {
 
 async fn dead_letters(catalogue: &Catalogue) -> Vec<Record> {
     everything_in(&[shop::orders(catalogue).dead_letter()]).await
-}
-
-/// The id that a published event says it has.
-fn event_id(record: &Record) -> EventId {
-    letters::text(record, headers::CE_ID).parse().expect("a published event has an id")
 }
 
 /// Waits until billing has settled all orders, and for so many bills.
@@ -194,7 +190,7 @@ async fn check_letter(catalogue: &Catalogue, wanted: &GivenUp) {
         group: &group,
         reason: wanted.reason,
         attempts: wanted.attempts,
-        event_id: event_id(original),
+        event_id: letters::ce_id(original),
     };
     letters::check(&letters[0], original, expected);
     let error_type = letters::text(&letters[0], headers::DLQ_ERROR_TYPE);
@@ -241,6 +237,34 @@ async fn a_swallowed_database_error_harms_its_own_event_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swallowed_database_error_harms_its_own_event_only_under_concurrent_execution() {
     is_given_up(Databases::postgres().await, "execution = \"concurrent(8)\"", SWALLOWS).await;
+}
+
+/// As above, in a full batch: its other 499 orders, of as many keys, are billed together and without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swallowed_database_error_harms_none_of_the_499_others_of_its_batch() {
+    let databases = Databases::postgres().await;
+    let catalogue = shop_with("").await;
+    // The first batch may begin before all orders are fetched; those behind it are full.
+    let mut orders: Vec<_> = (0..2_500).map(|n| order(&format!("good-{n}"), 0, Fate::Ok)).collect();
+    orders.insert(1_250, order("bad", 0, Fate::Swallow));
+    shop::publish(&catalogue, &orders).await;
+    let billing = Billing::default();
+    let running = run_billing(&catalogue, &databases, billing.clone()).await;
+    settled(&catalogue, &databases, 2_500).await;
+    eventually(SOON, async || equal(dead_letters(&catalogue).await.len(), 1)).await;
+    running.stop().await;
+
+    check_letter(&catalogue, &SWALLOWS).await;
+    orders.remove(1_250);
+    check_effects(&databases, &orders).await;
+    // What has the time of one transaction around the place of the bad one was its batch.
+    let batch = "SELECT min(size) FROM (
+        SELECT count(*) AS size FROM processed_events WHERE status = 'done' GROUP BY processed_at
+        HAVING 1250 BETWEEN min(record_offset) - 1 AND max(record_offset) + 1) AS batches";
+    assert_eq!(databases.number("billing", batch).await, 499);
+    let others = billing.attempts().into_iter().filter(|attempt| attempt.order_id != "bad");
+    assert_eq!(others.map(|attempt| attempt.attempt).max(), Some(1), "no attempt of theirs counts");
+    databases.drop_all().await;
 }
 
 async fn an_order_that_fails_once_has_one_effect(databases: Databases, settings: &str) {
@@ -321,7 +345,7 @@ async fn emitted_events_are_published_once(databases: Databases, settings: &str)
             .iter()
             .find(|record| record.offset == delivered.offset)
             .expect("it is in its topic");
-        let id = EventId::emitted(event_id(original), &group, 0).to_string();
+        let id = EventId::emitted(letters::ce_id(original), &group, 0).to_string();
         let of_it: Vec<_> =
             emitted.iter().filter(|record| letters::text(record, headers::CE_ID) == id).collect();
         let is_emitted = matches!(order.fate, Fate::Emit | Fate::EmitFailOnce);

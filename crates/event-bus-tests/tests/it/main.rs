@@ -2,6 +2,7 @@
 //! where they are.
 
 mod batches;
+mod billing_process;
 mod both;
 mod contract;
 mod each;
@@ -19,6 +20,7 @@ mod stateless;
 mod static_members;
 mod stuck;
 mod store;
+mod torture;
 mod selling;
 mod outbox;
 mod relay;

@@ -11,6 +11,7 @@ use event_bus_tests::kafka::{committed, create_topics, everything_in, lag, membe
 use event_bus_tests::kafka_tools::{delete_records_below, reset_offsets, reset_to_earliest};
 use event_bus_tests::metric::counted;
 use event_bus_tests::servers;
+use event_bus_tests::shop::effects::{all_settled, at_least_bills, bills, check_effects};
 use event_bus_tests::shop::{
     self, Billing, Fate, OrderPlaced, Running, open_billing_at, order, run_billing,
 };
@@ -23,41 +24,6 @@ const KEYS: i64 = 30;
 /// `count` orders of all keys in turn.
 fn orders(count: i64) -> Vec<OrderPlaced> {
     (0..count).map(|n| order(&format!("o-{}", n % KEYS), n / KEYS, Fate::Ok)).collect()
-}
-
-async fn bills(databases: &Databases) -> i64 {
-    databases.try_number("billing", "SELECT count(*) FROM bills").await.unwrap_or(-1)
-}
-
-async fn at_least_bills(databases: &Databases, count: i64) {
-    eventually(SOON, async || match bills(databases).await {
-        enough if enough >= count => Ok(()),
-        few => Err(few),
-    })
-    .await;
-}
-
-async fn all_settled(catalogue: &Catalogue, databases: &Databases, bill_count: i64) {
-    let (group, orders) = (shop::billing_group(catalogue), shop::orders(catalogue));
-    eventually(SOON, async || {
-        equal((bills(databases).await, lag(&group, &orders).await), (bill_count, 0))
-    })
-    .await;
-}
-
-/// Each order has one effect, each key's in order.
-async fn check_effects(databases: &Databases, orders: &[OrderPlaced]) {
-    let mut wanted: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for order in orders {
-        wanted.entry(order.order_id.clone()).or_default().push(order.number);
-    }
-    let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for (key, number) in
-        databases.rows("billing", "SELECT order_id, number FROM bills ORDER BY place").await
-    {
-        seen.entry(key).or_default().push(number);
-    }
-    assert_eq!(seen, wanted);
 }
 
 async fn a_stop_under_load_leaves_no_gap_and_repeats_nothing(databases: Databases, settings: &str) {

@@ -79,7 +79,7 @@ async fn effects(databases: &Databases) -> i64 {
 async fn assert_waits<T>(databases: &Databases, task: &mut JoinHandle<T>, waiters: i64) {
     const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     match databases {
-        Databases::Postgres(_) => {
+        Databases::Postgres { .. } => {
             eventually(SOON, async || equal(databases.number(SERVICE, WAITING).await, waiters))
                 .await;
         }

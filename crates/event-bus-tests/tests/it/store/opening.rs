@@ -66,9 +66,9 @@ async fn eight_processes_open_one_missing_database_at_once(databases: &Databases
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_postgres_database_and_schemas_are_made_by_services_that_start_at_once() {
-    let server = servers::postgres();
+    let (server, name) = (servers::postgres(), servers::namespace().to_string());
+    let databases = Databases::Postgres { server: server.clone(), name };
     let (server, _) = server.rsplit_once('/').expect("a URL has a path");
-    let databases = Databases::Postgres(servers::namespace().to_string());
     let mut opening = JoinSet::new();
     for service in ["billing", "shop", "supply-chain", "billing", "shop", "supply-chain"] {
         let url = databases.url(service);

@@ -74,7 +74,7 @@ async fn bytes_are_stored_as_bytes(databases: &Databases) {
     let store = open(databases).await;
     commit(&store, [record("orders", Some(b"k"), "{}")]).await;
     let sql = match databases {
-        Databases::Postgres(_) => {
+        Databases::Postgres { .. } => {
             "SELECT count(*) FROM outbox
              WHERE pg_typeof(record_key) = 'bytea'::regtype AND pg_typeof(record_value) = 'bytea'::regtype
                AND pg_typeof(headers) = 'text'::regtype"

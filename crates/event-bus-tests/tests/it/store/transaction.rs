@@ -92,7 +92,7 @@ async fn values_of_each_type_come_back_also_where_they_are_absent(databases: &Da
     let store = open(databases).await;
     let mut tx = store.begin().await.expect("a transaction begins");
     let types = match databases {
-        Databases::Postgres(_) => "CREATE TABLE kinds (t text, i bigint, b bytea)",
+        Databases::Postgres { .. } => "CREATE TABLE kinds (t text, i bigint, b bytea)",
         Databases::Sqlite(_) => "CREATE TABLE kinds (t TEXT, i INTEGER, b BLOB)",
     };
     tx.execute(types, &[]).await.expect("a table is made");
