@@ -6,6 +6,7 @@
 //! each of its partitions may run, `track` what may be committed, `lane` keeps the order per key, `batch` says what
 //! follows when a transaction breaks.
 
+mod attempts;
 mod batch;
 mod command;
 mod commits;
