@@ -16,6 +16,7 @@ mod platform;
 mod program;
 mod publishing;
 mod stateless;
+mod traces;
 mod store;
 mod selling;
 mod outbox;
