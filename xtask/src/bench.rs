@@ -10,10 +10,10 @@ use crate::embedded::Embedded;
 use crate::kafka::{Kafka, Options, SCRIPT_MACHINE};
 use crate::postgres::Postgres;
 use crate::test::cargo;
-use crate::{child, dirs};
+use crate::{child, dirs, peers};
 
-/// Compare the library's speed with bare client calls and PostgreSQL alone, and the embedded broker's with Kafka's, in
-/// the same run.
+/// Compare the library's speed with other libraries', bare client calls and PostgreSQL alone, and the embedded broker's
+/// with Kafka's, in the same run.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -92,12 +92,14 @@ pub fn publish(rest: &[String]) -> Result<()> {
 /// Fails when consuming is slower than it has to be.
 pub fn consume(rest: &[String]) -> Result<()> {
     child::run(cargo().arg("build").args(BENCH))?;
+    let peers = peers::build()?;
     let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
     let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
     let kafka = Kafka::start(&options)?;
     let postgres = Postgres::start()?;
     let mut bench = child::tied(dirs::target()?.join("release/bench"), "TERM");
     bench.args(["consume", "--bootstrap", &kafka.bootstrap(), "--postgres", &postgres.url()]);
+    bench.arg("--peers").arg(peers);
     child::run(bench.args(rest))
 }
 

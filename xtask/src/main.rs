@@ -14,6 +14,7 @@ mod kafka_tool;
 mod kafka_wire;
 mod log;
 mod maven;
+mod peers;
 mod ports;
 mod postgres;
 mod prove;

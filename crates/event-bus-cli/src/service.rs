@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use clap::Subcommand;
+use event_bus::names::InstanceId;
 use event_bus_ops::STALLED_AFTER;
 
 use crate::address::address;
@@ -39,6 +40,10 @@ pub struct Run {
     /// takes the next port
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     http: Option<SocketAddr>,
+    /// The replica's id, its own and the same after a restart, such as a StatefulSet's pod name: a restart within the
+    /// session time-out (--kafka session.timeout.ms=MS) moves no partition
+    #[arg(long, value_name = "ID")]
+    instance: Option<InstanceId>,
     /// Not ready once so many seconds passed in which events waited and none was settled: longer than all retries take
     #[arg(long, value_name = "SECONDS", default_value_t = STALLED_AFTER.as_secs())]
     stalled_after: u64,

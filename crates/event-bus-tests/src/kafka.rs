@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use event_bus::Catalogue;
 use event_bus::envelope::OutgoingRecord;
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
@@ -14,6 +13,7 @@ use event_bus::kafka::reader::{Reader, Until};
 use event_bus::names::{EventId, GroupName, TopicName};
 use event_bus::publisher::Publisher;
 use event_bus::topics;
+use event_bus::{Catalogue, KafkaConfig};
 use tokio::sync::oneshot;
 
 use crate::servers;
@@ -108,7 +108,15 @@ pub async fn members(group: &GroupName) -> Vec<String> {
 /// # Panics
 /// When they can't be read.
 pub async fn everything_in(topics: &[TopicName]) -> Vec<Record> {
-    let mut reader = Reader::start(&servers::kafka(), topics, Position::Start, Until::CaughtUp)
+    everything_at(&servers::kafka(), topics).await
+}
+
+/// As [`everything_in`], on this Kafka.
+///
+/// # Panics
+/// When they can't be read.
+pub async fn everything_at(kafka: &KafkaConfig, topics: &[TopicName]) -> Vec<Record> {
+    let mut reader = Reader::start(kafka, topics, Position::Start, Until::CaughtUp)
         .await
         .expect("the topics can be read");
     let mut records = Vec::new();
@@ -123,7 +131,15 @@ pub async fn everything_in(topics: &[TopicName]) -> Vec<Record> {
 /// # Panics
 /// When Kafka refuses one.
 pub async fn create_topics(catalogue: &Catalogue) {
-    let admin = Admin::connect(&servers::kafka()).expect("an admin client can be made");
+    create_topics_at(&servers::kafka(), catalogue).await;
+}
+
+/// As [`create_topics`], on this Kafka.
+///
+/// # Panics
+/// When it refuses one.
+pub async fn create_topics_at(kafka: &KafkaConfig, catalogue: &Catalogue) {
+    let admin = Admin::connect(kafka).expect("an admin client can be made");
     let cluster = admin.cluster().await.expect("Kafka answers");
     let options = topics::Options { replication: Some(1), ..topics::Options::default() };
     let plan = topics::plan(catalogue, &cluster, options);

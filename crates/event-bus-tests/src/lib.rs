@@ -5,6 +5,7 @@ pub mod databases;
 pub mod kafka;
 pub mod kafka_tools;
 pub mod letters;
+pub mod metric;
 pub mod platform;
 pub mod process;
 pub mod servers;

@@ -1,5 +1,6 @@
 //! Where the servers are that `cargo xtask test` started.
 
+use std::collections::BTreeMap;
 use std::env;
 
 use event_bus::KafkaConfig;
@@ -17,9 +18,28 @@ pub fn bootstrap() -> String {
 
 /// A client configuration for the test's Kafka. Sessions are short, so that a killed member's partitions move soon.
 pub fn kafka() -> KafkaConfig {
-    let properties = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
-    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    KafkaConfig::new(bootstrap(), properties).expect("the properties are librdkafka's own")
+    kafka_with(&[])
+}
+
+/// As [`kafka`], with these properties added or changed.
+///
+/// # Panics
+/// When they are not librdkafka's.
+pub fn kafka_with(properties: &[(&str, &str)]) -> KafkaConfig {
+    kafka_at(bootstrap(), properties)
+}
+
+/// As [`kafka_with`], for another broker.
+///
+/// # Panics
+/// When the properties are not librdkafka's.
+pub fn kafka_at(bootstrap: String, properties: &[(&str, &str)]) -> KafkaConfig {
+    let all = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
+    let all = all.iter().chain(properties);
+    let all = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    // A later one of a name counts.
+    let all: BTreeMap<_, _> = all.collect();
+    KafkaConfig::new(bootstrap, all).expect("the properties are librdkafka's own")
 }
 
 /// PostgreSQL's maintenance database, `postgres://…`.

@@ -12,7 +12,9 @@ use event_bus::names::{GroupName, TenantId, TopicName};
 use event_bus::{Catalogue, EventType};
 use serde::{Deserialize, Serialize};
 
-pub use billing::{Attempt, BILLING_TABLES, Billing, Refused, Running, open_billing, run_billing};
+pub use billing::{
+    Attempt, BILLING_TABLES, Billing, Refused, Running, open_billing, open_billing_at, run_billing,
+};
 
 use crate::{kafka, servers};
 

@@ -60,6 +60,7 @@ struct Families {
     duplicates: Family<Subscribed, Counter>,
     dead_letters: Family<Died, Counter>,
     rebalances: Family<Subscribed, Counter>,
+    rebuilds: Family<Subscribed, Counter>,
     in_flight: Family<Subscribed, Gauge>,
     waiting_keys: Family<Subscribed, Gauge>,
     watermark_age: Family<Subscribed, Gauge<f64, AtomicU64>>,
@@ -75,6 +76,7 @@ impl Families {
             duplicates: Family::default(),
             dead_letters: Family::default(),
             rebalances: Family::default(),
+            rebuilds: Family::default(),
             in_flight: Family::default(),
             waiting_keys: Family::default(),
             watermark_age: Family::default(),
@@ -105,6 +107,11 @@ impl Families {
             "rebalances",
             "Times that partitions were assigned, revoked or lost",
             families.rebalances.clone(),
+        );
+        registry.register(
+            "consumer_rebuilds",
+            "Times that a Kafka consumer was built anew because it failed or was stuck",
+            families.rebuilds.clone(),
         );
         registry.register("events_in_flight", "Events that run now", families.in_flight.clone());
         registry.register(
@@ -169,6 +176,7 @@ impl Metrics {
             duplicates: families.duplicates.get_or_create_owned(&labels),
             dead_letters: families.dead_letters.clone(),
             rebalances: families.rebalances.get_or_create_owned(&labels),
+            rebuilds: families.rebuilds.get_or_create_owned(&labels),
             in_flight: families.in_flight.get_or_create_owned(&labels),
             waiting_keys: families.waiting_keys.get_or_create_owned(&labels),
             watermark_age: families.watermark_age.get_or_create_owned(&labels),
@@ -190,6 +198,7 @@ pub(crate) struct SubscriptionMetrics {
     duplicates: Counter,
     dead_letters: Family<Died, Counter>,
     rebalances: Counter,
+    rebuilds: Counter,
     in_flight: Gauge,
     waiting_keys: Gauge,
     watermark_age: Gauge<f64, AtomicU64>,
@@ -238,6 +247,11 @@ impl SubscriptionMetrics {
     /// Partitions came or went.
     pub(crate) fn rebalanced(&self) {
         self.rebalances.inc();
+    }
+
+    /// The Kafka consumer is built anew.
+    pub(crate) fn rebuilt(&self) {
+        self.rebuilds.inc();
     }
 
     /// Notes a session's state.

@@ -172,6 +172,11 @@ name!(
     GroupName, "group name", "1 to 249 letters, digits, dots, underscores and hyphens", is_kafka_name
 );
 name!(
+    /// A replica of a service that keeps its name over restarts: Kafka's `group.instance.id`.
+    InstanceId, "instance id",
+    "1 to 249 letters, digits, dots, underscores and hyphens, and neither `.` nor `..`", is_topic_name
+);
+name!(
     /// The organisation on whose behalf an event happens.
     TenantId, "tenant id", "1 to 128 bytes without control characters", is_tenant_id
 );
@@ -271,6 +276,7 @@ fn is_short_topic(value: &str) -> bool {
         })
 }
 
+/// Kafka holds ids of instances to the rule of topics.
 fn is_topic_name(value: &str) -> bool {
     is_kafka_name(value) && value != "." && value != ".."
 }

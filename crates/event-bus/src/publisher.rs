@@ -9,18 +9,20 @@ use tokio::sync::oneshot;
 use crate::catalogue::Catalogue;
 use crate::envelope::{Draft, EventType, Outgoing, OutgoingRecord, SealError, seal_bytes};
 use crate::kafka::KafkaConfig;
-use crate::kafka::producer::{ConnectError, Delivered, OnDelivery, Producer, SendError};
+use crate::kafka::lasting_producer::LastingProducer;
+use crate::kafka::producer::{ConnectError, Delivered, OnDelivery, SendError};
 use crate::names::{EventId, TenantId};
 use crate::tracer::Tracer;
 
 /// The wait before a record is offered again to a client whose queue was full.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(2);
 
-/// Publishes events of a catalogue. Clones share one client.
+/// Publishes events of a catalogue. Clones share one client, which is made anew after an error that it can't recover
+/// from.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     catalogue: Arc<Catalogue>,
-    producer: Producer,
+    producer: LastingProducer,
     tracer: Tracer,
 }
 
@@ -83,7 +85,8 @@ impl Publisher {
     /// # Errors
     /// When the client can't be made from the configuration.
     pub fn connect(catalogue: Arc<Catalogue>, kafka: &KafkaConfig) -> Result<Self, ConnectError> {
-        Ok(Self { catalogue, producer: Producer::connect(kafka)?, tracer: Tracer::default() })
+        let producer = LastingProducer::connect(kafka)?;
+        Ok(Self { catalogue, producer, tracer: Tracer::default() })
     }
 
     /// Traces what is published from now on.

@@ -13,10 +13,11 @@ use crate::consumer::erased::{Batched, ErasedHandler, Single, Stateless};
 use crate::envelope::EventType;
 use crate::handler::{BatchHandler, Handler, StatelessHandler};
 use crate::kafka::KafkaConfig;
+use crate::kafka::admin::AdminError;
 use crate::kafka::producer;
 use crate::metrics::Metrics;
 use crate::middleware::Middleware;
-use crate::names::{NameError, ServiceName};
+use crate::names::{GroupName, InstanceId, NameError, ServiceName};
 use crate::outbox::Outbox;
 use crate::relay::Relay;
 use crate::store::{ConnectError, Migration, Store};
@@ -90,6 +91,20 @@ pub enum RunError {
     /// The Kafka client that writes dead letters could not be made.
     #[error(transparent)]
     Kafka(#[from] producer::ConnectError),
+    /// The Kafka client that asks where logs end could not be made.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// Another process has joined a group under the same instance id (Kafka's `FENCED_INSTANCE_ID`).
+    #[error(
+        "another process has taken the place of instance {instance} in group {group}: two replicas run under one \
+         instance id. Give each an id of its own (--instance, Service::instance), and start this one again"
+    )]
+    Fenced {
+        /// The group.
+        group: GroupName,
+        /// The id that both have.
+        instance: InstanceId,
+    },
     /// A part of the service panicked.
     #[error("a part of {service} ended with a panic; the others were stopped")]
     Panicked {
@@ -123,6 +138,19 @@ impl Service {
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Runs as a replica with a name of its own: its consumers are static members of their groups (KIP-345). A restart
+    /// that takes less than the session time-out (`session.timeout.ms`, 45 s if nothing is said) moves no partition, and
+    /// no other replica notices it; for as long its partitions wait. Two processes must not have one id: the first of
+    /// them ends with [`RunError::Fenced`].
+    ///
+    /// For replicas that are numbered, such as those of a Kubernetes `StatefulSet`. Whoever is removed for good has its
+    /// partitions kept until the time-out ends.
+    #[must_use]
+    pub fn instance(mut self, id: InstanceId) -> Self {
+        self.handlers.instance = Some(id);
+        self
     }
 
     /// Counts in these metrics, which several services of one process may share.
@@ -191,7 +219,8 @@ impl Service {
     /// Relays and consumes until `shutdown` completes; then finishes what runs, commits and leaves the groups.
     ///
     /// # Errors
-    /// When handlers and catalogue disagree, before anything runs; or when a part of the service panicked.
+    /// When handlers and catalogue disagree, before anything runs; when a part of the service panicked; or when another
+    /// process runs under its instance id.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let service = self.outbox.service().clone();
         let bus = Bus {
@@ -222,7 +251,7 @@ impl Service {
         if tokio::time::timeout(STORE_CLOSE, self.outbox.store().close()).await.is_err() {
             tracing::warn!(%service, "the database did not let go of its connections in time: they are left to it");
         }
-        consumed.and(relay_ended).map_err(|source| RunError::Panicked { service, source })
+        consumed.and(relay_ended.map_err(|source| RunError::Panicked { service, source }))
     }
 }
 

@@ -35,6 +35,9 @@ pub async fn run(global: &Global, run: &Run) -> anyhow::Result<Exit> {
         if let Some(http) = run.http_of(place)? {
             command.args(["--http", &http.to_string()]);
         }
+        if let Some(id) = &run.instance {
+            command.args(["--instance", id.as_str()]);
+        }
         command.args(["--stalled-after", &run.stalled_after.to_string()]);
         command.args(run.otlp.arguments());
         if let Some(rate) = run.traffic {

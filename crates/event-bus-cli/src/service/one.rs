@@ -18,6 +18,10 @@ pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit>
             }
             opened => opened?,
         };
+    let service = match &run.instance {
+        Some(id) => service.instance(id.clone()),
+        None => service,
+    };
     let outbox = service.outbox().clone();
     let traces = run.otlp.start();
     let service = service.traced_by(traces.tracer(outbox.catalogue().namespace(), name));

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use event_bus::service::RunError;
 use event_bus::store::Migration;
-use event_bus::{Catalogue, Context, Event, Failure, Handled, Handler, Service, StatelessService};
+use event_bus::{
+    Catalogue, Context, Event, Failure, Handled, Handler, KafkaConfig, Service, StatelessService,
+};
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::JoinHandle;
 
@@ -182,8 +184,19 @@ pub async fn run_billing(
 /// # Panics
 /// When its database can't be opened.
 pub async fn open_billing(catalogue: &Arc<Catalogue>, databases: &Databases) -> Service {
-    let url = databases.url("billing");
-    Service::open("billing", Arc::clone(catalogue), servers::kafka(), &url, BILLING_TABLES)
-        .await
-        .expect("billing's database opens")
+    open_billing_at(&servers::kafka(), catalogue, databases).await
+}
+
+/// As [`open_billing`], on this Kafka.
+///
+/// # Panics
+/// When its database can't be opened.
+pub async fn open_billing_at(
+    kafka: &KafkaConfig,
+    catalogue: &Arc<Catalogue>,
+    databases: &Databases,
+) -> Service {
+    let (url, catalogue) = (databases.url("billing"), Arc::clone(catalogue));
+    let opened = Service::open("billing", catalogue, kafka.clone(), &url, BILLING_TABLES).await;
+    opened.expect("billing's database opens")
 }

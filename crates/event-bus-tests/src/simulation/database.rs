@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use event_bus::consumer::core::{Death, Holding, Trouble};
+use event_bus::consumer::core::{CutOff, Death, Holding, Trouble};
 use event_bus::consumer::lane::LaneKey;
 use event_bus::dead_letter::Reason;
 
@@ -325,6 +325,17 @@ impl Database {
         }
         self.notes.insert((event.partition, event.offset), attempts);
         Ok(())
+    }
+
+    /// Takes back an attempt that was noted and cut off, unless somebody else has taken over.
+    pub fn take_attempt_back(&mut self, cut_off: CutOff) -> bool {
+        let CutOff { partition, token, offset, attempts } = cut_off;
+        let is_owner = self.owners.get(&partition).is_some_and(|owner| owner.token == token);
+        if is_owner && !self.is_down {
+            self.notes.remove(&(partition, offset));
+            self.notes.extend(attempts.map(|attempts| ((partition, offset), attempts)));
+        }
+        is_owner && !self.is_down
     }
 
     /// Takes a partition over, once no transaction of it is open. `waits` says that this takeover waited already.

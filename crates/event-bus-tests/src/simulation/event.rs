@@ -12,6 +12,8 @@ pub enum Nature {
     Good,
     /// Its handler takes seconds.
     Slow,
+    /// Its handler takes longer than partitions on their way out wait for it.
+    Long,
     /// So many attempts fail.
     Flaky(u32),
     /// Every attempt fails.
@@ -34,7 +36,7 @@ impl Nature {
     /// Whether it must become a dead letter.
     #[must_use]
     pub fn is_fatal(self) -> bool {
-        !matches!(self, Self::Good | Self::Slow | Self::Flaky(_))
+        !matches!(self, Self::Good | Self::Slow | Self::Long | Self::Flaky(_))
     }
 }
 

@@ -117,9 +117,12 @@ impl World {
                 }
             }
             Fault::Stop(place, point) => {
-                if let Some(id) = self.at_point(place, point, fault) {
+                let Some(id) = self.at_point(place, point, fault) else { return };
+                if self.stop(id) {
                     self.coverage.note(point.stop_name());
-                    self.stop(id);
+                } else {
+                    // It stops already: the next process in its place will.
+                    self.after(4, Step::Fault(fault));
                 }
             }
             Fault::Freeze(place, time) => self.freeze(place, time),
@@ -180,12 +183,14 @@ impl World {
         self.places.get(place).copied().flatten()
     }
 
-    fn stop(&mut self, id: ProcessId) {
-        if let Some(process) = self.processes.get_mut(&id)
-            && !std::mem::replace(&mut process.is_stopping, true)
-        {
+    /// Whether that is news.
+    fn stop(&mut self, id: ProcessId) -> bool {
+        let Some(process) = self.processes.get_mut(&id) else { return false };
+        let is_news = !std::mem::replace(&mut process.is_stopping, true);
+        if is_news {
             self.give(id, Input::Stop);
         }
+        is_news
     }
 
     fn freeze(&mut self, place: usize, time: Millis) {

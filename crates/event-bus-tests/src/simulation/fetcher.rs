@@ -127,6 +127,7 @@ impl World {
         match self.group.word_for(member) {
             Some(Word::Assign(partitions)) => self.assigned(id, &partitions),
             Some(Word::Revoke(partitions)) => self.revoked(id, partitions),
+            None if self.rests(id) => self.call(id),
             None => self.poll(id),
         }
         self.call_members();
@@ -219,6 +220,16 @@ impl World {
             fetcher.revoked = Some(partitions.clone());
             self.give(id, Input::Revoked(partitions));
         }
+    }
+
+    /// Whether a thread whose session has enough to run does not fetch in this round. It does in some.
+    fn rests(&mut self, id: ProcessId) -> bool {
+        let is_sated = self.processes.get(&id).is_some_and(|process| process.session.is_sated());
+        let rests = is_sated && self.random.percent(75);
+        if rests {
+            self.coverage.note("fetching held");
+        }
+        rests
     }
 
     /// Hands records over, and goes round again if there are more.

@@ -146,6 +146,7 @@ impl Plan {
         let fails = u32::try_from(random.of(1..3)).unwrap_or(1);
         random.pick(&[
             Nature::Slow,
+            Nature::Long,
             Nature::Flaky(fails),
             Nature::Flaky(fails),
             Nature::Poison,
@@ -188,6 +189,7 @@ impl Plan {
         let mut settings = Settings::new(self.execution, self.waits.clone().into(), self.behind);
         settings.window = self.window;
         settings.batch = self.batch;
+        settings.read_ahead = self.batch;
         settings.flaws = Flaws::only(self.flaw);
         settings
     }

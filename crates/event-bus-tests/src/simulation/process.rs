@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use event_bus::consumer::core::{
-    Assignment, Command, Input, Notice, Outcome, Session, TaskId, Trouble,
+    Assignment, Command, Input, Notice, Outcome, Release, Session, TaskId, Trouble,
 };
 
 use super::database::Refusal;
@@ -169,9 +169,9 @@ impl World {
                 let wait = self.random.of(1..5);
                 self.after(wait, Step::TakeOver(id, session, assignment, false));
             }
-            Command::Release(task, held) => {
+            Command::Release(task, release) => {
                 let wait = self.random.of(1..5);
-                self.after(wait, Step::Release(id, session, task, held));
+                self.after(wait, Step::Release(id, session, task, release));
             }
             Command::Run(task, turn) => {
                 self.tell(|| {
@@ -194,6 +194,8 @@ impl World {
                 let wait = self.random.of(1..30);
                 self.after(wait, Step::Probe(id, session));
             }
+            // The model's consumer tells no positions.
+            Command::AskEnds(_) => {}
             Command::Close(offsets) => self.close(id, offsets),
             Command::Abandon => self.abandon(id),
             Command::Tell(notice) => {
@@ -282,19 +284,17 @@ impl World {
     }
 
     /// Partitions are let go in the database.
-    pub(super) fn release(
-        &mut self,
-        id: ProcessId,
-        session: u32,
-        task: TaskId,
-        held: Vec<(i32, i64)>,
-    ) {
-        let Some((process, step)) = self.awake(id, Step::Release(id, session, task, held)) else {
-            return;
-        };
+    pub(super) fn release(&mut self, id: ProcessId, session: u32, task: TaskId, release: Release) {
+        let step = Step::Release(id, session, task, release);
+        let Some((process, step)) = self.awake(id, step) else { return };
         let is_present = process.number == session;
-        let Step::Release(_, _, _, held) = step else { return };
-        for (partition, token) in held {
+        let Step::Release(_, _, _, release) = step else { return };
+        for cut_off in release.cut_off {
+            if self.database.take_attempt_back(cut_off) {
+                self.coverage.note("attempt taken back");
+            }
+        }
+        for (partition, token) in release.clean {
             self.database.release(partition, token);
         }
         if is_present {

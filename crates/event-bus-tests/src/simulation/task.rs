@@ -281,6 +281,7 @@ impl World {
                 self.coverage.note("slow handler");
                 self.random.of(500..11_500)
             }
+            Nature::Long => self.random.of(10_500..11_500),
             Nature::Stuck => HANDLER_TIMEOUT,
             _ => self.random.of(0..8),
         }
@@ -296,7 +297,7 @@ impl World {
             return Err(Broken::Infrastructure(Trouble::Contention));
         }
         let verdict = match event.nature {
-            Nature::Good | Nature::Slow => self.effect(tx, event)?,
+            Nature::Good | Nature::Slow | Nature::Long => self.effect(tx, event)?,
             Nature::Flaky(fails) if job.attempt > fails => self.effect(tx, event)?,
             Nature::Flaky(_) | Nature::Poison => Verdict::Failed(cause("HandlerError")),
             Nature::Rejected => Verdict::Dead(Cause::new(Reason::Rejected, "Rejected", "no")),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_bus::consumer::core::{Assignment, Moment, Settings, TaskId};
+use event_bus::consumer::core::{Assignment, Moment, Release, Settings, TaskId};
 use event_bus::consumer::lane::LaneKey;
 use jiff::Timestamp;
 
@@ -40,7 +40,7 @@ pub enum Step {
     /// A partition is taken over; `true` when that waits already.
     TakeOver(ProcessId, u32, Assignment, bool),
     /// Partitions are let go.
-    Release(ProcessId, u32, TaskId, Vec<(i32, i64)>),
+    Release(ProcessId, u32, TaskId, Release),
     /// The database is asked for a sign of life.
     Probe(ProcessId, u32),
     /// The database notices that a client is gone.
@@ -220,8 +220,8 @@ impl World {
             Step::TakeOver(process, session, assignment, waits) => {
                 self.take_over(process, session, assignment, waits);
             }
-            Step::Release(process, session, task, held) => {
-                self.release(process, session, task, held);
+            Step::Release(process, session, task, release) => {
+                self.release(process, session, task, release);
             }
             Step::Probe(process, session) => self.probe(process, session),
             Step::RollBack(tx) => self.database.roll_back(tx),

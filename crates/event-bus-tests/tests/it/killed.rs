@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use event_bus::catalogue::Catalogue;
 use event_bus::names::Namespace;
+use event_bus::store::{Claimant, Store};
 use event_bus::{Service, headers};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{create_topics, everything_in, lag};
 use event_bus_tests::letters;
 use event_bus_tests::servers;
-use event_bus_tests::shop::{self, BILLING_TABLES, Billing, Fate, OrderPlaced, order};
+use event_bus_tests::shop::{self, BILLING_TABLES, Billing, Fate, OrderPlaced, order, run_billing};
 use tokio::process::{Child, Command};
 
 use crate::each::on_each;
@@ -92,3 +93,26 @@ async fn an_event_that_kills_its_process_is_dead_after_four_deaths(
 }
 
 on_each!(an_event_that_kills_its_process_is_dead_after_four_deaths);
+
+/// The order runs carefully, for the last owner of its partition never let go, and outlasts the stop.
+async fn an_attempt_that_a_stop_cuts_off_is_not_counted(databases: Databases, settings: &str) {
+    let catalogue = shop::catalogue(1, &format!("{settings}\nhandler-timeout = \"5m\""));
+    create_topics(&catalogue).await;
+    shop::publish(&catalogue, &[order("long", 0, Fate::Hang)]).await;
+    let (group, topic) = (shop::billing_group(&catalogue), shop::orders(&catalogue));
+    let partition = Claimant { group: &group, topic: &topic, partition: 0 };
+    let store = Store::open(&databases.url("billing"), BILLING_TABLES).await;
+    let store = store.expect("billing's database opens");
+    store.take_over(&partition, None).await.expect("it is taken over");
+    let running = run_billing(&catalogue, &databases, Billing::default()).await;
+    // The death that nobody noted, and the attempt that runs.
+    let noted = "SELECT count(*) FROM noted_attempts WHERE attempts = 2";
+    eventually(SOON, async || equal(databases.number("billing", noted).await, 1)).await;
+    running.stop().await;
+    let holding = store.take_over(&partition, None).await.expect("it is taken over");
+    assert!(holding.is_dirty && holding.attempts.is_empty(), "{holding:?}");
+    store.close().await;
+    databases.drop_all().await;
+}
+
+on_each!(an_attempt_that_a_stop_cuts_off_is_not_counted);

@@ -17,6 +17,8 @@ mod program;
 mod publishing;
 mod stateless;
 mod traces;
+mod static_members;
+mod stuck;
 mod store;
 mod selling;
 mod outbox;

@@ -9,7 +9,11 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{committed, create_topics, everything_in, lag, members, send_all};
 use event_bus_tests::kafka_tools::{delete_records_below, reset_offsets, reset_to_earliest};
-use event_bus_tests::shop::{self, Billing, Fate, OrderPlaced, order, run_billing};
+use event_bus_tests::metric::counted;
+use event_bus_tests::servers;
+use event_bus_tests::shop::{
+    self, Billing, Fate, OrderPlaced, Running, open_billing_at, order, run_billing,
+};
 
 use crate::each::on_each;
 
@@ -212,6 +216,30 @@ async fn an_offset_does_not_pass_an_event_that_waits_for_its_retry(
 }
 
 on_each!(an_offset_does_not_pass_an_event_that_waits_for_its_retry);
+
+/// Between two polls no handler is waited for, so the client never says that it can't keep up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_takes_longer_than_the_poll_interval_keeps_its_partition() {
+    let (catalogue, databases) =
+        (shop::catalogue(1, "handler-timeout = \"9s\""), Databases::sqlite());
+    create_topics(&catalogue).await;
+    shop::publish(&catalogue, &[order("slow", 0, Fate::Hang)]).await;
+    let kafka = servers::kafka_with(&[("max.poll.interval.ms", "6000")]);
+    let billing = Billing::default();
+    let service = open_billing_at(&kafka, &catalogue, &databases).await;
+    let metrics = service.metrics().clone();
+    let running = Running::start(service.on::<OrderPlaced>(billing.clone()));
+    let attempted = async |times| {
+        let attempts = || billing.attempts().iter().map(|attempt| attempt.attempt).collect();
+        eventually(SOON, async || equal::<Vec<u32>>(attempts(), (1..=times).collect())).await;
+    };
+    attempted(1).await;
+    let before = counted(&metrics, "rebalances_total");
+    attempted(2).await;
+    assert_eq!(counted(&metrics, "rebalances_total"), before);
+    running.stop().await;
+    databases.drop_all().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_waits_for_its_topics() {

@@ -193,6 +193,7 @@ async fn a_client_property_that_cannot_be_is_refused_by_its_name() {
         ("no.such.property=1", "no.such.property"),
         ("socket.timeout.ms=soon", "socket.timeout.ms"),
         ("acks=1", "may lose an event"),
+        ("group.instance.id=bakery-0", "--instance"),
     ] {
         let output = bakery.run(&["--kafka", property, "topics", "plan"], "").await;
         let said = errors(&output);

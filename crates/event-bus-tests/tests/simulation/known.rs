@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 
 use event_bus::catalogue::{BehindDeadLetter, Execution};
+use event_bus::consumer::core::Flaw;
 use event_bus::dead_letter::Reason;
 use event_bus_tests::simulation::{
     self, Fault, Millis, Nature, POINTS, Plan, PlannedEvent, Point, World,
@@ -158,6 +159,35 @@ fn a_careful_owner_that_lets_go_early_does_not_call_the_partition_clean() {
         assert_eq!((letter.attempts, letter.reason), (4, Reason::Crashed));
         assert_eq!(world.published[4].deaths, 4);
     });
+}
+
+/// A death, and then stops, each when the event has just begun: they cut it off before it ends.
+fn long_event_and_stops() -> Plan {
+    let mut natures = vec![Nature::Good; 8];
+    natures[0] = Nature::Long;
+    let stops = [1_500, 16_000, 26_500, 36_500].map(|at| (at, Fault::Stop(0, Point::Careful)));
+    let crash = (1_000, Fault::Crash(0, Point::Handled));
+    Plan {
+        events: events(&natures, 2, 100),
+        faults: [&[crash], &stops[..]].concat(),
+        heals_at: 80_000,
+        ..Plan::quiet(0)
+    }
+}
+
+#[test]
+fn a_long_event_is_not_blamed_for_stops_that_cut_it_off() {
+    each(&long_event_and_stops(), |world| {
+        assert_eq!(world.coverage.of("attempt taken back"), 4);
+        all_took_effect(world);
+    });
+}
+
+#[test]
+fn a_core_that_blames_a_long_event_for_stops_is_noticed() {
+    let plan = Plan { flaw: Some(Flaw::CutOffCounts), ..long_event_and_stops() };
+    let violation = simulation::run(plan).violation.expect("it is noticed");
+    assert!(violation.contains("crashed after 4 attempts"), "{violation}");
 }
 
 /// Found: whoever dead-lettered an event and never heard of it did not know that its key was parked.

@@ -13,8 +13,9 @@ const SEEDS: u64 = 500;
 /// So many are a full run: each fault has to bite in it.
 const FULL: u64 = 20_000;
 /// What has to happen in a full run.
-const EXPECTED: [&str; 51] = [
+const EXPECTED: [&str; 53] = [
     "attempt noted",
+    "attempt taken back",
     "batch run apart",
     "commit failed",
     "commit of a former owner refused",
@@ -46,6 +47,7 @@ const EXPECTED: [&str; 51] = [
     "parked key released",
     "partition found dirty",
     "partition paused",
+    "fetching held",
     "partitions lost",
     "replay out of turn",
     "replayed out of order",

@@ -1,8 +1,10 @@
 //! What a session is told, and what it wants done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::job::{Job, Report};
+use super::stuck::Position;
 use super::trouble::Trouble;
 use crate::store::Holding;
 
@@ -43,6 +45,29 @@ pub struct Turn<E> {
     pub is_careful: bool,
 }
 
+/// What the database is told of partitions that are let go in good order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    /// Attempts that were noted before they began, and cut off: the process lives, so nobody died of them.
+    pub cut_off: Vec<CutOff>,
+    /// Partitions in which everything ran that may have killed an owner, with their tokens. Their next owner need not be
+    /// careful.
+    pub clean: Vec<(i32, i64)>,
+}
+
+/// An attempt that was noted before it began, and cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// The event's partition.
+    pub partition: i32,
+    /// The partition's token.
+    pub token: i64,
+    /// The event's offset.
+    pub offset: i64,
+    /// How many attempts the event has had without this one; `None` where none was noted.
+    pub attempts: Option<u32>,
+}
+
 /// Whether something that was asked for was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -77,6 +102,10 @@ pub enum Input<E> {
     Committed(Outcome),
     /// [`Command::Probe`] was answered, or was not.
     Probed(Outcome),
+    /// How far the client is, told every now and then.
+    Positions(Vec<Position>),
+    /// [`Command::AskEnds`] was answered. What could not be read is left out.
+    Ends(BTreeMap<i32, i64>),
     /// The consumer can't go on.
     Failed,
     /// Finish what runs, commit and leave the group.
@@ -90,9 +119,8 @@ pub enum Input<E> {
 pub enum Command<E> {
     /// Take the partition over in the database, and tell [`Input::TakenOver`]. What stands before the offset is settled.
     TakeOver(Assignment, Option<i64>),
-    /// Note in the database that these partitions, held by these tokens, were let go in good order, and tell
-    /// [`Input::Released`].
-    Release(TaskId, Vec<(i32, i64)>),
+    /// Tell the database, in its order, and then [`Input::Released`].
+    Release(TaskId, Release),
     /// Run the jobs, and tell [`Input::Finished`].
     Run(TaskId, Turn<E>),
     /// End the task and take back what it did.
@@ -107,6 +135,8 @@ pub enum Command<E> {
     GiveBack(Vec<(i32, i64)>),
     /// Ask the database for a sign of life, and tell [`Input::Probed`].
     Probe,
+    /// Ask where the logs of these partitions end, by another connection than the consumer's, and tell [`Input::Ends`].
+    AskEnds(Vec<i32>),
     /// Commit the offsets and leave the group: the session is over.
     Close(Vec<(i32, i64)>),
     /// Leave without a commit: the session is over, and another may begin.
@@ -116,7 +146,7 @@ pub enum Command<E> {
 }
 
 /// What an operator should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The database is down or refuses; nothing starts until it answers.
     DatabaseDown,
@@ -124,4 +154,6 @@ pub enum Notice {
     DatabaseAnswers,
     /// Handlers outlasted the deadline of a revoke or a stop and are rolled back.
     Outlasted,
+    /// The Kafka consumer fetches nothing of these partitions, though there is something to fetch.
+    Stuck(Vec<i32>),
 }

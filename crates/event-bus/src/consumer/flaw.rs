@@ -16,6 +16,8 @@ pub enum Flaw {
     RetryCounterPerPartition,
     /// A parked key is released by the first of its events that is replayed.
     ParkedKeyOutOfOrder,
+    /// An attempt that was cut off in good order counts as if its process had died.
+    CutOffCounts,
 }
 
 /// The flaw that is turned on, if any.

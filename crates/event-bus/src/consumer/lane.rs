@@ -143,6 +143,12 @@ impl Lanes {
         self.waiting.first().map(|(until, _)| *until)
     }
 
+    /// How many events may be taken now.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// How many lanes wait for a retry.
     #[must_use]
     pub fn waiting(&self) -> usize {

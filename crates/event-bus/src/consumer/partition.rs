@@ -69,6 +69,8 @@ pub struct Partition<E> {
     careful_left: usize,
     /// What runs alone in its process.
     careful: BTreeSet<i64>,
+    /// Events of which an attempt was noted before it began, and that did not tell yet how it ended.
+    begun: BTreeSet<i64>,
     parked: BTreeSet<LaneKey>,
     /// Failures of all events, for [`Flaw::RetryCounterPerPartition`].
     failures: u32,
@@ -93,6 +95,7 @@ impl<E: Arrival> Partition<E> {
             next: offer.start,
             careful_left: 0,
             careful: BTreeSet::new(),
+            begun: BTreeSet::new(),
             parked: BTreeSet::new(),
             failures: 0,
         }
@@ -105,8 +108,7 @@ impl<E: Arrival> Partition<E> {
         self.noted = holding.attempts;
         self.parked = holding.parked;
         self.careful_left = if holding.is_dirty { self.settings.careful } else { 0 };
-        let mut offsets: Vec<i64> = self.entries.keys().copied().collect();
-        offsets.sort_unstable();
+        let offsets: BTreeSet<i64> = self.entries.keys().copied().collect();
         for offset in offsets {
             self.examine(offset, now);
         }
@@ -198,12 +200,15 @@ impl<E: Arrival> Partition<E> {
             if decides && self.settings.behind == BehindDeadLetter::Park {
                 undecided.insert(key.clone());
             }
+            let is_noted = !self.careful.is_empty() && entry.death.is_none();
+            if is_noted {
+                self.begun.insert(offset);
+            }
             jobs.push(Job {
                 received: entry.received.clone(),
                 attempt: entry.failed_attempts + 1,
                 death: entry.death.clone(),
-                to_note: (!self.careful.is_empty() && entry.death.is_none())
-                    .then(|| entry.failed_attempts + 1 + u32::from(entry.is_suspect)),
+                to_note: is_noted.then(|| entry.failed_attempts + 1 + u32::from(entry.is_suspect)),
             });
         }
         self.running += jobs.len();
@@ -222,6 +227,17 @@ impl<E: Arrival> Partition<E> {
             _ => false,
         };
         self.careful.is_empty() && (self.careful_left == 0 || has_come)
+    }
+
+    /// The events of which an attempt was noted that came to no end, and how many attempts they have had without it:
+    /// none that anybody noted, where the event may be what killed the last owner.
+    pub fn cut_off(&self) -> impl Iterator<Item = (i64, Option<u32>)> {
+        let counts = self.settings.flaws.have(Flaw::CutOffCounts);
+        self.begun.iter().filter(move |_| !counts).filter_map(|offset| {
+            let entry = self.entries.get(offset)?;
+            let is_known = !entry.is_suspect && entry.failed_attempts > 0;
+            Some((*offset, is_known.then_some(entry.failed_attempts)))
+        })
     }
 
     /// Notes how the events of one transaction ended.
@@ -273,6 +289,7 @@ impl<E: Arrival> Partition<E> {
             self.parked.remove(entry.received.key());
         }
         self.careful.remove(&offset);
+        self.begun.remove(&offset);
         self.lanes.done(offset);
         self.tracker.settle(offset);
         self.settled_since_commit += 1;
@@ -285,6 +302,7 @@ impl<E: Arrival> Partition<E> {
             return self.lanes.wait(offset, now.instant + BURIAL_WAIT);
         }
         entry.failed_attempts += 1;
+        self.begun.remove(&offset);
         if self.settings.flaws.have(Flaw::RetryCounterPerPartition) {
             self.failures += 1;
             entry.failed_attempts = self.failures;
@@ -333,10 +351,9 @@ impl<E: Arrival> Partition<E> {
 
     /// The offset to commit, if it differs from the last committed one.
     pub fn to_commit(&self) -> Option<i64> {
-        let watermark = if self.settings.flaws.have(Flaw::WatermarkPastGap) {
-            self.tracker.last_settled().map(|last| last + 1)
-        } else {
-            self.tracker.watermark()
+        let watermark = match self.settings.flaws.have(Flaw::WatermarkPastGap) {
+            true => self.tracker.last_settled().map(|last| last + 1),
+            false => self.tracker.watermark(),
         };
         watermark.filter(|watermark| self.committed != Some(*watermark))
     }
@@ -360,6 +377,11 @@ impl<E: Arrival> Partition<E> {
         self.running
     }
 
+    /// How many events may run that don't yet, while the partition is fetched.
+    pub fn ready(&self) -> Option<usize> {
+        (!self.paused).then(|| self.lanes.ready())
+    }
+
     /// How many keys wait for a retry.
     pub fn waiting_keys(&self) -> usize {
         self.lanes.waiting()
@@ -374,6 +396,11 @@ impl<E: Arrival> Partition<E> {
     /// When a waiting key may go on.
     pub fn next_wake(&self) -> Option<Instant> {
         self.lanes.next_wake()
+    }
+
+    /// Whether fetching has stopped for a full window.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Whether fetching must stop for a full window, or may go on.
@@ -403,95 +430,4 @@ impl<E> Entry<E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::catalogue::Execution;
-    use crate::consumer::lane::LaneKey;
-
-    /// An event at offset 0, dead if there is a cause.
-    #[derive(Clone, Debug)]
-    struct One(Option<Cause>);
-
-    impl Arrival for One {
-        fn partition(&self) -> i32 {
-            0
-        }
-
-        fn offset(&self) -> i64 {
-            0
-        }
-
-        fn key(&self) -> &LaneKey {
-            &None
-        }
-
-        fn seed(&self) -> u64 {
-            7
-        }
-
-        fn doom(&self) -> Option<&Cause> {
-            self.0.as_ref()
-        }
-
-        fn is_replay(&self) -> bool {
-            false
-        }
-    }
-
-    fn holding(doom: Option<Cause>) -> Partition<One> {
-        let settings = Settings::new(
-            Execution::Batched,
-            Arc::new([Duration::from_secs(1)]),
-            BehindDeadLetter::Continue,
-        );
-        let mut partition = Partition::new(
-            Arc::new(settings),
-            Offer { partition: 0, start: Some(0), log_end: None },
-        );
-        partition.receive(One(doom), at(Instant::now()));
-        partition
-    }
-
-    fn at(instant: Instant) -> Moment {
-        Moment { instant, time: Timestamp::UNIX_EPOCH }
-    }
-
-    fn attempt_after(partition: &mut Partition<One>, trouble: Trouble, times: u32) -> u32 {
-        let mut now = Instant::now();
-        for _ in 0..times {
-            assert_eq!(partition.take(1, at(now)).len(), 1);
-            partition.apply(vec![(0, Verdict::Disturbed(trouble))], at(now));
-            now += Duration::from_secs(10);
-        }
-        partition.take(1, at(now))[0].attempt
-    }
-
-    #[test]
-    fn an_outage_is_no_attempt_however_often_an_event_meets_it() {
-        assert_eq!(attempt_after(&mut holding(None), Trouble::Down, 50), 1);
-    }
-
-    #[test]
-    fn the_tenth_contention_of_an_event_alone_is_an_attempt() {
-        assert_eq!(attempt_after(&mut holding(None), Trouble::Contention, 9), 1);
-        assert_eq!(attempt_after(&mut holding(None), Trouble::Contention, 10), 2);
-    }
-
-    #[test]
-    fn a_dead_letter_that_could_not_be_written_keeps_its_cause_and_waits() {
-        let cause = Cause::new(Reason::Malformed, "NotJson", "no JSON");
-        let mut partition = holding(Some(cause.clone()));
-        let now = Instant::now();
-        for _ in 0..3 {
-            assert_eq!(partition.take(1, at(now + BURIAL_WAIT)).len(), 1);
-            let other = Cause::new(Reason::RetriesExhausted, "Database", "refused");
-            partition.apply(vec![(0, Verdict::Failed(other))], at(now));
-            assert!(partition.take(1, at(now)).is_empty());
-            assert_eq!(partition.next_wake(), Some(now + BURIAL_WAIT));
-        }
-        let job = partition.take(1, at(now + BURIAL_WAIT)).remove(0);
-        assert_eq!(job.death.map(|death| death.cause), Some(cause));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! One subscription's life: it brings the core what happens, and carries out what the core decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
-use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
+use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, Release, TaskId, Turn};
 use super::gauges::Gauges;
 use super::job::Report;
 use super::moment::Moment;
@@ -22,8 +22,10 @@ use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
-use crate::kafka::fetch::{Fetched, Fetcher, Start};
+use crate::kafka::admin::{Admin, Position, TopicPartition};
+use crate::kafka::fetch::{Fetched, Fetcher, Membership, Start};
 use crate::metrics::SubscriptionMetrics;
+use crate::names::{GroupName, InstanceId};
 use crate::shutdown;
 use crate::store::Holding;
 
@@ -31,6 +33,8 @@ use crate::store::Holding;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the tasks of a session that is over may take to end.
 const TASKS_END: Duration = Duration::from_secs(2);
+/// So often a consumer that fetches nothing is looked at before it counts as stuck.
+const POSITIONS: u32 = 8;
 /// The wait before a failed Kafka consumer is built anew.
 const REBUILD_WAIT: Duration = Duration::from_secs(1);
 
@@ -41,15 +45,34 @@ pub(crate) struct Subscription {
     pub(crate) kafka: KafkaConfig,
     pub(crate) runner: Runner,
     pub(crate) settings: Arc<Settings>,
+    /// Under which id it is a static member of its group.
+    pub(crate) instance: Option<InstanceId>,
+    /// Asks where logs end, by a connection of its own.
+    pub(crate) admin: Admin,
+}
+
+/// Another process joined the group under the same instance id.
+#[derive(Debug)]
+pub(crate) struct Fenced {
+    pub(crate) group: GroupName,
+    pub(crate) instance: InstanceId,
 }
 
 impl Subscription {
-    /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+    /// Consumes until `stop` turns true, then finishes what runs, commits and leaves the group. A static member stays in
+    /// it.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Fenced> {
         let (group, topic) = (self.runner.group(), &self.runner.event().topic);
         while !shutdown::is_requested(&stop) {
-            match Fetcher::start(&self.kafka, group, topic) {
-                Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await,
+            let membership = Membership {
+                group,
+                topic,
+                instance: self.instance.as_ref(),
+                positions_every: self.settings.stuck_after / POSITIONS,
+            };
+            match Fetcher::start(&self.kafka, membership) {
+                // Built anew it would fence the other, and that one in turn this one.
+                Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await?,
                 Err(error) => tracing::error!(
                     %group, %topic, error = error_chain(&error),
                     "no Kafka consumer could be made, and nothing of this topic is consumed: correct the Kafka settings"
@@ -57,9 +80,11 @@ impl Subscription {
             }
             if !shutdown::is_requested(&stop) {
                 tracing::warn!(%group, %topic, "the Kafka consumer is built anew");
+                self.runner.metrics().rebuilt();
                 drop(tokio::time::timeout(REBUILD_WAIT, stop.changed()).await);
             }
         }
+        Ok(())
     }
 }
 
@@ -69,6 +94,7 @@ enum Done {
     Probe(Outcome),
     TakeOver(Assignment, Result<Holding, Trouble>),
     Release(TaskId),
+    Ends(BTreeMap<i32, i64>),
 }
 
 /// Around one [`Session`]: its consumer thread and its tasks.
@@ -80,6 +106,9 @@ struct Shell<'a> {
     running: HashMap<TaskId, AbortHandle>,
     /// Where the consumer thread waits for what it may commit of revoked partitions.
     revoked: Option<SyncSender<Vec<(i32, i64)>>>,
+    is_fenced: bool,
+    /// Asks for the ends of logs.
+    asking: Option<AbortHandle>,
 }
 
 /// How a shell ends.
@@ -97,10 +126,12 @@ impl<'a> Shell<'a> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             revoked: None,
+            is_fenced: false,
+            asking: None,
         }
     }
 
-    async fn run(mut self, stop: &mut watch::Receiver<bool>) {
+    async fn run(mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Fenced> {
         let mut stopping = false;
         let end = loop {
             let wake = self.session.next_wake();
@@ -122,6 +153,7 @@ impl<'a> Shell<'a> {
             let now = Moment { instant: Instant::now(), time: Timestamp::now() };
             let commands = self.session.on(input, now);
             self.metrics().note(self.session.gauges());
+            self.fetcher.hold(self.session.is_sated());
             if let Some(end) = commands.into_iter().find_map(|command| self.carry_out(command)) {
                 break end;
             }
@@ -131,18 +163,26 @@ impl<'a> Shell<'a> {
         if let End::Close(offsets) = end {
             self.fetcher.close(offsets).await;
         }
+        match &self.subscription.instance {
+            Some(instance) if self.is_fenced => {
+                let group = self.subscription.runner.group().clone();
+                Err(Fenced { group, instance: instance.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends handlers at once, and lets the database hear what it is being told.
     async fn end_tasks(&mut self) {
-        self.running.values().for_each(AbortHandle::abort);
+        self.running.values().chain(&self.asking).for_each(AbortHandle::abort);
         let runner = &self.subscription.runner;
         let told = async {
             while let Some(done) = self.tasks.join_next().await {
                 if let Ok(Done::TakeOver(assignment, Ok(holding))) = done
                     && !holding.is_dirty
                 {
-                    runner.release(&[(assignment.partition, holding.token)]).await;
+                    let clean = vec![(assignment.partition, holding.token)];
+                    runner.release(&Release { clean, ..Release::default() }).await;
                 }
             }
         };
@@ -155,7 +195,7 @@ impl<'a> Shell<'a> {
     fn carry_out(&mut self, command: Command<Event>) -> Option<End> {
         match command {
             Command::TakeOver(assignment, from) => self.take_over(assignment, from),
-            Command::Release(task, held) => self.release(task, held),
+            Command::Release(task, release) => self.release(task, release),
             Command::Run(task, turn) => self.start(task, turn),
             Command::Abort(task) => {
                 if let Some(running) = self.running.get(&task) {
@@ -172,6 +212,7 @@ impl<'a> Shell<'a> {
                 }
             }
             Command::Probe => self.probe(),
+            Command::AskEnds(partitions) => self.ask_ends(partitions),
             Command::Close(offsets) => return Some(End::Close(offsets)),
             Command::Abandon => return Some(End::Abandon),
             Command::Tell(notice) => self.tell(notice),
@@ -192,10 +233,10 @@ impl<'a> Shell<'a> {
         });
     }
 
-    fn release(&mut self, task: TaskId, held: Vec<(i32, i64)>) {
+    fn release(&mut self, task: TaskId, release: Release) {
         let runner = self.subscription.runner.clone();
         self.tasks.spawn(async move {
-            runner.release(&held).await;
+            runner.release(&release).await;
             Done::Release(task)
         });
     }
@@ -208,8 +249,24 @@ impl<'a> Shell<'a> {
         });
     }
 
+    fn ask_ends(&mut self, partitions: Vec<i32>) {
+        let admin = self.subscription.admin.clone();
+        let topic = &self.subscription.runner.event().topic;
+        let asked = partitions
+            .into_iter()
+            .map(|partition| TopicPartition { topic: topic.clone(), partition });
+        let asked = asked.collect();
+        self.asking = Some(self.tasks.spawn(async move {
+            // Without an answer the brokers are to blame, and not the consumer.
+            let ends = admin.offsets(Position::End, asked).await.unwrap_or_default();
+            let known = ends.into_iter().filter_map(|(of, end)| Some((of.partition, end.ok()??)));
+            Done::Ends(known.collect())
+        }));
+    }
+
     fn tell(&self, notice: Notice) {
-        let group = self.subscription.runner.group();
+        let (group, topic) =
+            (self.subscription.runner.group(), &self.subscription.runner.event().topic);
         match notice {
             Notice::DatabaseDown => {
                 tracing::error!(%group, "the database is down or refuses: waiting for it");
@@ -218,6 +275,11 @@ impl<'a> Shell<'a> {
             Notice::Outlasted => {
                 tracing::warn!(%group, "handlers outlasted the deadline and are rolled back");
             }
+            Notice::Stuck(partitions) => tracing::warn!(
+                %group, %topic, ?partitions,
+                "the Kafka consumer fetches nothing, though events wait for it and brokers answer: it reads again from \
+                 the last commit; if this repeats, look at the brokers' connections and quotas"
+            ),
         }
     }
 
@@ -232,6 +294,7 @@ impl<'a> Shell<'a> {
                 return Input::TakenOver(assignment, holding);
             }
             Ok((_, Done::Release(task))) => return Input::Released(task),
+            Ok((_, Done::Ends(ends))) => return Input::Ends(ends),
             Err(error) => error,
         };
         let ended = self.running.iter().find(|(_, abort)| abort.id() == error.id());
@@ -272,6 +335,7 @@ impl<'a> Shell<'a> {
                 tracing::warn!(%group, ?partitions, "partitions were lost");
                 Input::Lost(partitions)
             }
+            Fetched::Positions(positions) => Input::Positions(positions),
             Fetched::Committed(Ok(())) => Input::Committed(Outcome::Done),
             Fetched::Committed(Err(error)) => {
                 tracing::warn!(
@@ -286,6 +350,10 @@ impl<'a> Shell<'a> {
                     "the Kafka consumer failed and reads again from the last commit; if this repeats, look for records \
                      there that the brokers or this client can't read"
                 );
+                Input::Failed
+            }
+            Fetched::Fenced => {
+                self.is_fenced = true;
                 Input::Failed
             }
         }

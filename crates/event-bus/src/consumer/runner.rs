@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Outcome, Turn};
+use super::command::{Outcome, Release, Turn};
 use super::execute::Executor;
 use super::job::Report;
 use super::receive::Received;
@@ -66,10 +66,10 @@ impl Runner {
         }
     }
 
-    /// Notes in the database that partitions are let go.
-    pub(crate) async fn release(&self, held: &[(i32, i64)]) {
+    /// Tells the database that partitions are let go.
+    pub(crate) async fn release(&self, release: &Release) {
         match self {
-            Self::Database(executor) => executor.release(held).await,
+            Self::Database(executor) => executor.release(release).await,
             Self::Stateless(_) => {}
         }
     }

@@ -3,11 +3,14 @@
 //!
 //! Pure: it is told what happened and when, and answers with commands. Nobody else decides anything.
 
+mod assigned;
+mod watching;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, TaskId, Turn};
+use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, Release, TaskId, Turn};
 use super::commits::{COMMIT_EVENTS, Commits};
 use super::drain::Drain;
 use super::flaw::Flaw;
@@ -18,9 +21,11 @@ use super::outage::Outage;
 use super::ownership::Ownership;
 use super::partition::{Flow, Partition};
 use super::settings::Settings;
+use super::stuck::Watch;
 use super::trouble::Trouble;
 use crate::catalogue::Execution;
 use crate::store::Holding;
+use assigned::Assigned;
 
 /// One subscription's state.
 #[derive(Debug)]
@@ -37,16 +42,9 @@ pub struct Session<E> {
     commits: Commits,
     /// The partitions that wait to be given back.
     revoke: Option<Drain>,
+    watch: Watch,
     phase: Phase,
     commands: Vec<Command<E>>,
-}
-
-#[derive(Debug)]
-struct Assigned<E> {
-    /// Tells it from earlier assignments of the partition.
-    number: u64,
-    ownership: Ownership,
-    state: Partition<E>,
 }
 
 #[derive(Debug)]
@@ -63,6 +61,7 @@ impl<E: Arrival> Session<E> {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             commits: Commits::new(settings.commit_every),
+            watch: Watch::new(settings.stuck_after),
             settings,
             partitions: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -104,6 +103,13 @@ impl<E: Arrival> Session<E> {
             .min()
     }
 
+    /// Whether so much may run that no more needs to be fetched now. Fetching should go on, but slowly: what is ready may
+    /// all be of partitions whose handlers take their time, and the others wait for what is fetched.
+    #[must_use]
+    pub fn is_sated(&self) -> bool {
+        self.settings.is_enough(self.partitions.values().filter_map(|each| each.state.ready()))
+    }
+
     /// What its state shows.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
@@ -133,6 +139,8 @@ impl<E: Arrival> Session<E> {
                 self.commands.push(Command::Tell(Notice::DatabaseAnswers));
             }
             Input::Probed(Outcome::Failed) => self.outage.unanswered(now.instant),
+            Input::Positions(positions) => self.moved(positions, now.instant),
+            Input::Ends(ends) => self.ended(&ends, now.instant),
             Input::Stop if matches!(self.phase, Phase::Open) => {
                 self.phase = Phase::Closing(Drain::of_all(now.instant));
             }
@@ -172,7 +180,8 @@ impl<E: Arrival> Session<E> {
             (Some(assigned), Err(_)) => assigned.ownership.fenced(now.instant),
             // It was let go meanwhile, and nothing ran under the token.
             (None, Ok(holding)) if !holding.is_dirty => {
-                self.release(vec![(assignment.partition, holding.token)]);
+                let clean = vec![(assignment.partition, holding.token)];
+                self.release(Release { clean, ..Release::default() });
             }
             (None, _) => {}
         }
@@ -361,24 +370,22 @@ impl<E: Arrival> Session<E> {
 
     /// Lets partitions go, and says which task tells the database, if there is something to tell.
     fn forget(&mut self, numbers: &BTreeSet<i32>) -> Option<TaskId> {
-        let mut held = Vec::new();
+        let mut release = Release::default();
         self.partitions.retain(|number, assigned| {
             let stays = !numbers.contains(number);
-            if !stays {
-                // While an event in it may be a killer that did not run again yet, the next owner has to be as careful.
-                let token = assigned.ownership.token().filter(|_| assigned.state.is_proven());
-                held.extend(token.map(|token| (*number, token)));
+            if let Some(token) = assigned.ownership.token().filter(|_| !stays) {
+                assigned.let_go(*number, token, &mut release);
             }
             stays
         });
         let aborted = self.tasks.iter().filter(|(_, (task, _))| numbers.contains(&task.partition));
         self.commands.extend(aborted.map(|(task, _)| Command::Abort(*task)));
-        (!held.is_empty()).then(|| self.release(held))
+        (release != Release::default()).then(|| self.release(release))
     }
 
-    fn release(&mut self, held: Vec<(i32, i64)>) -> TaskId {
+    fn release(&mut self, release: Release) -> TaskId {
         let task = self.next_task();
-        self.commands.push(Command::Release(task, held));
+        self.commands.push(Command::Release(task, release));
         task
     }
 

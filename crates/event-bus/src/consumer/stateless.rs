@@ -13,7 +13,8 @@ use super::job::{Death, Job, Report, Verdict};
 use super::receive::Received;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
-use crate::kafka::producer::{OnDelivery, Producer, SendError};
+use crate::kafka::lasting_producer::LastingProducer;
+use crate::kafka::producer::{OnDelivery, SendError};
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName};
@@ -26,7 +27,7 @@ type Event = Job<Arc<Received>>;
 /// What runs one subscription's events without a database.
 #[derive(Clone)]
 pub(crate) struct StatelessExecutor {
-    pub(crate) producer: Producer,
+    pub(crate) producer: LastingProducer,
     pub(crate) event: Arc<catalogue::Event>,
     pub(crate) group: GroupName,
     pub(crate) service: ServiceName,
@@ -112,16 +113,17 @@ impl StatelessExecutor {
 
     async fn send(&self, obituary: &Obituary<'_>) -> Result<(), SendError> {
         let mut record = obituary.record(&self.event.dead_letter_topic);
-        let (producer, topic) = (self.producer.clone(), record.topic.clone());
-        let asked = tokio::task::spawn_blocking(move || producer.partition_count(&topic, ASK));
+        let producer = self.producer.current()?;
+        let (asking, topic) = (producer.clone(), record.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || asking.partition_count(&topic, ASK));
         let count = asked.await.unwrap_or(Err(SendError::Gone))?;
         record.partition = record.partition.map(|partition| partition % count);
         let (report, delivered) = oneshot::channel();
-        let sent = self.producer.send(&record, OnDelivery::Tell(report));
+        let sent = producer.send(&record, OnDelivery::Tell(report));
         sent.map_err(|(error, _)| error)?;
         let delivered = delivered.await.unwrap_or(Err(SendError::Gone));
         if matches!(delivered, Err(SendError::UnknownTopic { .. })) {
-            self.producer.forget_partition_count(&record.topic);
+            producer.forget_partition_count(&record.topic);
         }
         delivered.map(drop)
     }

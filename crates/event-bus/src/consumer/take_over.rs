@@ -1,5 +1,6 @@
 //! Takes partitions over in the service's database, and lets them go.
 
+use super::command::{CutOff, Release};
 use super::execute::Executor;
 use super::infrastructure::trouble_of;
 use super::trouble::Trouble;
@@ -39,13 +40,23 @@ impl Executor {
         }
     }
 
-    /// Notes that partitions are let go, which spares their next owner the care.
-    pub(super) async fn release(&self, held: &[(i32, i64)]) {
-        for (partition, token) in held {
-            let released = self.outbox.store().release(&self.claimant(*partition), *token).await;
-            if let Err(error) = released {
+    /// Tells that partitions are let go: which attempts don't count, and whose next owner is spared the care.
+    pub(super) async fn release(&self, release: &Release) {
+        let (group, topic, store) = (&self.group, &self.event.topic, self.outbox.store());
+        for CutOff { partition, token, offset, attempts } in &release.cut_off {
+            let claimant = self.claimant(*partition);
+            if let Err(error) = store.take_attempt_back(&claimant, *token, *offset, *attempts).await
+            {
                 tracing::warn!(
-                    group = %self.group, topic = %self.event.topic, partition, error = error_chain(&error),
+                    %group, %topic, partition, offset, error = error_chain(&error),
+                    "the database could not be told that an attempt was cut off: it counts as if its process had died"
+                );
+            }
+        }
+        for (partition, token) in &release.clean {
+            if let Err(error) = store.release(&self.claimant(*partition), *token).await {
+                tracing::warn!(
+                    %group, %topic, partition, error = error_chain(&error),
                     "the database could not be told that a partition is let go: its next owner will be careful"
                 );
             }

@@ -1,10 +1,9 @@
 //! How this process reaches Kafka: the bootstrap servers and any property of the client.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
-
-use crate::limits::MAX_RECORD_BYTES;
 
 /// Properties that the promises of the bus rest on. A caller may not change them.
 const KEPT: &[(&str, &str)] = &[
@@ -19,6 +18,10 @@ const KEPT: &[(&str, &str)] = &[
     ("auto.offset.reset", "a consumer must never jump over events silently"),
     ("isolation.level", "events of aborted transactions must not be handled"),
     ("group.id", "the consumer group follows from the service and the topic"),
+    (
+        "group.instance.id",
+        "the service's instance id gives it: `Service::instance`, or `event-bus service run --instance`",
+    ),
     ("allow.auto.create.topics", "topics are created by `event-bus topics apply`"),
 ];
 
@@ -83,6 +86,12 @@ impl KafkaConfig {
         &self.bootstrap
     }
 
+    /// How long the client waits for an answer before it gives a connection up (`socket.timeout.ms`), if that was said.
+    pub(crate) fn socket_timeout(&self) -> Option<Duration> {
+        let millis = self.properties.get("socket.timeout.ms")?;
+        Some(Duration::from_millis(millis.parse().ok()?))
+    }
+
     pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -140,6 +149,9 @@ impl KafkaConfig {
             // How long a partition rests whose queue was full. The client's own second is longer than a full queue lasts:
             // the handlers would wait for events that are there.
             ("fetch.queue.backoff.ms", "10"),
+            // Of one partition in one answer, so that the next partition's records are not far behind. What is larger
+            // comes alone (KIP-74).
+            ("fetch.message.max.bytes", "262144"),
             // A topic that is created after its consumer started is found within this time.
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];
@@ -147,9 +159,6 @@ impl KafkaConfig {
             if !self.properties.contains_key(name) {
                 config.set(name, value);
             }
-        }
-        if !self.properties.contains_key("fetch.message.max.bytes") {
-            config.set("fetch.message.max.bytes", (2 * MAX_RECORD_BYTES).to_string());
         }
         config
     }

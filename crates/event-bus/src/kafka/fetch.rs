@@ -6,9 +6,10 @@
 
 mod rebalance;
 
+use std::ops::ControlFlow;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
@@ -18,7 +19,8 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{KafkaConfig, Record};
-use crate::names::{GroupName, TopicName};
+use crate::consumer::Position;
+use crate::names::{GroupName, InstanceId, TopicName};
 use rebalance::{Rebalancing, partitions_of};
 
 pub(crate) use rebalance::Start;
@@ -27,6 +29,10 @@ pub(crate) use rebalance::Start;
 const POLL: Duration = Duration::from_millis(50);
 /// Records handed over at once; more wait for the next round, after the runtime's orders.
 const HANDOVER: usize = 1_000;
+/// Handovers that the runtime has not taken in yet, beyond which a thread is held.
+const UNTAKEN: usize = 2;
+/// How long a thread that is held rests between two rounds: a rebalance stands behind the records that the client has.
+const HOLD: Duration = Duration::from_millis(100);
 
 /// A commit that Kafka did not take.
 #[derive(Debug, thiserror::Error)]
@@ -52,57 +58,81 @@ pub(crate) enum Fetched {
     },
     /// The partitions are somebody else's already: nothing may be committed.
     Lost(Vec<i32>),
+    /// How far the client is in the partitions of its topic, and also in those that are not assigned.
+    Positions(Vec<Position>),
     /// How an order to commit ended.
     Committed(Result<(), CommitError>),
     /// The consumer can't go on and its thread ends; the runtime makes a new one.
     Failed(KafkaError),
+    /// Another process has joined the group under this consumer's instance id, and the thread ends.
+    Fenced,
 }
 
 /// What the runtime tells the thread.
 enum Order {
     Pause(i32),
     Resume(i32),
+    /// The runtime has enough records, or has no longer.
+    Hold(bool),
+    /// The runtime took a handover in.
+    Taken,
     Commit(Vec<(i32, i64)>),
     Close(Vec<(i32, i64)>),
+}
+
+/// Which consumer a thread has.
+#[derive(Clone, Copy)]
+pub(crate) struct Membership<'a> {
+    pub(crate) group: &'a GroupName,
+    pub(crate) topic: &'a TopicName,
+    pub(crate) instance: Option<&'a InstanceId>,
+    /// How often it tells its positions.
+    pub(crate) positions_every: Duration,
 }
 
 /// The runtime's end of a consumer thread.
 pub(crate) struct Fetcher {
     orders: std_mpsc::Sender<Order>,
     fetched: UnboundedReceiver<Fetched>,
+    is_held: bool,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Fetcher {
-    /// Starts the thread and subscribes.
+    /// Starts the thread and subscribes. Under an instance id the consumer is a static member (KIP-345): it does not leave
+    /// its group when it is closed, and is given the same partitions if it is there again within the session time-out.
     ///
     /// # Errors
     /// When the client can't be made from this configuration.
-    pub(crate) fn start(
-        config: &KafkaConfig,
-        group: &GroupName,
-        topic: &TopicName,
-    ) -> KafkaResult<Self> {
+    pub(crate) fn start(config: &KafkaConfig, membership: Membership<'_>) -> KafkaResult<Self> {
+        let Membership { group, topic, instance, positions_every } = membership;
+        let mut native = config.consumer(group.as_ref());
+        native.set("statistics.interval.ms", positions_every.as_millis().to_string());
+        if let Some(instance) = instance {
+            native.set("group.instance.id", instance.as_str());
+        }
         let (orders, inbox) = std_mpsc::channel();
         let (outbox, fetched) = unbounded_channel();
         let context = Rebalancing::new(topic.clone(), outbox.clone());
-        let consumer =
-            BaseConsumer::from_config_and_context(&config.consumer(group.as_ref()), context)?;
+        let consumer = BaseConsumer::from_config_and_context(&native, context)?;
         consumer.subscribe(&[topic.as_ref()])?;
-        let session =
-            Session { consumer, group: group.clone(), topic: topic.clone(), inbox, outbox };
-        let thread = thread::Builder::new()
-            .name(format!("fetch {topic}"))
-            .spawn(move || session.run())
-            .map_err(|error| {
+        let (group, topic) = (group.clone(), topic.clone());
+        let name = format!("fetch {topic}");
+        let session = Session { consumer, group, topic, inbox, outbox, is_held: false, untaken: 0 };
+        let thread =
+            thread::Builder::new().name(name).spawn(move || session.run()).map_err(|error| {
                 KafkaError::ClientCreation(format!("no thread for the consumer: {error}"))
             })?;
-        Ok(Self { orders, fetched, thread: Some(thread) })
+        Ok(Self { orders, fetched, is_held: false, thread: Some(thread) })
     }
 
     /// The next message of the thread; `None` once it has ended.
     pub(crate) async fn next(&mut self) -> Option<Fetched> {
-        self.fetched.recv().await
+        let fetched = self.fetched.recv().await;
+        if matches!(fetched, Some(Fetched::Records(_))) {
+            self.order(Order::Taken);
+        }
+        fetched
     }
 
     /// Stops fetching a partition. Records already on their way still come.
@@ -115,12 +145,21 @@ impl Fetcher {
         self.order(Order::Resume(partition));
     }
 
+    /// Fetches slowly while the runtime has enough records, of all partitions. This costs nothing, as a pause does, which
+    /// makes the client drop what it has fetched.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        if self.is_held != is_held {
+            self.is_held = is_held;
+            self.order(Order::Hold(is_held));
+        }
+    }
+
     /// Commits, answered by [`Fetched::Committed`].
     pub(crate) fn commit(&self, offsets: Vec<(i32, i64)>) {
         self.order(Order::Commit(offsets));
     }
 
-    /// Commits, leaves the group and ends the thread.
+    /// Commits, leaves the group unless it is a static member, and ends the thread.
     pub(crate) async fn close(mut self, offsets: Vec<(i32, i64)>) {
         // A revoke may have begun meanwhile. Its callback holds the thread until it is answered, and nobody else
         // reads the channel any more.
@@ -157,45 +196,71 @@ struct Session {
     topic: TopicName,
     inbox: std_mpsc::Receiver<Order>,
     outbox: UnboundedSender<Fetched>,
+    is_held: bool,
+    untaken: usize,
 }
 
 impl Session {
-    fn run(self) {
+    fn run(mut self) {
         loop {
-            loop {
-                match self.inbox.try_recv() {
-                    Ok(Order::Pause(partition)) => {
-                        let done = self.held(partition).and_then(|list| self.consumer.pause(&list));
-                        self.logged(done, "pause");
-                    }
-                    Ok(Order::Resume(partition)) => {
-                        let done =
-                            self.held(partition).and_then(|list| self.consumer.resume(&list));
-                        self.logged(done, "resume");
-                    }
-                    Ok(Order::Commit(offsets)) => {
-                        let result = self.commit(&offsets).map_err(|source| CommitError {
-                            group: self.group.clone(),
-                            topic: self.topic.clone(),
-                            source,
-                        });
-                        self.tell(Fetched::Committed(result));
-                    }
-                    Ok(Order::Close(offsets)) => return self.close(&offsets),
-                    Err(std_mpsc::TryRecvError::Empty) => break,
-                    Err(std_mpsc::TryRecvError::Disconnected) => return self.close(&[]),
-                }
+            if let ControlFlow::Break(offsets) = self.obey_orders() {
+                return self.close(&offsets);
             }
             if let Err(error) = self.fetch() {
                 self.consumer.context().give_up();
-                self.tell(Fetched::Failed(error));
+                let fenced = Some(RDKafkaErrorCode::FencedInstanceId);
+                let fatal = self.consumer.client().fatal_error().map(|(code, _)| code);
+                self.tell(if fatal == fenced { Fetched::Fenced } else { Fetched::Failed(error) });
                 return;
             }
         }
     }
 
+    /// Carries out what was ordered until it is time to fetch. A break is the order to close, with what to commit.
+    fn obey_orders(&mut self) -> ControlFlow<Vec<(i32, i64)>> {
+        let rested = Instant::now() + HOLD;
+        loop {
+            let rest = match self.is_held || self.untaken >= UNTAKEN {
+                true => rested.saturating_duration_since(Instant::now()),
+                false => Duration::ZERO,
+            };
+            match self.inbox.recv_timeout(rest) {
+                Ok(order) => self.obey(order)?,
+                Err(std_mpsc::RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
+                Err(std_mpsc::RecvTimeoutError::Disconnected) => {
+                    return ControlFlow::Break(Vec::new());
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> ControlFlow<Vec<(i32, i64)>> {
+        match order {
+            Order::Hold(is_held) => self.is_held = is_held,
+            Order::Taken => self.untaken -= 1,
+            Order::Pause(partition) => {
+                let done = self.held(partition).and_then(|list| self.consumer.pause(&list));
+                self.logged(done, "pause");
+            }
+            Order::Resume(partition) => {
+                let done = self.held(partition).and_then(|list| self.consumer.resume(&list));
+                self.logged(done, "resume");
+            }
+            Order::Commit(offsets) => {
+                let result = self.commit(&offsets).map_err(|source| CommitError {
+                    group: self.group.clone(),
+                    topic: self.topic.clone(),
+                    source,
+                });
+                self.tell(Fetched::Committed(result));
+            }
+            Order::Close(offsets) => return ControlFlow::Break(offsets),
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Polls once with a wait and then takes what is there already.
-    fn fetch(&self) -> KafkaResult<()> {
+    fn fetch(&mut self) -> KafkaResult<()> {
         let mut records = Vec::new();
         let mut wait = POLL;
         let mut ended = Ok(());
@@ -217,6 +282,7 @@ impl Session {
             wait = Duration::ZERO;
         }
         if !records.is_empty() {
+            self.untaken += 1;
             self.tell(Fetched::Records(records));
         }
         if self.consumer.context().is_over() {

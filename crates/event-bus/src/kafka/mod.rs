@@ -10,6 +10,7 @@ mod context;
 pub(crate) mod fetch;
 mod header_list_native;
 mod headers_native;
+pub(crate) mod lasting_producer;
 mod produce_native;
 pub mod producer;
 pub mod reader;

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
@@ -33,6 +34,24 @@ pub(super) struct NativeProducer {
     /// Before the client, for fields drop in their order and the client waits for its handles.
     topics: RwLock<HashMap<TopicName, Topic>>,
     client: ThreadedProducer<Reports>,
+}
+
+/// A client as its own callbacks know it: they may not keep it alive, for whoever lets go of it last waits for their
+/// thread.
+pub(super) struct CalledBack(AtomicPtr<native::rd_kafka_t>);
+
+impl CalledBack {
+    pub(super) fn of(client: &ThreadedProducer<Reports>) -> Self {
+        Self(AtomicPtr::new(client.client().native_ptr()))
+    }
+
+    /// Whether the client sends nothing any more. Only for its callbacks.
+    pub(super) fn has_ended(&self) -> bool {
+        let client = self.0.load(Ordering::Relaxed);
+        // SAFETY: a client is alive while it calls back; of the text no byte is asked for.
+        let code = unsafe { native::rd_kafka_fatal_error(client, ptr::null_mut(), 0) };
+        code != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
 }
 
 /// What travels with a record through librdkafka.
@@ -76,6 +95,14 @@ impl NativeProducer {
 
     pub(super) fn client(&self) -> &ThreadedProducer<Reports> {
         &self.client
+    }
+
+    #[cfg(test)]
+    pub(super) fn end(&self) {
+        let code = native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        let client = self.client.client().native_ptr();
+        // SAFETY: the client is alive and the text is terminated.
+        unsafe { native::rd_kafka_test_fatal_error(client, code, c"a test ends it".as_ptr()) };
     }
 
     /// Copies a record into the client's queue. When the client does not take it, `on_delivery` comes back.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -13,13 +15,15 @@ use rdkafka::producer::{Producer as _, ProducerContext, PurgeConfig};
 
 use tokio::sync::oneshot;
 
-use super::produce_native::{NativeProducer, Sent};
+use super::produce_native::{CalledBack, NativeProducer, Sent};
 use super::{KafkaConfig, context};
 use crate::envelope::Outgoing;
 use crate::names::TopicName;
 
 /// How long a topic's partition count is trusted. Counts only grow, so an old one is never wrong for long.
 const PARTITION_COUNT_AGE: Duration = Duration::from_secs(30);
+/// How often a client that has ended is asked for the records that it will not send any more.
+const LET_GO_EVERY: Duration = Duration::from_millis(100);
 
 /// Where an acknowledged record went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +54,15 @@ pub enum SendError {
         /// The missing topic.
         topic: TopicName,
     },
-    /// The producer can't go on; a new one must be made.
-    #[error("the producer can't go on ({code}): a new one is needed")]
+    /// The producer ended before Kafka acknowledged the record, which may have been delivered nevertheless.
+    #[error("the producer can't go on ({code}): send the record again, by a new one")]
     Fatal {
         /// Kafka's error.
         code: RDKafkaErrorCode,
     },
+    /// The producer has ended, and no new one could be made. The record was not taken.
+    #[error(transparent)]
+    NoProducer(#[from] ConnectError),
     /// The client ended before the report came. The record may have been delivered.
     #[error("the producer ended before Kafka acknowledged the record")]
     Gone,
@@ -80,13 +87,14 @@ impl SendError {
             Self::UnknownTopic { .. } => "UnknownTopic",
             Self::Fatal { .. } => "Fatal",
             Self::Gone => "Gone",
+            Self::NoProducer(_) => "NoProducer",
             Self::NotAcknowledged { .. } => "NotAcknowledged",
         }
     }
 }
 
 /// A producer that could not be made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("no Kafka producer could be made for {bootstrap}: check the client properties")]
 pub struct ConnectError {
     bootstrap: String,
@@ -113,7 +121,34 @@ impl OnDelivery {
 }
 
 /// Passes each delivery report to what waits for it.
-pub(super) struct Reports;
+#[derive(Default)]
+pub(super) struct Reports {
+    /// Whose reports these are.
+    client: OnceLock<(Weak<NativeProducer>, CalledBack)>,
+    lets_go: AtomicBool,
+}
+
+impl Reports {
+    /// Has a client that has ended report what it will not send any more. By itself it does so once; requests that come
+    /// back later put their records into its queue again, where they would stay.
+    fn let_go_if_ended(&self) {
+        let Some((ended, client)) = self.client.get() else { return };
+        if !client.has_ended() || self.lets_go.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let ended = ended.clone();
+        let let_go = move || {
+            while let Some(client) = ended.upgrade() {
+                client.client().purge(PurgeConfig::default().queue());
+                drop(client);
+                thread::sleep(LET_GO_EVERY);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("let go".to_owned()).spawn(let_go) {
+            tracing::error!(%error, "no thread for a producer that has ended: some records may get no report");
+        }
+    }
+}
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -122,6 +157,7 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(target: "event_bus::kafka", %error, reason, "kafka producer");
+        self.let_go_if_ended();
     }
 }
 
@@ -179,22 +215,19 @@ impl Producer {
     }
 
     fn from_native(config: &KafkaConfig, native: &ClientConfig) -> Result<Self, ConnectError> {
-        let native = NativeProducer::new(native, Reports)
+        let native = NativeProducer::new(native, Reports::default())
             .map_err(|source| ConnectError { bootstrap: config.bootstrap().to_owned(), source })?;
-        Ok(Self { native: Arc::new(native), partition_counts: Arc::default() })
+        let native = Arc::new(native);
+        // It is unset: the context is new.
+        let called_back = CalledBack::of(native.client());
+        let _ = native.client().context().client.set((Arc::downgrade(&native), called_back));
+        Ok(Self { native, partition_counts: Arc::default() })
     }
 
-    /// Whether the client sends nothing any more: a new one is needed.
+    /// Whether the client sends nothing any more: a new one is needed. Each record that it has still gets its report.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.native.client().client().fatal_error().is_some()
-    }
-
-    /// Makes a client that has ended report the records that it will not send any more; it keeps them otherwise.
-    pub fn let_go_if_ended(&self) {
-        if self.has_ended() {
-            self.native.client().purge(PurgeConfig::default().queue());
-        }
     }
 
     /// Asks Kafka again for a topic's partitions at the next question.
@@ -255,6 +288,12 @@ impl Producer {
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<TopicName, (i32, Instant)>> {
         // A panic elsewhere can't leave the map half written: each change is one insert.
         self.partition_counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the client as an error does that it can't recover from.
+    #[cfg(test)]
+    pub(super) fn end(&self) {
+        self.native.end();
     }
 
     /// Waits until every record handed over has its report, at most `timeout`. Blocks.

@@ -7,7 +7,6 @@
 //! its records is. A row that is refused alone is refused for good.
 
 use std::collections::{HashMap, HashSet};
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,8 +25,6 @@ const ASK: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The wait before a record is offered again to a client whose queue was full.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(5);
-/// How often a producer that owes reports is looked at: one that ended gives none.
-const ENDED_CHECK: Duration = Duration::from_millis(100);
 /// How long rows that go one by one may take before they are settled, well below the lease's time.
 const ROUND_TIME: Duration = Duration::from_secs(3);
 
@@ -215,7 +212,7 @@ impl Sender {
         let Round { topics, mut sent, last_of, reports, .. } = round;
         // The channel ends with its last report.
         drop(reports);
-        while let Some(Report { id, topic, result }) = self.reported(arriving.recv()).await {
+        while let Some(Report { id, topic, result }) = arriving.recv().await {
             match result {
                 Ok(_) => sent.delivered.push(id),
                 Err(error @ SendError::Refused { .. }) => {
@@ -257,7 +254,7 @@ impl Sender {
     async fn send_alone(&self, record: &OutgoingRecord) -> Result<Delivered, SendError> {
         let (report, delivered) = oneshot::channel();
         self.hand_over(record, OnDelivery::Tell(report)).await?;
-        self.reported(delivered).await.unwrap_or(Err(SendError::Gone))
+        delivered.await.unwrap_or(Err(SendError::Gone))
     }
 
     async fn hand_over(
@@ -274,17 +271,6 @@ impl Sender {
                 }
                 Err((error, _)) => return Err(error),
             }
-        }
-    }
-
-    /// Waits for a report; a producer that has ended gives those that are left when it is asked to.
-    async fn reported<T>(&self, report: impl Future<Output = T>) -> T {
-        let mut report = pin!(report);
-        loop {
-            if let Ok(reported) = tokio::time::timeout(ENDED_CHECK, &mut report).await {
-                return reported;
-            }
-            self.producer.let_go_if_ended();
         }
     }
 }

@@ -10,13 +10,16 @@ use tokio::task::{JoinError, JoinSet};
 use super::RunError;
 use crate::catalogue::{self, BehindDeadLetter, Catalogue};
 use crate::consumer::erased::ErasedHandler;
-use crate::consumer::{Executor, Invoker, Runner, Settings, StatelessExecutor, Subscription};
+use crate::consumer::{
+    Executor, Fenced, Invoker, Runner, Settings, StatelessExecutor, Subscription,
+};
 use crate::kafka::KafkaConfig;
-use crate::kafka::producer::Producer;
-use crate::limits::COMMIT_EVERY;
+use crate::kafka::admin::Admin;
+use crate::kafka::lasting_producer::LastingProducer;
+use crate::limits::{COMMIT_EVERY, STUCK_AFTER};
 use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
-use crate::names::ServiceName;
+use crate::names::{InstanceId, ServiceName};
 use crate::outbox::Outbox;
 use crate::tracer::Tracer;
 
@@ -27,6 +30,7 @@ pub(super) struct Handlers {
     /// Offsets are committed at the latest this long after an event settled.
     pub(super) commit_every: Duration,
     pub(super) metrics: Metrics,
+    pub(super) instance: Option<InstanceId>,
 }
 
 impl Default for Handlers {
@@ -36,6 +40,7 @@ impl Default for Handlers {
             middleware: Vec::new(),
             commit_every: COMMIT_EVERY,
             metrics: Metrics::default(),
+            instance: None,
         }
     }
 }
@@ -55,6 +60,15 @@ pub(super) struct Bus<'a> {
     pub(super) tracer: &'a Tracer,
 }
 
+/// What the subscriptions of a service share.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    middleware: &'a Arc<[Arc<dyn ErasedMiddleware>]>,
+    /// For dead letters of handlers without a database.
+    producer: Option<&'a LastingProducer>,
+    admin: &'a Admin,
+}
+
 impl Handlers {
     pub(super) fn insert(&mut self, event: &'static str, handler: Registered) {
         self.by_event.insert(event, handler);
@@ -71,24 +85,21 @@ impl Handlers {
                 return Err(RunError::NotAConsumer { service: bus.service.clone(), event });
             }
         }
-        let middleware = self.middleware.as_slice().into();
+        let middleware: Arc<[_]> = self.middleware.as_slice().into();
         let needs_producer =
             self.by_event.values().any(|handler| matches!(handler, Registered::Stateless(_)));
-        let producer = needs_producer.then(|| Producer::connect(bus.kafka)).transpose()?;
+        let producer = needs_producer.then(|| LastingProducer::connect(bus.kafka)).transpose()?;
+        let admin = Admin::connect(bus.kafka)?;
+        let shared = Shared { middleware: &middleware, producer: producer.as_ref(), admin: &admin };
         let subscriptions = bus.catalogue.subscriptions_of(bus.service);
-        subscriptions
-            .map(|subscription| {
-                self.subscription(bus, subscription, &middleware, producer.as_ref())
-            })
-            .collect()
+        subscriptions.map(|subscription| self.subscription(bus, subscription, shared)).collect()
     }
 
     fn subscription(
         &self,
         bus: Bus<'_>,
         subscription: catalogue::Subscription<'_>,
-        middleware: &Arc<[Arc<dyn ErasedMiddleware>]>,
-        producer: Option<&Producer>,
+        shared: Shared<'_>,
     ) -> Result<Subscription, RunError> {
         let (event, consumer) = (Arc::clone(subscription.event), subscription.consumer);
         let no_handler =
@@ -99,13 +110,14 @@ impl Handlers {
         let metrics = self.metrics.of(&group, &event.topic);
         let invoker = |handler: &Arc<dyn ErasedHandler>| Invoker {
             handler: Arc::clone(handler),
-            middleware: Arc::clone(middleware),
+            middleware: Arc::clone(shared.middleware),
             timeout,
             metrics: Arc::clone(&metrics),
             tracer: bus.tracer.clone(),
         };
         let (settings, runner) =
-            match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, producer) {
+            match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, shared.producer)
+            {
                 (Registered::Database(outbox, handler), _) => {
                     let (outbox, invoker) = (outbox.clone(), invoker(handler));
                     let parks = behind == BehindDeadLetter::Park;
@@ -125,17 +137,25 @@ impl Handlers {
                 }
                 (Registered::Stateless(_), None) => return Err(no_handler()),
             };
-        let settings = Arc::new(Settings { commit_every: self.commit_every, ..settings });
-        Ok(Subscription { kafka: bus.kafka.clone(), settings, runner })
+        let stuck_after = bus.kafka.socket_timeout().map_or(STUCK_AFTER, |timeout| timeout * 2);
+        let commit_every = self.commit_every;
+        let settings = Arc::new(Settings { commit_every, stuck_after, ..settings });
+        let (kafka, instance) = (bus.kafka.clone(), self.instance.clone());
+        Ok(Subscription { kafka, settings, runner, instance, admin: shared.admin.clone() })
     }
 }
 
-/// Consumes until `end` completes or a subscription panics; then finishes what runs, commits and leaves the groups.
+/// Consumes until `end` completes or a subscription can't go on; then finishes what runs, commits and leaves the groups.
 pub(super) async fn consume(
     subscriptions: Vec<Subscription>,
     service: &ServiceName,
     end: impl Future<Output = ()> + Send,
-) -> Result<(), JoinError> {
+) -> Result<(), RunError> {
+    let outcome = |joined: Result<Result<(), Fenced>, JoinError>| match joined {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Fenced { group, instance })) => Err(RunError::Fenced { group, instance }),
+        Err(source) => Err(RunError::Panicked { service: service.clone(), source }),
+    };
     let (stop, stopping) = watch::channel(false);
     let mut consumers = JoinSet::new();
     for subscription in subscriptions {
@@ -145,13 +165,13 @@ pub(super) async fn consume(
     let mut ended = Ok(());
     tokio::select! {
         () = end => {}
-        Some(Err(panic)) = consumers.join_next() => ended = Err(panic),
+        Some(joined) = consumers.join_next() => ended = outcome(joined),
     }
     tracing::info!(%service, "stopping");
     // A failed send means that no part is left to tell.
     let _ = stop.send(true);
     while let Some(joined) = consumers.join_next().await {
-        ended = ended.and(joined);
+        ended = ended.and(outcome(joined));
     }
     ended
 }

@@ -12,7 +12,7 @@ use crate::handler::StatelessHandler;
 use crate::kafka::KafkaConfig;
 use crate::metrics::Metrics;
 use crate::middleware::Middleware;
-use crate::names::ServiceName;
+use crate::names::{InstanceId, ServiceName};
 use crate::tracer::Tracer;
 
 /// A service without a database, ready to run. Its handlers run at least once, as [`StatelessHandler`] says.
@@ -82,6 +82,13 @@ impl StatelessService {
         self
     }
 
+    /// As [`Service::instance`](super::Service::instance).
+    #[must_use]
+    pub fn instance(mut self, id: InstanceId) -> Self {
+        self.handlers.instance = Some(id);
+        self
+    }
+
     /// Counts in these metrics, which several services of one process may share.
     #[must_use]
     pub fn counting_in(mut self, metrics: Metrics) -> Self {
@@ -111,7 +118,8 @@ impl StatelessService {
     /// Consumes until `shutdown` completes; then finishes what runs, commits and leaves the groups.
     ///
     /// # Errors
-    /// When handlers and catalogue disagree, before anything runs; or when a part of the service panicked.
+    /// When handlers and catalogue disagree, before anything runs; when a part of the service panicked; or when another
+    /// process runs under its instance id.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let bus = Bus {
             catalogue: &self.catalogue,
@@ -119,7 +127,7 @@ impl StatelessService {
             service: &self.name,
             tracer: &self.tracer,
         };
-        let ended = consume(self.handlers.subscriptions(bus)?, &self.name, shutdown).await;
-        ended.map_err(|source| RunError::Panicked { service: self.name, source })
+        let subscriptions = self.handlers.subscriptions(bus)?;
+        consume(subscriptions, &self.name, shutdown).await
     }
 }

@@ -114,14 +114,31 @@ impl Store {
         offset: i64,
         attempts: u32,
     ) -> Result<(), sqlx::Error> {
-        let sql = "INSERT INTO noted_attempts (consumer_group, topic, partition_id, record_offset, attempts)
-                   SELECT consumer_group, topic, partition_id, $5, $6 FROM partition_owners
-                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND token = $4
-                   ON CONFLICT (consumer_group, topic, partition_id, record_offset)
-                   DO UPDATE SET attempts = excluded.attempts";
         let mut tx = self.begin().await?;
-        let values = claimant.values_and([token.into(), offset.into(), attempts.into()]);
-        tx.execute(sql, &values).await?;
+        tx.note_attempts(claimant, token, offset, attempts).await?;
+        tx.commit().await
+    }
+
+    /// Takes back an attempt that was noted and cut off. The event has had `attempts` without it; `None` where none was
+    /// noted. A former owner takes back nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn take_attempt_back(
+        &self,
+        claimant: &Claimant<'_>,
+        token: i64,
+        offset: i64,
+        attempts: Option<u32>,
+    ) -> Result<(), sqlx::Error> {
+        let mut tx = self.begin().await?;
+        // The commit of the note may be under way when its task is aborted. This waits for it; a deletion alone would
+        // not see its row yet.
+        tx.note_attempts(claimant, token, offset, attempts.unwrap_or(0)).await?;
+        let sql = "DELETE FROM noted_attempts
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND record_offset = $4
+                     AND attempts = 0";
+        tx.execute(sql, &claimant.values_and([offset.into()])).await?;
         tx.commit().await
     }
 }
@@ -176,6 +193,22 @@ impl Tx {
                 Ok((row.get("record_offset")?, u32::try_from(attempts).unwrap_or(u32::MAX)))
             })
             .collect()
+    }
+
+    async fn note_attempts(
+        &mut self,
+        claimant: &Claimant<'_>,
+        token: i64,
+        offset: i64,
+        attempts: u32,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO noted_attempts (consumer_group, topic, partition_id, record_offset, attempts)
+                   SELECT consumer_group, topic, partition_id, $5, $6 FROM partition_owners
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND token = $4
+                   ON CONFLICT (consumer_group, topic, partition_id, record_offset)
+                   DO UPDATE SET attempts = excluded.attempts";
+        let values = claimant.values_and([token.into(), offset.into(), attempts.into()]);
+        self.execute(sql, &values).await.map(drop)
     }
 
     async fn parked_keys(

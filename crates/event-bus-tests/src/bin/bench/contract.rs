@@ -17,18 +17,22 @@ impl Contract {
     /// Its catalogue in a namespace of its own, whose topics exist. `consumption` is how `payment` consumes, as TOML
     /// lines.
     pub async fn create(&self, kafka: &KafkaConfig, consumption: &str) -> Arc<Catalogue> {
-        let name = format!("bench-{:08x}", rand::random::<u32>());
-        let namespace = Namespace::new(&name).expect("a valid namespace");
-        let toml = self.toml(consumption);
-        let catalogue = Catalogue::parse("bench.toml", &toml, |_| Ok(self.schema.to_owned()))
-            .expect("the benchmark's catalogue is right")
-            .with_namespace(namespace);
+        let catalogue =
+            self.catalogue(&format!("bench-{:08x}", rand::random::<u32>()), consumption);
         let admin = Admin::connect(kafka).expect("an admin client can be made");
         let cluster = admin.cluster().await.expect("Kafka answers");
         let plan = topics::plan(&catalogue, &cluster, topics::Options::default());
         let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
         topics::apply(&admin, &plan, report).await.expect("Kafka answers");
         Arc::new(catalogue)
+    }
+
+    /// Its catalogue in a namespace.
+    pub fn catalogue(&self, namespace: &str, consumption: &str) -> Catalogue {
+        let toml = self.toml(consumption);
+        Catalogue::parse("bench.toml", &toml, |_| Ok(self.schema.to_owned()))
+            .expect("the benchmark's catalogue is right")
+            .with_namespace(Namespace::new(namespace).expect("a valid namespace"))
     }
 
     fn toml(&self, consumption: &str) -> String {

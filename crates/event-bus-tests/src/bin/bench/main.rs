@@ -26,8 +26,11 @@ enum What {
     Publish(publish::Args),
     /// The embedded broker beside Apache Kafka
     Broker(broker::Args),
-    /// From Kafka into handlers, on the peers' workloads
+    /// From Kafka into handlers, beside the peers
     Consume(consume::Args),
+    /// Our side of a consuming workload, as `consume` starts it
+    #[command(hide = true)]
+    Handle(consume::handle::Args),
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -36,5 +39,6 @@ async fn main() -> ExitCode {
         What::Publish(args) => publish::run(&args).await,
         What::Broker(args) => broker::run(&args).await,
         What::Consume(args) => consume::run(&args).await,
+        What::Handle(args) => consume::handle::run(&args).await,
     }
 }

@@ -13,6 +13,7 @@ on_both_databases!(
     a_fenced_owner_releases_and_notes_nothing,
     a_takeover_waits_for_the_last_owners_transaction,
     noted_attempts_are_there_for_the_next_owner_until_they_are_forgotten,
+    an_attempt_that_was_cut_off_is_taken_back_by_its_owner_only,
     a_parked_key_numbers_what_follows_and_a_roll_back_takes_it_back,
     partitions_are_owned_for_themselves,
 );
@@ -42,6 +43,11 @@ impl Owned {
     async fn note(&self, store: &Store, token: i64, offset: i64, attempts: u32) {
         let noted = store.note_attempt(&self.claimant(), token, offset, attempts).await;
         noted.expect("the attempt is noted");
+    }
+
+    async fn take_back(&self, store: &Store, token: i64, offset: i64, attempts: Option<u32>) {
+        let taken = store.take_attempt_back(&self.claimant(), token, offset, attempts).await;
+        taken.expect("the attempt is taken back");
     }
 
     async fn release(&self, store: &Store, token: i64) {
@@ -109,6 +115,23 @@ async fn noted_attempts_are_there_for_the_next_owner_until_they_are_forgotten(
     tx.commit().await.expect("it commits");
     let next = store.take_over(&owned.claimant(), Some(5)).await.expect("it is taken over");
     assert_eq!(next.attempts, [(7, 3)].into());
+}
+
+async fn an_attempt_that_was_cut_off_is_taken_back_by_its_owner_only(databases: &Databases) {
+    let (store, owned) = (open(databases).await, Owned::partition(0));
+    let token = owned.take_over(&store).await.token;
+    for (offset, attempts) in [(3, 2), (5, 3), (7, 2)] {
+        owned.note(&store, token, offset, attempts).await;
+    }
+    owned.take_back(&store, token, 3, None).await;
+    owned.take_back(&store, token, 5, Some(2)).await;
+    // It was cut off before its attempt was noted.
+    owned.take_back(&store, token, 9, None).await;
+    assert_eq!(owned.take_over(&store).await.attempts, [(5, 2), (7, 2)].into());
+    for attempts in [None, Some(1)] {
+        owned.take_back(&store, token, 7, attempts).await;
+    }
+    assert_eq!(owned.take_over(&store).await.attempts, [(5, 2), (7, 2)].into());
 }
 
 async fn a_parked_key_numbers_what_follows_and_a_roll_back_takes_it_back(databases: &Databases) {

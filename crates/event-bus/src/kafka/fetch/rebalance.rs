@@ -10,12 +10,14 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::super::context;
 use super::{Fetched, commit};
+use crate::consumer::Position;
 use crate::names::TopicName;
 
 /// How long one question to the broker may take while partitions are being assigned.
@@ -274,6 +276,17 @@ fn asked_again<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
 impl ClientContext for Rebalancing {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         context::log(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let topics = statistics.topics.into_values();
+        let partitions = topics.flat_map(|topic| topic.partitions.into_values());
+        let positions = partitions.map(|partition| Position {
+            partition: partition.partition,
+            next: partition.next_offset,
+            queued: partition.fetchq_cnt,
+        });
+        drop(self.outbox.send(Fetched::Positions(positions.collect())));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -8,13 +8,12 @@ use std::time::Duration;
 /// How often a watched process is looked at.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// The resident set of a process, in bytes.
-pub fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let words = line.and_then(|line| line.split_whitespace().next());
-    let kibibytes: u64 = words.and_then(|word| word.parse().ok()).expect("the process has memory");
-    kibibytes * 1024
+/// The resident set of a process, in bytes; none of one that has ended.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// Bytes as whole mebibytes.
@@ -35,7 +34,7 @@ impl Watch {
         let (highest, over) = (Arc::clone(&peak), Arc::clone(&is_over));
         let thread = std::thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                highest.fetch_max(resident_bytes(pid), Ordering::Relaxed);
+                highest.fetch_max(resident_bytes(pid).unwrap_or(0), Ordering::Relaxed);
                 std::thread::park_timeout(EVERY);
             }
         });
@@ -46,7 +45,7 @@ impl Watch {
     pub fn peak_bytes(self) -> u64 {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
-        self.thread.join().expect("the watched process runs");
+        self.thread.join().expect("the watch does not panic");
         self.peak.load(Ordering::Relaxed)
     }
 }

@@ -49,8 +49,8 @@ pub async fn run(args: &Args) -> ExitCode {
         "{} records of {} bytes a round and side, acks=all; resident memory when idle: embedded {} MiB, Kafka {} MiB",
         args.records,
         load::RECORD_BYTES,
-        memory::mebibytes(memory::resident_bytes(embedded.pid)),
-        memory::mebibytes(memory::resident_bytes(kafka.pid)),
+        memory::mebibytes(embedded.resident_bytes()),
+        memory::mebibytes(kafka.resident_bytes()),
     );
     let values = Values::random();
     let mut summary = Summary::default();
@@ -92,6 +92,6 @@ async fn measure(side: &Side, values: &Values, args: &Args) -> Measured {
         p50: latencies[latencies.len() / 2],
         p99: latencies[latencies.len() * 99 / 100],
         peak_bytes,
-        after_bytes: memory::resident_bytes(side.pid),
+        after_bytes: side.resident_bytes(),
     }
 }

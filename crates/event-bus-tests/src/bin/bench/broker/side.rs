@@ -6,6 +6,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
+use super::memory;
+
 /// Partitions of each topic.
 pub const PARTITIONS: i32 = 6;
 
@@ -19,6 +21,11 @@ pub struct Side {
 impl Side {
     pub fn new(name: &'static str, bootstrap: &str, pid: u32) -> Self {
         Self { name, bootstrap: bootstrap.to_owned(), pid }
+    }
+
+    /// The memory that the broker has now.
+    pub fn resident_bytes(&self) -> u64 {
+        memory::resident_bytes(self.pid).expect("the broker runs")
     }
 
     /// A client's configuration with nothing but the address.

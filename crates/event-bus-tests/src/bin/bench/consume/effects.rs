@@ -1,22 +1,20 @@
-//! W2: each event has exactly one row in PostgreSQL. A batch handler, a handler per event, and beside them PostgreSQL
-//! alone: the same rows without Kafka, 500 a transaction and one a transaction.
+//! W2: each event has exactly one row in PostgreSQL. Beside the peers stands PostgreSQL alone: the same rows without
+//! Kafka, 500 a transaction and one a transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use event_bus::store::Migration;
-use event_bus::{BatchContext, BatchHandler, Context, Event, Failure, Handled, Handler, Service};
+use serde::Deserialize;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::types::Uuid;
 use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
-use super::event::{OrderPlaced, bare, catalogue, preload};
+use super::event::{bare, preload};
 use super::mark::Mark;
-use super::running::Running;
-use super::tally::Tally;
-use super::{Servers, rate};
+use super::side::{Program, Side};
+use super::{Ran, Setting, medians, rate};
 use crate::publish::turn::Quartiles;
 
 const KEYS: u32 = 1_000;
@@ -27,102 +25,105 @@ const CHUNK: usize = 500;
 /// A transaction an event is so slow that fewer tell its rate.
 const ONE_BY_ONE: usize = 10_000;
 
-const EFFECTS: &[Migration] = &[Migration::same(1, "effects", EFFECTS_TABLE)];
-const EFFECTS_TABLE: &str = "CREATE TABLE effects (
-    id bigserial PRIMARY KEY, event_id uuid NOT NULL, order_id text NOT NULL, event text NOT NULL)";
-const INSERT_MANY: &str = "INSERT INTO effects (event_id, order_id, event)
-    SELECT id, key, 'OrderPlaced' FROM unnest($1::uuid[], $2::text[]) AS effect (id, key)";
-const INSERT_ONE: &str =
-    "INSERT INTO effects (event_id, order_id, event) VALUES ($1, $2, 'OrderPlaced')";
+/// What the peers write to.
+const TABLES: &str = "
+    CREATE TABLE processed_events (consumer_group text, event_id uuid, PRIMARY KEY (consumer_group, event_id));
+    CREATE TABLE effects (
+        id bigserial PRIMARY KEY, event_id uuid NOT NULL, order_id text NOT NULL, event text NOT NULL);
+    CHECKPOINT";
 
-struct Effects(Arc<Tally>);
+const BATCH: Side = Side { name: "batch handler", program: Program::Ours("batch") };
+const SINGLE: Side = Side { name: "handler per event", program: Program::Ours("single") };
+const SPRING_BATCH: Side =
+    Side { name: "Spring's batch listener", program: Program::Spring("w2-batch") };
+const SPRING_RECORD: Side =
+    Side { name: "Spring's record listener", program: Program::Spring("w2-record") };
+const SIDES: [Side; 4] = [BATCH, SPRING_BATCH, SINGLE, SPRING_RECORD];
 
-impl BatchHandler<OrderPlaced> for Effects {
-    async fn handle_batch(
-        &self,
-        events: &[Event<OrderPlaced>],
-        context: &mut BatchContext<'_>,
-    ) -> Handled {
-        self.0.begin();
-        let ids: Vec<Uuid> = events.iter().map(|event| event.id.as_uuid()).collect();
-        let keys: Vec<&str> = events.iter().map(|event| &*event.payload.order_id).collect();
-        sqlx::query(INSERT_MANY).bind(&ids).bind(&keys).execute(postgres(context.tx())?).await?;
-        self.0.add(events.len());
-        Ok(())
-    }
+#[derive(Deserialize)]
+struct Took {
+    seconds: f64,
 }
 
-impl Handler<OrderPlaced> for Effects {
-    async fn handle(&self, event: Event<OrderPlaced>, context: &mut Context<'_>) -> Handled {
-        self.0.begin();
-        let query = sqlx::query(INSERT_ONE).bind(event.id.as_uuid()).bind(&event.payload.order_id);
-        query.execute(postgres(context.tx())?).await?;
-        self.0.add(1);
-        Ok(())
-    }
-}
-
-fn postgres(tx: &mut event_bus::store::Tx) -> Result<&mut PgConnection, Failure> {
-    tx.as_postgres().ok_or_else(|| Failure::reject("the benchmark runs on PostgreSQL"))
-}
-
-/// Rates of both kinds of handler, and of PostgreSQL alone, in turns.
-pub async fn run(servers: &Servers, events: usize, rounds: usize) -> Vec<Mark> {
-    let mut figures: [Vec<f64>; 4] = Default::default();
+/// Rates of all sides and of PostgreSQL alone, in turns.
+pub async fn run(setting: &Setting, events: usize, rounds: usize) -> Vec<Mark> {
+    let (mut alone, mut sides): ([Vec<f64>; 2], Vec<_>) = Default::default();
     for _ in 0..rounds {
-        let alone = alone(servers, events, CHUNK).await;
-        let batch = consume(servers, events, |service, tally| {
-            service.on_batch::<OrderPlaced>(Effects(tally))
-        });
-        let batch = batch.await;
-        let one_by_one = self::alone(servers, ONE_BY_ONE.min(events), 1).await;
-        let single =
-            consume(servers, events, |service, tally| service.on::<OrderPlaced>(Effects(tally)));
-        let single = single.await;
-        println!(
-            "W2 PostgreSQL alone, {CONNECTIONS} connections: {alone:.0}/s with {CHUNK} events a transaction, \
-             {one_by_one:.0}/s with one; batch handler: {batch:.0}/s; handler per event: {single:.0}/s"
-        );
-        let round = [alone, batch, one_by_one, single];
-        figures.iter_mut().zip(round).for_each(|(figures, figure)| figures.push(figure));
+        for (chunk, alone) in [CHUNK, 1].into_iter().zip(&mut alone) {
+            let events = if chunk == 1 { ONE_BY_ONE.min(events) } else { events };
+            let rate = self::alone(setting, events, chunk).await;
+            println!(
+                "W2 PostgreSQL alone, {CONNECTIONS} connections, {chunk} a transaction: {rate:.0}/s"
+            );
+            alone.push(rate);
+        }
+        let mut round = [Ran { seconds: f64::NAN, peak_bytes: 0 }; SIDES.len()];
+        for (side, ran) in SIDES.into_iter().zip(&mut round) {
+            *ran = consume(setting, side, events).await;
+            let (rate, memory) = (rate(events, ran.seconds), ran.mebibytes());
+            println!("W2 {}: {rate:.0}/s, {memory:.0} MiB", side.name);
+        }
+        sides.push(round);
     }
-    let [alone, batch, one_by_one, single] =
-        figures.map(|figures| Quartiles::of(figures.into_iter()).median());
+    let [alone, one_by_one] = alone.map(|rates| Quartiles::of(rates.into_iter()).median());
+    let [batch, spring_batch, single, spring_record] =
+        medians(&sides, |ran| rate(events, ran.seconds));
+    let memory = medians(&sides, Ran::mebibytes);
     println!(
         "W2 handler per event: {:.2} of PostgreSQL alone with one a transaction",
         single / one_by_one
     );
     vec![
+        Mark::at_least(
+            "W2 batch handler, times Spring's batch listener",
+            batch / spring_batch,
+            2.0,
+        ),
         Mark::at_least("W2 batch handler, share of PostgreSQL alone", batch / alone, 0.5),
-        Mark::at_least("W2 batch handler, events/s", batch, 62_000.0),
-        Mark::at_least("W2 handler per event, events/s", single, 19_800.0),
+        Mark::at_least(
+            "W2 handler per event, times Spring's record listener",
+            single / spring_record,
+            6.0,
+        ),
+        Mark::at_most("W2 batch handler, share of Spring's memory", memory[0] / memory[1], 0.2),
+        Mark::at_most("W2 handler per event, share of Spring's memory", memory[2] / memory[3], 0.2),
     ]
 }
 
-async fn consume(
-    servers: &Servers,
-    events: usize,
-    with: impl FnOnce(Service, Arc<Tally>) -> Service,
-) -> f64 {
-    let kafka = servers.kafka();
-    let catalogue = catalogue(&kafka, "").await;
-    preload(&servers.bootstrap, &catalogue, events, KEYS, 0);
-    let database = servers.new_database();
-    let service = Service::open("payment", catalogue, kafka, &database, EFFECTS).await;
-    let tally = Arc::new(Tally::of(events));
-    let service = with(service.expect("the database opens"), Arc::clone(&tally));
+async fn consume(setting: &Setting, side: Side, events: usize) -> Ran {
+    let catalogue = setting.catalogue().await;
+    preload(&setting.bootstrap, &catalogue, events, KEYS, 0);
+    let database = setting.new_database().await;
     let mut connection = PgConnection::connect(&database).await.expect("PostgreSQL answers");
-    connection.execute("CHECKPOINT").await.expect("PostgreSQL writes out what is open");
-    let running = Running::start(service);
-    let began = tally.full().await;
-    // The last transactions commit about now.
-    while count(&mut connection, "SELECT count(*) FROM effects").await < events {}
-    let took = began.elapsed();
-    running.stop().await;
+    if !matches!(side.program, Program::Ours(_)) {
+        connection.execute(TABLES).await.expect("the tables can be made");
+    }
+    let jdbc = jdbc(&database);
+    let more = [("DATABASE_URL", &*database), ("JDBC_URL", &*jdbc)];
+    let mut running = setting.start(side, &catalogue, events, &more);
+    let took: Took = running.result();
+    let peak_bytes = running.ended();
     let distinct = count(&mut connection, "SELECT count(DISTINCT event_id) FROM effects").await;
+    let effects = count(&mut connection, "SELECT count(*) FROM effects").await;
     let handled = count(&mut connection, "SELECT count(*) FROM processed_events").await;
-    assert_eq!((distinct, handled), (events, events), "each event has one effect");
-    rate(events, took)
+    assert_eq!((effects, distinct, handled), (events, events, events), "each event has one effect");
+    let committed = setting.committed(side, &catalogue).await;
+    assert_eq!(
+        usize::try_from(committed),
+        Ok(events),
+        "the offsets of {} are committed",
+        side.name
+    );
+    Ran { seconds: took.seconds, peak_bytes }
+}
+
+/// PostgreSQL's URL as Java writes it.
+fn jdbc(url: &str) -> String {
+    let (user, address) = url
+        .strip_prefix("postgres://")
+        .and_then(|url| url.split_once('@'))
+        .expect("the URL of `cargo xtask postgres` has a user and no password");
+    format!("jdbc:postgresql://{address}?user={user}")
 }
 
 async fn count(connection: &mut PgConnection, sql: &'static str) -> usize {
@@ -133,24 +134,19 @@ async fn count(connection: &mut PgConnection, sql: &'static str) -> usize {
 
 /// The workload's rows without Kafka: in a transaction the inbox rows and the effects of those that were new, by one
 /// statement.
-async fn alone(servers: &Servers, events: usize, chunk: usize) -> f64 {
+async fn alone(setting: &Setting, events: usize, chunk: usize) -> f64 {
     const STATEMENT: &str = "WITH fresh AS (
-            INSERT INTO inbox SELECT 'limit', unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id)
+            INSERT INTO processed_events SELECT 'limit', unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id)
         INSERT INTO effects (event_id, order_id, event)
         SELECT effect.id, effect.key, 'OrderPlaced' FROM unnest($1::uuid[], $2::text[]) AS effect (id, key)
         JOIN fresh ON fresh.event_id = effect.id";
-    let database = servers.new_database();
-    let store = event_bus::store::Store::open(&database, EFFECTS).await;
-    store.expect("the database opens").close().await;
     let pool: PgPool = PgPoolOptions::new()
         .min_connections(CONNECTIONS)
         .max_connections(CONNECTIONS)
-        .connect(&database)
+        .connect(&setting.new_database().await)
         .await
         .expect("PostgreSQL answers");
-    let table = "CREATE TABLE inbox (consumer_group text, event_id uuid, PRIMARY KEY (consumer_group, event_id))";
-    pool.execute(table).await.expect("a table can be made");
-    pool.execute("CHECKPOINT").await.expect("PostgreSQL writes out what is open");
+    pool.execute(TABLES).await.expect("the tables can be made");
     let rows: Vec<_> = (0..events).map(|number| bare(number, KEYS, 0)).collect();
     let chunks: Arc<Vec<(Vec<Uuid>, Vec<String>)>> = Arc::new(
         rows.chunks(chunk)
@@ -172,5 +168,5 @@ async fn alone(servers: &Servers, events: usize, chunk: usize) -> f64 {
         });
     }
     tasks.join_all().await;
-    rate(events, began.elapsed())
+    rate(events, began.elapsed().as_secs_f64())
 }

@@ -1,12 +1,11 @@
 //! The workloads' event, and topics full of them.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
+use event_bus::Catalogue;
 use event_bus::envelope::EventType;
 use event_bus::names::EventId;
-use event_bus::{Catalogue, KafkaConfig};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -70,10 +69,9 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-/// The contract with its topics. `consumption` is how `payment` consumes, as TOML lines.
-pub async fn catalogue(kafka: &KafkaConfig, consumption: &str) -> Arc<Catalogue> {
-    let contract = Contract { schema: SCHEMA, key: r#"["/payload/order_id"]"# };
-    contract.create(kafka, consumption).await
+/// The contract that the events keep.
+pub fn contract() -> Contract {
+    Contract { schema: SCHEMA, key: r#"["/payload/order_id"]"# }
 }
 
 /// The payload of a number, over so many keys.

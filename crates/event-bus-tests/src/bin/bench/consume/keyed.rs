@@ -1,92 +1,109 @@
 //! W3: handlers that wait 5 ms, at most 256 at once, in order per key.
 
 use std::collections::HashMap;
-use std::future::pending;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::str::FromStr;
+use std::time::Duration;
 
-use event_bus::{Event, Handled, StatelessContext, StatelessHandler, StatelessService};
+use serde::de::IgnoredAny;
 
-use super::event::{OrderPlaced, catalogue, preload};
+use super::event::preload;
 use super::mark::Mark;
-use super::running::Running;
-use super::tally::Tally;
-use super::{Servers, rate};
-use crate::publish::turn::Quartiles;
+use super::side::{Program, Side};
+use super::{Ran, Setting, medians, rate};
 
 const KEYS: u32 = 1_000;
-const WAIT: Duration = Duration::from_millis(5);
-const AT_ONCE: usize = 256;
+/// What a handler waits.
+pub const WAIT: Duration = Duration::from_millis(5);
+/// Handlers that may wait at once.
+pub const AT_ONCE: usize = 256;
 
-/// Waits, and notes who ran when.
-struct Waits {
-    tally: Arc<Tally>,
-    running: AtomicUsize,
-    most: AtomicUsize,
-    runs: Mutex<Vec<Run>>,
-}
+const SIDES: [Side; 3] = [
+    Side { name: "handler without a database", program: Program::Ours("waits") },
+    Side { name: "Parallel Consumer, core", program: Program::Parallel("core") },
+    Side { name: "Parallel Consumer, Reactor", program: Program::Parallel("reactor") },
+];
 
+/// One call of a handler, in nanoseconds of the side's clock.
 struct Run {
     key: String,
-    /// Events are numbered by their time.
-    number: jiff::Timestamp,
-    began: Instant,
-    ended: Instant,
+    /// Its place among the key's events.
+    place: u64,
+    began: u64,
+    ended: u64,
 }
 
-impl StatelessHandler<OrderPlaced> for Arc<Waits> {
-    async fn handle(&self, event: Event<OrderPlaced>, _: &StatelessContext<'_>) -> Handled {
-        self.tally.begin();
-        let began = Instant::now();
-        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most.fetch_max(running, Ordering::Relaxed);
-        // It never gets what it waits for.
-        drop(tokio::time::timeout(WAIT, pending::<()>()).await);
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        let (key, number) = (event.payload.order_id, event.occurred_at);
-        let run = Run { key, number, began, ended: Instant::now() };
-        self.runs.lock().expect("nobody panics while noting").push(run);
-        self.tally.add(1);
-        Ok(())
-    }
-}
-
-/// The rate, and whether the order was kept.
-pub async fn run(servers: &Servers, events: usize, rounds: usize) -> Vec<Mark> {
-    let mut rates = Vec::new();
+/// The rates, and whether the order was kept.
+pub async fn run(setting: &Setting, events: usize, rounds: usize) -> Vec<Mark> {
+    let mut sides = Vec::new();
     for _ in 0..rounds {
-        rates.push(consume(servers, events).await);
+        let mut round = [Ran { seconds: f64::NAN, peak_bytes: 0 }; SIDES.len()];
+        for (side, ran) in SIDES.into_iter().zip(&mut round) {
+            *ran = consume(setting, side, events).await;
+        }
+        sides.push(round);
     }
-    let rate = Quartiles::of(rates.into_iter()).median();
-    vec![Mark::at_least("W3 events/s", rate, 27_800.0)]
+    let [ours, peers @ ..] = medians(&sides, |ran| rate(events, ran.seconds));
+    let [memory, core, reactor] = medians(&sides, Ran::mebibytes);
+    vec![
+        Mark::at_least("W3, times the faster peer", ours / peers[0].max(peers[1]), 2.0),
+        Mark::at_most("W3, share of the smaller peer's memory", memory / core.min(reactor), 0.2),
+    ]
 }
 
-async fn consume(servers: &Servers, events: usize) -> f64 {
-    let kafka = servers.kafka();
-    let catalogue = catalogue(&kafka, &format!("execution = \"concurrent({AT_ONCE})\"")).await;
-    preload(&servers.bootstrap, &catalogue, events, KEYS, 0);
-    let waits = Arc::new(Waits {
-        tally: Arc::new(Tally::of(events)),
-        running: AtomicUsize::new(0),
-        most: AtomicUsize::new(0),
-        runs: Mutex::default(),
-    });
-    let service =
-        StatelessService::new("payment", catalogue, kafka).expect("it is in the contract");
-    let running = Running::start_stateless(service.on::<OrderPlaced>(Arc::clone(&waits)));
-    let began = waits.tally.full().await;
-    let rate = rate(events, began.elapsed());
-    running.stop().await;
-    let most = waits.most.load(Ordering::Relaxed);
-    let runs = std::mem::take(&mut *waits.runs.lock().expect("nobody panics while noting"));
+async fn consume(setting: &Setting, side: Side, events: usize) -> Ran {
+    let catalogue = setting.catalogue().await;
+    preload(&setting.bootstrap, &catalogue, events, KEYS, 0);
+    let folder = tempfile::tempdir().expect("a directory can be made");
+    let path = folder.path().join("trace");
+    let path = path.to_str().expect("temporary directories have plain names");
+    let mut running = setting.start(side, &catalogue, events, &[("TRACE_FILE", path)]);
+    let IgnoredAny = running.result();
+    let peak_bytes = running.ended();
+    let trace = std::fs::read_to_string(path).expect("the side wrote a trace");
+    let runs: Vec<Run> = trace.lines().map(|line| line.parse().expect("four words")).collect();
     assert_eq!(runs.len(), events, "each event is handled once in a run without a crash");
-    assert_in_order(runs);
+    let most = most_at_once(&runs);
     assert!(most <= AT_ONCE, "{most} handlers at once");
+    let seconds = seconds(&runs);
+    assert_in_order(runs);
+    let ran = Ran { seconds, peak_bytes };
     println!(
-        "W3 handlers that wait {WAIT:?}: {rate:.0}/s, up to {most} at once, order per key kept"
+        "W3 {}: {:.0}/s, {:.0} MiB, up to {most} at once, order per key kept",
+        side.name,
+        rate(events, seconds),
+        ran.mebibytes()
     );
-    rate
+    ran
+}
+
+impl FromStr for Run {
+    type Err = Box<dyn std::error::Error>;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [key, place, began, ended] = words[..] else { return Err(line.into()) };
+        let key = key.to_owned();
+        Ok(Run { key, place: place.parse()?, began: began.parse()?, ended: ended.parse()? })
+    }
+}
+
+fn seconds(runs: &[Run]) -> f64 {
+    let first = runs.iter().map(|run| run.began).min().expect("something ran");
+    let last = runs.iter().map(|run| run.ended).max().expect("something ran");
+    Duration::from_nanos(last - first).as_secs_f64()
+}
+
+fn most_at_once(runs: &[Run]) -> usize {
+    // Who ends at the instant at which another begins has ended before.
+    let mut edges: Vec<(u64, bool)> =
+        runs.iter().flat_map(|run| [(run.began, true), (run.ended, false)]).collect();
+    edges.sort_unstable();
+    let (mut running, mut most) = (0_usize, 0);
+    for (_, begins) in edges {
+        running = if begins { running + 1 } else { running - 1 };
+        most = most.max(running);
+    }
+    most
 }
 
 /// Per key, no handler begins before the one of the event before has ended.
@@ -96,7 +113,7 @@ fn assert_in_order(runs: Vec<Run>) {
         keys.entry(run.key.clone()).or_default().push(run);
     }
     for (key, mut runs) in keys {
-        runs.sort_by_key(|run| run.number);
+        runs.sort_by_key(|run| run.place);
         let in_order = runs.windows(2).all(|pair| pair[0].ended <= pair[1].began);
         assert!(in_order, "the events of {key} ran out of order");
     }

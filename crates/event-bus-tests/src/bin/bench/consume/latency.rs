@@ -17,8 +17,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 
-use super::Servers;
-use super::event::{OrderPlaced, bare, catalogue, order};
+use super::Setting;
+use super::event::{OrderPlaced, bare, order};
 use super::mark::Mark;
 use super::running::Running;
 use crate::publish::turn::Quartiles;
@@ -134,16 +134,16 @@ impl Handler<OrderPlaced> for Sees {
 }
 
 /// Runs that take turns: the bare client, a handler without a database, one with.
-pub async fn run(servers: &Servers, rounds: usize, seconds: u32) -> Vec<Mark> {
+pub async fn run(setting: &Setting, rounds: usize, seconds: u32) -> Vec<Mark> {
     let events = (RATE * (WARM_UP + seconds)) as usize;
     let mut medians: [Vec<f64>; 3] = Default::default();
     for round in 0..rounds {
         for turn in 0..3 {
             let side = (round + turn) % 3;
             let latencies = match side {
-                0 => bare_client(servers, events).await,
-                1 => stateless(servers, events).await,
-                _ => in_database(servers, events).await,
+                0 => bare_client(setting, events).await,
+                1 => stateless(setting, events).await,
+                _ => in_database(setting, events).await,
             };
             let name = ["bare client", "handler without a database", "handler with one"][side];
             let [p50, p99] = [50, 99].map(|percent| latencies.at_percent(percent));
@@ -168,14 +168,14 @@ pub async fn run(servers: &Servers, rounds: usize, seconds: u32) -> Vec<Mark> {
 }
 
 /// Nothing waits for company.
-fn eager(servers: &Servers) -> KafkaConfig {
+fn eager(setting: &Setting) -> KafkaConfig {
     let properties = [("linger.ms".to_owned(), "0".to_owned())];
-    KafkaConfig::new(&servers.bootstrap, properties).expect("it is librdkafka's own property")
+    KafkaConfig::new(&setting.bootstrap, properties).expect("it is librdkafka's own property")
 }
 
-async fn stateless(servers: &Servers, events: usize) -> Latencies {
-    let kafka = eager(servers);
-    let catalogue = catalogue(&kafka, "").await;
+async fn stateless(setting: &Setting, events: usize) -> Latencies {
+    let kafka = eager(setting);
+    let catalogue = setting.catalogue().await;
     let watch = Watch::of(events);
     let service = StatelessService::new("payment", Arc::clone(&catalogue), kafka.clone());
     let service =
@@ -183,11 +183,11 @@ async fn stateless(servers: &Servers, events: usize) -> Latencies {
     publish(catalogue, &kafka, watch, Running::start_stateless(service)).await
 }
 
-async fn in_database(servers: &Servers, events: usize) -> Latencies {
-    let kafka = eager(servers);
-    let catalogue = catalogue(&kafka, "").await;
+async fn in_database(setting: &Setting, events: usize) -> Latencies {
+    let kafka = eager(setting);
+    let catalogue = setting.catalogue().await;
     let watch = Watch::of(events);
-    let (contract, database) = (Arc::clone(&catalogue), servers.new_database());
+    let (contract, database) = (Arc::clone(&catalogue), setting.new_database().await);
     let service = Service::open("payment", contract, kafka.clone(), &database, NO_TABLES).await;
     let service = service.expect("the database opens").on::<OrderPlaced>(Sees(Arc::clone(&watch)));
     publish(catalogue, &kafka, watch, Running::start(service)).await
@@ -215,18 +215,18 @@ async fn publish(
     watch.latencies()
 }
 
-async fn bare_client(servers: &Servers, events: usize) -> Latencies {
-    let catalogue = catalogue(&servers.kafka(), "").await;
+async fn bare_client(setting: &Setting, events: usize) -> Latencies {
+    let catalogue = setting.catalogue().await;
     let topic = catalogue.event("OrderPlaced").expect("it has the event").topic.to_string();
     let watch = Watch::of(events);
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &servers.bootstrap)
+        .set("bootstrap.setting", &setting.bootstrap)
         .set("group.id", &topic)
         .set("auto.offset.reset", "earliest")
         .create()
         .expect("a consumer can be made");
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", &servers.bootstrap)
+        .set("bootstrap.setting", &setting.bootstrap)
         .set("enable.idempotence", "true")
         .set("compression.type", "lz4")
         .set("linger.ms", "0")

@@ -2,21 +2,29 @@
 
 mod effects;
 mod event;
+pub mod handle;
 mod keyed;
 mod latency;
 mod mark;
 mod poison;
 mod running;
+mod side;
 mod tally;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::ValueEnum;
-use event_bus::KafkaConfig;
+use event_bus::kafka::admin::Admin;
+use event_bus::names::GroupName;
+use event_bus::{Catalogue, KafkaConfig};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::broker::memory::{Watch, mebibytes};
+use crate::publish::turn::Quartiles;
 use mark::Mark;
+use side::{Running, Side, Work};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,13 +34,16 @@ pub struct Args {
     /// PostgreSQL's maintenance database, `postgres://…`
     #[arg(long)]
     postgres: String,
+    /// Where the peers were built
+    #[arg(long)]
+    peers: PathBuf,
     /// The workloads to run
     #[arg(value_enum, default_values_t = [Workload::W2, Workload::W3, Workload::W6, Workload::W7])]
     workloads: Vec<Workload>,
     /// Events of W2; W3 has half as many
     #[arg(long, default_value_t = 100_000)]
     events: usize,
-    /// Times that W2 and W3 run, and interleaved runs of W6
+    /// Times that each workload runs, all its sides in turns
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each run of W6 that count
@@ -52,46 +63,99 @@ enum Workload {
     W7,
 }
 
-/// Where the servers are.
-struct Servers {
+/// Where servers and peers are.
+struct Setting {
     bootstrap: String,
     postgres: String,
+    peers: PathBuf,
 }
 
-impl Servers {
+/// What a side did.
+#[derive(Clone, Copy)]
+struct Ran {
+    seconds: f64,
+    /// Of its process's memory.
+    peak_bytes: u64,
+}
+
+impl Ran {
+    #[expect(clippy::cast_precision_loss, reason = "a process has less memory than 2^53 bytes")]
+    fn mebibytes(&self) -> f64 {
+        self.peak_bytes as f64 / f64::from(1 << 20)
+    }
+}
+
+impl Setting {
     fn kafka(&self) -> KafkaConfig {
         KafkaConfig::plain(&self.bootstrap)
     }
 
-    /// The URL of a database that does not exist yet.
-    fn new_database(&self) -> String {
-        let (server, _) = self.postgres.rsplit_once('/').expect("a URL has a path");
-        format!("{server}/bench_{:08x}", rand::random::<u32>())
+    /// The contract with topics of its own.
+    async fn catalogue(&self) -> Arc<Catalogue> {
+        event::contract().create(&self.kafka(), "").await
     }
+
+    /// The URL of a new database.
+    async fn new_database(&self) -> String {
+        let name = format!("bench_{:08x}", rand::random::<u32>());
+        let mut connection =
+            PgConnection::connect(&self.postgres).await.expect("PostgreSQL answers");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        connection.execute(create).await.expect("a database can be made");
+        let (server, _) = self.postgres.rsplit_once('/').expect("a URL has a path");
+        format!("{server}/{name}")
+    }
+
+    fn start(
+        &self,
+        side: Side,
+        catalogue: &Catalogue,
+        events: usize,
+        more: &[(&'static str, &str)],
+    ) -> Running {
+        side.start(&self.peers, &Work { bootstrap: &self.bootstrap, catalogue, events, more })
+    }
+
+    /// The sum of the offsets that a side's group has committed.
+    async fn committed(&self, side: Side, catalogue: &Catalogue) -> i64 {
+        let group: GroupName = side.group(catalogue).parse().expect("a valid name");
+        let admin = Admin::connect(&self.kafka()).expect("an admin client can be made");
+        let offsets = admin.committed_offsets(&group).await.expect("Kafka answers");
+        offsets.into_values().filter_map(|offset| offset.expect("Kafka answers")).sum()
+    }
+}
+
+/// The median of each side's figures over the rounds.
+fn medians<const SIDES: usize>(
+    rounds: &[[Ran; SIDES]],
+    figure: impl Fn(&Ran) -> f64,
+) -> [f64; SIDES] {
+    std::array::from_fn(|side| {
+        Quartiles::of(rounds.iter().map(|sides| figure(&sides[side]))).median()
+    })
 }
 
 /// Runs the workloads and prints figures and marks; fails when a mark is missed.
 pub async fn run(args: &Args) -> ExitCode {
-    let servers = Servers { bootstrap: args.bootstrap.clone(), postgres: args.postgres.clone() };
-    let memory = Watch::start(std::process::id());
+    let setting = Setting {
+        bootstrap: args.bootstrap.clone(),
+        postgres: args.postgres.clone(),
+        peers: args.peers.clone(),
+    };
     let mut marks = Vec::new();
     for workload in &args.workloads {
         marks.extend(match workload {
-            Workload::W2 => effects::run(&servers, args.events, args.rounds).await,
-            Workload::W3 => keyed::run(&servers, args.events / 2, args.rounds).await,
-            Workload::W6 => latency::run(&servers, args.rounds, args.seconds).await,
-            Workload::W7 => poison::run(&servers).await,
+            Workload::W2 => effects::run(&setting, args.events, args.rounds).await,
+            Workload::W3 => keyed::run(&setting, args.events / 2, args.rounds).await,
+            Workload::W6 => latency::run(&setting, args.rounds, args.seconds).await,
+            Workload::W7 => poison::run(&setting, args.rounds).await,
         });
     }
-    println!(
-        "peak memory, events made for the workloads included: {} MiB",
-        mebibytes(memory.peak_bytes())
-    );
     marks.iter().for_each(|mark| println!("{mark}"));
     if marks.iter().all(Mark::is_reached) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of events are far below 2^53")]
-fn rate(events: usize, took: Duration) -> f64 {
-    events as f64 / took.as_secs_f64()
+fn rate(events: usize, seconds: f64) -> f64 {
+    events as f64 / seconds
 }

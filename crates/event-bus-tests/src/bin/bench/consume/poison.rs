@@ -1,161 +1,116 @@
 //! W7: one event in a hundred always fails. Three retries, 200 ms apart, then the dead letter topic.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
+use event_bus::Catalogue;
 use event_bus::kafka::admin::Position;
 use event_bus::kafka::reader::{Reader, Until};
 use event_bus::names::TopicName;
-use event_bus::store::Migration;
-use event_bus::{
-    Catalogue, Context, Event, Failure, Handled, Handler, KafkaConfig, Service, StatelessContext,
-    StatelessHandler, StatelessService,
-};
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use serde::Deserialize;
 
-use super::Servers;
-use super::event::{OrderPlaced, catalogue, preload};
+use super::event::preload;
 use super::mark::Mark;
-use super::running::Running;
-use super::tally::Tally;
+use super::side::{Program, Side};
+use super::{Ran, Setting, medians};
 
 const EVENTS: usize = 10_000;
 const KEYS: u32 = 100;
 const POISON_EVERY: usize = 100;
 const POISON: usize = EVENTS / POISON_EVERY;
-/// A third of what the fastest peer took, which gives up the order of a key.
-const WANTED_SECONDS: f64 = 13.7 / 3.0;
 
-const EFFECTS: &[Migration] = &[Migration::same(
-    1,
-    "effects",
-    "CREATE TABLE effects (place bigserial PRIMARY KEY, order_id text NOT NULL, number bigint NOT NULL)",
-)];
-const INSERT: &str = "INSERT INTO effects (order_id, number) VALUES ($1, $2)";
+const SIDES: [Side; 3] = [
+    Side { name: "handler with a database", program: Program::Ours("poison") },
+    Side { name: "handler without a database", program: Program::Ours("poison-stateless") },
+    Side { name: "Spring's @RetryableTopic", program: Program::Spring("w7-retryable") },
+];
 
-/// A key and the place of an event among all.
-type Effect = (String, i64);
-
-/// A handler that writes good events down, and fails for the others.
-struct Poisoned {
-    tally: Arc<Tally>,
-    effects: Arc<Mutex<Vec<Effect>>>,
+/// In milliseconds since 1970.
+#[derive(Deserialize)]
+struct Good {
+    began_ms: i64,
+    good_ms: i64,
 }
 
-fn effect_of(event: &Event<OrderPlaced>) -> Result<Effect, Failure> {
-    if event.payload.poison {
-        return Err(Failure::retry("poison"));
+/// How long it takes until the good are handled and the bad are dead.
+pub async fn run(setting: &Setting, rounds: usize) -> Vec<Mark> {
+    let mut sides = Vec::new();
+    for _ in 0..rounds {
+        let mut round = [Ran { seconds: f64::NAN, peak_bytes: 0 }; SIDES.len()];
+        for (side, ran) in SIDES.into_iter().zip(&mut round) {
+            *ran = consume(setting, side).await;
+            let (seconds, memory) = (ran.seconds, ran.mebibytes());
+            println!("W7 {}: {seconds:.2} s, {memory:.0} MiB, {POISON} dead letters", side.name);
+        }
+        sides.push(round);
     }
-    Ok((event.payload.order_id.clone(), event.occurred_at.as_millisecond()))
-}
-
-impl StatelessHandler<OrderPlaced> for Poisoned {
-    async fn handle(&self, event: Event<OrderPlaced>, _: &StatelessContext<'_>) -> Handled {
-        self.tally.begin();
-        self.effects.lock().expect("nobody panics while noting").push(effect_of(&event)?);
-        self.tally.add(1);
-        Ok(())
-    }
-}
-
-impl Handler<OrderPlaced> for Poisoned {
-    async fn handle(&self, event: Event<OrderPlaced>, context: &mut Context<'_>) -> Handled {
-        self.tally.begin();
-        let (key, number) = effect_of(&event)?;
-        context.tx().execute(INSERT, &[key.into(), number.into()]).await?;
-        // Of a transaction that is rolled back the event comes again.
-        self.tally.add(1);
-        Ok(())
-    }
-}
-
-/// How long it takes until the good are handled and the bad are dead, with a database and without.
-pub async fn run(servers: &Servers) -> Vec<Mark> {
-    let stateless = without_database(servers).await;
-    println!("W7 without a database: {stateless:.2} s, order per key kept, {POISON} dead letters");
-    let database = with_database(servers).await;
-    println!("W7 with a database: {database:.2} s, order per key kept, {POISON} dead letters");
+    let [database, stateless, peer] = medians(&sides, |ran| ran.seconds);
+    let memory = medians(&sides, Ran::mebibytes);
     vec![
-        Mark::at_most("W7 seconds without a database", stateless, WANTED_SECONDS),
-        Mark::at_most("W7 seconds with a database", database, WANTED_SECONDS),
+        Mark::at_most("W7 with a database, share of the peer's time", database / peer, 1.0 / 3.0),
+        Mark::at_most("W7 without one, share of the peer's time", stateless / peer, 1.0 / 3.0),
+        Mark::at_most("W7, share of the peer's memory", memory[0].max(memory[1]) / memory[2], 0.2),
     ]
 }
 
-async fn poisoned(servers: &Servers) -> (Arc<Catalogue>, KafkaConfig, Poisoned) {
-    let kafka = servers.kafka();
-    let catalogue = catalogue(&kafka, "").await;
-    preload(&servers.bootstrap, &catalogue, EVENTS, KEYS, POISON_EVERY);
-    let handler = Poisoned { tally: Arc::new(Tally::of(EVENTS - POISON)), effects: Arc::default() };
-    (catalogue, kafka, handler)
-}
-
-async fn without_database(servers: &Servers) -> f64 {
-    let (catalogue, kafka, handler) = poisoned(servers).await;
-    let (tally, effects) = (Arc::clone(&handler.tally), Arc::clone(&handler.effects));
-    let service = StatelessService::new("payment", Arc::clone(&catalogue), kafka.clone());
-    let service = service.expect("it is in the contract").on::<OrderPlaced>(handler);
-    let running = Running::start_stateless(service);
-    let began = tally.full().await;
-    let seconds = all_dead(&kafka, &catalogue, began).await;
-    running.stop().await;
-    assert_exact(&kafka, &catalogue).await;
-    assert_in_order(&effects.lock().expect("nobody panics while noting"));
-    seconds
-}
-
-async fn with_database(servers: &Servers) -> f64 {
-    let (catalogue, kafka, handler) = poisoned(servers).await;
-    let (tally, database) = (Arc::clone(&handler.tally), servers.new_database());
-    let service =
-        Service::open("payment", Arc::clone(&catalogue), kafka.clone(), &database, EFFECTS).await;
-    let service = service.expect("the database opens").on::<OrderPlaced>(handler);
-    let mut connection = PgConnection::connect(&database).await.expect("PostgreSQL answers");
-    let running = Running::start(service);
-    let began = tally.full().await;
-    let mut good = Vec::new();
-    while good.len() < EVENTS - POISON {
-        let read = sqlx::query_as("SELECT order_id, number FROM effects ORDER BY place");
-        good = read.fetch_all(&mut connection).await.expect("the effects can be read");
+async fn consume(setting: &Setting, side: Side) -> Ran {
+    let catalogue = setting.catalogue().await;
+    preload(&setting.bootstrap, &catalogue, EVENTS, KEYS, POISON_EVERY);
+    let database = setting.new_database().await;
+    let folder = tempfile::tempdir().expect("a directory can be made");
+    let path = folder.path().join("trace");
+    let more = [
+        ("DATABASE_URL", &*database),
+        ("TRACE_FILE", path.to_str().expect("temporary directories have plain names")),
+    ];
+    let mut running = setting.start(side, &catalogue, EVENTS - POISON, &more);
+    let good: Good = running.result();
+    let topic = dead_letter_topic(side, &catalogue);
+    let mut dead = Vec::new();
+    while dead.len() < POISON {
+        dead = dead_letters(setting, &topic).await;
     }
-    let seconds = all_dead(&kafka, &catalogue, began).await;
-    running.stop().await;
-    assert_exact(&kafka, &catalogue).await;
-    assert_in_order(&good);
-    seconds
+    let peak_bytes = running.stop();
+    assert_eq!(dead_letters(setting, &topic).await.len(), POISON, "each poison event is dead once");
+    if matches!(side.program, Program::Ours(_)) {
+        assert_in_order(&std::fs::read_to_string(&path).expect("our side wrote a trace"));
+    }
+    let last_ms = dead.into_iter().max().map_or(good.good_ms, |dead| dead.max(good.good_ms));
+    let millis = u32::try_from(last_ms - good.began_ms).expect("a run is short");
+    Ran { seconds: f64::from(millis) / 1e3, peak_bytes }
 }
 
-/// Waits for the last dead letter.
-async fn all_dead(kafka: &KafkaConfig, catalogue: &Catalogue, began: Instant) -> f64 {
-    while dead_letters(kafka, catalogue).await < POISON {}
-    began.elapsed().as_secs_f64()
-}
-
-async fn assert_exact(kafka: &KafkaConfig, catalogue: &Catalogue) {
-    assert_eq!(dead_letters(kafka, catalogue).await, POISON, "each poison event is dead once");
-}
-
-async fn dead_letters(kafka: &KafkaConfig, catalogue: &Catalogue) -> usize {
+fn dead_letter_topic(side: Side, catalogue: &Catalogue) -> TopicName {
     let event = catalogue.event("OrderPlaced").expect("it has the event");
-    let topics: [TopicName; 1] = [event.dead_letter_topic.clone()];
-    let mut reader = Reader::start(kafka, &topics, Position::Start, Until::CaughtUp)
+    match side.program {
+        Program::Ours(_) => event.dead_letter_topic.clone(),
+        Program::Spring(_) | Program::Parallel(_) => {
+            format!("{}-dlt", event.topic).parse().expect("a valid name")
+        }
+    }
+}
+
+/// The times of what is in the topic, in milliseconds since 1970.
+async fn dead_letters(setting: &Setting, topic: &TopicName) -> Vec<i64> {
+    let topics = [topic.clone()];
+    let mut reader = Reader::start(&setting.kafka(), &topics, Position::Start, Until::CaughtUp)
         .await
         .expect("the dead letters can be read");
-    let mut count = 0;
+    let mut times = Vec::new();
     while let Some(records) = reader.next().await.expect("reading goes on") {
-        count += records.len();
+        times.extend(records.iter().map(|record| record.timestamp_ms));
     }
-    count
+    times
 }
 
-fn assert_in_order(effects: &[Effect]) {
-    let mut keys: HashMap<&str, Vec<i64>> = HashMap::new();
-    for (key, number) in effects {
-        keys.entry(key).or_default().push(*number);
+/// A line is a key and the place of an event among all.
+fn assert_in_order(trace: &str) {
+    let mut keys: HashMap<&str, Vec<u64>> = HashMap::new();
+    for line in trace.lines() {
+        let (key, place) = line.split_once(' ').expect("two words");
+        keys.entry(key).or_default().push(place.parse().expect("a number"));
     }
-    assert_eq!(effects.len(), EVENTS - POISON, "each good event has one effect");
-    for (key, numbers) in keys {
-        assert!(numbers.is_sorted(), "the events of {key} were handled out of order");
+    assert_eq!(trace.lines().count(), EVENTS - POISON, "each good event has one effect");
+    for (key, places) in keys {
+        assert!(places.is_sorted(), "the events of {key} were handled out of order");
     }
 }
