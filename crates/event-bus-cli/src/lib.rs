@@ -5,6 +5,7 @@ mod address;
 mod exit;
 mod global;
 mod logging;
+mod otlp;
 mod output;
 mod progress;
 mod settings;
@@ -134,12 +135,14 @@ mod tests {
             "event-bus trace ORD-1001",
             "event-bus service run brand --store sqlite://brand.db",
             "event-bus service run --all --store sqlite://{service}.db --traffic 5",
+            "event-bus service run brand --store sqlite://brand.db --otlp http://127.0.0.1:4318",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
             "event-bus broker --memory --faults faults.toml",
             "event-bus broker --data DIR --listen localhost:9092 --durability lazy --allow-remote",
             "event-bus up",
             "event-bus up --data DIR --http 127.0.0.1:0 --kafka 127.0.0.1:0 --rate 0.5 --seed-failures",
+            "event-bus up --otlp http://collector:4318/",
             "event-bus up --bootstrap a:9092 --kafka security.protocol=ssl --rate 0",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
@@ -161,6 +164,7 @@ mod tests {
             "event-bus broker",
             "event-bus broker --memory --data DIR",
             "event-bus up --rate -1",
+            "event-bus up --otlp https://collector:4318",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

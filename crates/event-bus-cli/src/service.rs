@@ -14,6 +14,7 @@ use event_bus_ops::STALLED_AFTER;
 use crate::address::address;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
+use crate::otlp::Otlp;
 
 /// What stands for the service's name in a store URL.
 const PLACEHOLDER: &str = "{service}";
@@ -49,6 +50,8 @@ pub struct Run {
     /// Make traffic too: register organisations, and place so many orders per second
     #[arg(long, value_name = "RATE", value_parser = rate)]
     traffic: Option<f64>,
+    #[command(flatten)]
+    otlp: Otlp,
     /// Also stop when stdin ends, which is how the parent process stops this one, even by dying
     #[arg(long, hide = true)]
     until_stdin_ends: bool,

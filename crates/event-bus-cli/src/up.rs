@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::address::address;
 use crate::exit::{Exit, with_causes};
 use crate::global::Global;
+use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
 use crate::{logging, stop};
 use cluster::Cluster;
@@ -56,6 +57,8 @@ pub struct Args {
     /// Have events fail too: some at once, some after all their retries
     #[arg(long)]
     seed_failures: bool,
+    #[command(flatten)]
+    otlp: Otlp,
 }
 
 impl Args {
@@ -98,8 +101,10 @@ impl Args {
             Operations::start(Watch::new(Arc::clone(&catalogue)), metrics.clone(), listener);
         let watch = operations.watch.clone();
         let view = View::new(look, facts, watch, notes().clone(), global.output());
-        let mut up = Up { catalogue, cluster, admin, operations, metrics, view };
+        let traces = self.otlp.start();
+        let mut up = Up { catalogue, cluster, admin, operations, metrics, traces, view };
         let ended = up.run(&self, &settings, &data, &requested).await;
+        up.traces.stop().await;
         up.operations.stop().await;
         up.cluster.stop().await;
         ended
@@ -125,6 +130,7 @@ struct Up {
     admin: Admin,
     operations: Operations,
     metrics: Metrics,
+    traces: Traces,
     view: View,
 }
 
@@ -174,7 +180,7 @@ impl Up {
             Ok(())
         };
         let (services, ()) = tokio::try_join!(opening, topics)?;
-        Ok(Services::start(services, &self.metrics))
+        Ok(Services::start(services, &self.metrics, &self.traces))
     }
 
     /// Waits until all is there and looked at.
@@ -206,7 +212,8 @@ impl Up {
         }
         if args.seed_failures {
             let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.cluster.kafka)?;
-            traffic.begin_failures(publisher);
+            let tracer = self.traces.tracer(self.catalogue.namespace(), "seed-failures");
+            traffic.begin_failures(publisher.traced_by(tracer));
         }
         let mut exit = Exit::Done;
         loop {

@@ -1,11 +1,13 @@
 //! What operators see of the bus.
 //!
 //! [`watch`](Watch::run) asks Kafka again and again how far topics and groups are, [`health`] judges by progress, and
-//! [`http`] answers those who ask. Nothing is decided here that the library decides: this crate calls its verbs.
+//! [`http`] answers those who ask; [`otlp`] exports the spans of traces. Nothing is decided here that the library decides:
+//! this crate calls its verbs.
 
 pub mod snapshot;
 pub mod health;
 pub mod http;
+pub mod otlp;
 mod progress;
 mod watch;
 

@@ -5,15 +5,16 @@ mod stateless;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::catalogue::{Catalogue, Version};
+use crate::catalogue::Version;
 use crate::envelope::{Draft, EventType, SealError};
 use crate::names::{EventId, EventName, GroupName, IdempotencyKey, ServiceName, TenantId};
+use crate::outbox::Outbox;
 use crate::store::Tx;
 use crate::trace_context::TraceContext;
+use crate::tracer::{Operation, Span};
 
 pub use batch::{BatchContext, BatchHandler};
 pub use stateless::{StatelessContext, StatelessHandler};
@@ -33,7 +34,8 @@ pub struct Event<E> {
     pub service: ServiceName,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// The trace that the event belongs to.
+    /// The trace that the event belongs to, at the span that published it, or in a traced service at the span of this
+    /// attempt: spans of the handler's own belong under it.
     pub trace: TraceContext,
     /// What happened.
     pub payload: E,
@@ -103,8 +105,7 @@ pub trait Handler<E>: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Context<'a> {
     tx: &'a mut Tx,
-    catalogue: &'a Arc<Catalogue>,
-    service: &'a ServiceName,
+    outbox: &'a Outbox,
     origin: Origin<'a>,
 }
 
@@ -115,7 +116,7 @@ pub(crate) enum Origin<'a> {
     Event {
         /// Which event, of whom, and who handles it.
         identity: Identity<'a>,
-        /// Its trace.
+        /// Its trace, at what its emitted events follow from.
         trace: TraceContext,
         /// How many events follow from it already.
         emitted: &'a mut u32,
@@ -168,13 +169,8 @@ pub enum EmitError {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(
-        tx: &'a mut Tx,
-        catalogue: &'a Arc<Catalogue>,
-        service: &'a ServiceName,
-        origin: Origin<'a>,
-    ) -> Self {
-        Self { tx, catalogue, service, origin }
+    pub(crate) fn new(tx: &'a mut Tx, outbox: &'a Outbox, origin: Origin<'a>) -> Self {
+        Self { tx, outbox, origin }
     }
 
     /// The open transaction. The runtime commits it, with the event's row in the inbox and what was emitted.
@@ -218,26 +214,34 @@ impl<'a> Context<'a> {
         tenant: &TenantId,
         payload: &E,
     ) -> Result<EventId, EmitError> {
-        let event =
-            self.catalogue.event(E::NAME).ok_or(EmitError::UnknownEvent { event: E::NAME })?;
-        if event.producer != *self.service {
+        let (catalogue, service) = (self.outbox.catalogue(), self.outbox.service());
+        let event = catalogue.event(E::NAME).ok_or(EmitError::UnknownEvent { event: E::NAME })?;
+        if event.producer != *service {
             return Err(EmitError::NotTheProducer {
                 event: event.name.clone(),
                 producer: event.producer.clone(),
-                service: self.service.clone(),
+                service: service.clone(),
             });
         }
         let mut draft = Draft::typed(event, tenant, payload, Timestamp::now())?;
-        match &mut self.origin {
+        let parent = match &mut self.origin {
             Origin::Event { identity, trace, emitted } => {
                 draft.event_id = EventId::emitted(identity.id, identity.group, **emitted);
                 draft.trace = trace.child();
                 **emitted += 1;
+                Some(*trace)
             }
-            Origin::Command { trace, .. } => draft.trace = trace.child(),
-        }
+            Origin::Command { trace, .. } => {
+                draft.trace = trace.child();
+                None
+            }
+        };
+        let trace = draft.trace;
         let record = draft.seal()?;
         let id = record.event_id;
+        self.tx.trace(self.outbox.tracer(), trace, || {
+            Span::begin(Operation::Create, &record.topic, id, trace).under(parent)
+        });
         self.tx.enqueue(record);
         Ok(id)
     }

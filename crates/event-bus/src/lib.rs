@@ -127,6 +127,7 @@ pub mod catalogue;
 pub mod envelope;
 pub mod headers;
 pub mod trace_context;
+pub mod tracer;
 pub mod partition;
 pub mod publisher;
 pub mod outbox;

@@ -13,6 +13,7 @@ use crate::handler::{Handled, Identity};
 use crate::names::{EventId, EventName, GroupName, IdempotencyKey, ServiceName, TenantId};
 use crate::outbox::Outbox;
 use crate::store::Tx;
+use crate::trace_context::TraceContext;
 
 /// Runs around every handler of a service; [`Service::with`](crate::Service::with) adds one.
 ///
@@ -87,6 +88,7 @@ pub struct Delivery<'a> {
     pub(crate) envelope: &'a Envelope,
     pub(crate) group: &'a GroupName,
     pub(crate) attempt: u32,
+    pub(crate) trace: TraceContext,
 }
 
 impl Delivery<'_> {
@@ -112,6 +114,12 @@ impl Delivery<'_> {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// The trace that the event belongs to, as its [`Event`](crate::Event) tells it to the handler.
+    #[must_use]
+    pub fn trace(&self) -> TraceContext {
+        self.trace
     }
 
     /// The partition and the offset that the event was read from.

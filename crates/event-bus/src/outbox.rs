@@ -1,6 +1,6 @@
 //! The transactional outbox: an event leaves if, and only if, the transaction that wrote it committed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use crate::handler::{Context, Origin};
 use crate::names::{EventId, ServiceName};
 use crate::store::{Store, Tx};
 use crate::trace_context::TraceContext;
+use crate::tracer::Tracer;
 
 /// A service's way to change its database and publish, in one transaction. Clones share one pool and one relay.
 ///
@@ -28,11 +29,12 @@ pub struct Outbox {
     catalogue: Arc<Catalogue>,
     service: ServiceName,
     nudge: Arc<Notify>,
+    tracer: Arc<OnceLock<Tracer>>,
 }
 
 impl Outbox {
     pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, service: ServiceName) -> Self {
-        Self { store, catalogue, service, nudge: Arc::new(Notify::new()) }
+        Self { store, catalogue, service, nudge: Arc::default(), tracer: Arc::default() }
     }
 
     /// Begins a transaction.
@@ -47,7 +49,7 @@ impl Outbox {
     pub fn command<'a>(&'a self, tx: &'a mut Tx) -> Context<'a> {
         let id = EventId::at(Timestamp::now());
         let origin = Origin::Command { id, trace: TraceContext::start() };
-        Context::new(tx, &self.catalogue, &self.service, origin)
+        Context::new(tx, self, origin)
     }
 
     /// Commits rows and events together and wakes the relay.
@@ -83,6 +85,16 @@ impl Outbox {
     #[must_use]
     pub fn service(&self) -> &ServiceName {
         &self.service
+    }
+
+    /// Traces what leaves through this outbox and its clones from now on. A second tracer is not heeded.
+    pub(crate) fn trace_by(&self, tracer: Tracer) {
+        drop(self.tracer.set(tracer));
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        static NONE: Tracer = Tracer::none();
+        self.tracer.get().unwrap_or(&NONE)
     }
 
     pub(crate) fn nudge(&self) -> &Notify {

@@ -12,6 +12,7 @@ use crate::kafka::KafkaConfig;
 use crate::kafka::lasting_producer::LastingProducer;
 use crate::kafka::producer::{ConnectError, Delivered, OnDelivery, SendError};
 use crate::names::{EventId, TenantId};
+use crate::tracer::Tracer;
 
 /// The wait before a record is offered again to a client whose queue was full.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(2);
@@ -22,6 +23,7 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(2);
 pub struct Publisher {
     catalogue: Arc<Catalogue>,
     producer: LastingProducer,
+    tracer: Tracer,
 }
 
 /// Where a published event went.
@@ -83,7 +85,15 @@ impl Publisher {
     /// # Errors
     /// When the client can't be made from the configuration.
     pub fn connect(catalogue: Arc<Catalogue>, kafka: &KafkaConfig) -> Result<Self, ConnectError> {
-        Ok(Self { catalogue, producer: LastingProducer::connect(kafka)? })
+        let producer = LastingProducer::connect(kafka)?;
+        Ok(Self { catalogue, producer, tracer: Tracer::default() })
+    }
+
+    /// Traces what is published from now on.
+    #[must_use]
+    pub fn traced_by(mut self, tracer: Tracer) -> Self {
+        self.tracer = tracer;
+        self
     }
 
     /// Publishes a typed event under a new id and waits until all replicas have it.
@@ -139,7 +149,13 @@ impl Publisher {
         event_id: EventId,
     ) -> Result<UnderWay, SendError> {
         let (report, delivery) = oneshot::channel();
-        let mut on_delivery = OnDelivery::Tell(report);
+        let mut on_delivery = match self.tracer.publishing(record, event_id) {
+            None => OnDelivery::Tell(report),
+            Some(sending) => OnDelivery::Run(Box::new(move |result| {
+                sending.ended(&result);
+                OnDelivery::Tell(report).report(result);
+            })),
+        };
         loop {
             match self.producer.send(record, on_delivery) {
                 Ok(()) => return Ok(UnderWay { event_id, delivery }),
@@ -147,7 +163,10 @@ impl Publisher {
                     on_delivery = back;
                     tokio::time::sleep(QUEUE_FULL_WAIT).await;
                 }
-                Err((error, _)) => return Err(error),
+                Err((error, back)) => {
+                    back.report(Err(error.clone()));
+                    return Err(error);
+                }
             }
         }
     }

@@ -136,7 +136,10 @@ impl Relay {
         }
         let sender = match &mut self.sender {
             Some(sender) => sender,
-            none => none.insert(Sender::new(Producer::connect_gapless(&self.kafka)?)),
+            none => none.insert(Sender::new(
+                Producer::connect_gapless(&self.kafka)?,
+                self.outbox.tracer().clone(),
+            )),
         };
         let sent = sender.send(rows, &mut self.topics).await;
         self.settle(lease, sent).await

@@ -21,6 +21,7 @@ use crate::names::{GroupName, InstanceId, NameError, ServiceName};
 use crate::outbox::Outbox;
 use crate::relay::Relay;
 use crate::store::{ConnectError, Migration, Store};
+use crate::tracer::Tracer;
 use handlers::{Bus, Handlers, Registered, consume};
 
 pub use stateless::StatelessService;
@@ -165,6 +166,14 @@ impl Service {
         &self.handlers.metrics
     }
 
+    /// Has the way of its events traced: what it publishes, the wait in its outbox, each attempt of a handler and each
+    /// dead letter. A second tracer is not heeded.
+    #[must_use]
+    pub fn traced_by(self, tracer: Tracer) -> Self {
+        self.outbox.trace_by(tracer);
+        self
+    }
+
     /// Handles an event with `handler`. A second handler of one event replaces the first.
     #[must_use]
     pub fn on<E: EventType>(self, handler: impl Handler<E>) -> Self {
@@ -214,7 +223,12 @@ impl Service {
     /// process runs under its instance id.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let service = self.outbox.service().clone();
-        let bus = Bus { catalogue: self.outbox.catalogue(), kafka: &self.kafka, service: &service };
+        let bus = Bus {
+            catalogue: self.outbox.catalogue(),
+            kafka: &self.kafka,
+            service: &service,
+            tracer: self.outbox.tracer(),
+        };
         let subscriptions = self.handlers.subscriptions(bus)?;
         let (stop_relay, relay_stopping) = watch::channel(false);
         let mut relay =

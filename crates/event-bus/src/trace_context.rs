@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::names::EventId;
+
 /// Version 00 of `traceparent`: trace, parent span and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -28,9 +30,34 @@ impl TraceContext {
         TraceContext { trace: rand::random::<u128>().max(1), span: new_span(), flags: SAMPLED }
     }
 
+    /// The trace of an event that came without one, sampled: the same wherever and however often it is read.
+    pub(crate) fn of_event(id: EventId) -> TraceContext {
+        let uuid = id.as_uuid();
+        TraceContext {
+            trace: uuid.as_u128().max(1),
+            span: uuid.as_u64_pair().1.max(1),
+            flags: SAMPLED,
+        }
+    }
+
     /// A span of the same trace, under this one.
     pub fn child(&self) -> TraceContext {
         TraceContext { span: new_span(), ..*self }
+    }
+
+    /// Another span of the same trace.
+    pub(crate) fn at_span(&self, span: u64) -> TraceContext {
+        TraceContext { span, ..*self }
+    }
+
+    /// The span, as a number that is never 0.
+    pub(crate) fn span(&self) -> u64 {
+        self.span
+    }
+
+    /// Whether its spans are to be told: who began the trace decides for all of it.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
     /// As it is displayed, in the given bytes. Several times faster than a formatter.
@@ -46,6 +73,11 @@ impl TraceContext {
     /// The trace's id, as it stands in `traceparent`.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
+    }
+
+    /// The span's id, as it stands in `traceparent`.
+    pub fn span_id(&self) -> String {
+        format!("{:016x}", self.span)
     }
 }
 
@@ -110,6 +142,25 @@ mod tests {
         let context: TraceContext = EXAMPLE.parse().unwrap();
         assert_eq!(context.to_string(), EXAMPLE);
         assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.span_id(), "00f067aa0ba902b7");
+    }
+
+    #[test]
+    fn who_began_a_trace_says_whether_its_spans_are_told() {
+        let unsampled: TraceContext = EXAMPLE.replace("-01", "-00").parse().unwrap();
+        assert!(
+            TraceContext::start().is_sampled()
+                && EXAMPLE.parse::<TraceContext>().unwrap().is_sampled()
+        );
+        assert!(!unsampled.is_sampled() && !unsampled.child().is_sampled());
+    }
+
+    #[test]
+    fn an_event_without_a_trace_has_always_the_same() {
+        let id: EventId = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10".parse().unwrap();
+        let context = TraceContext::of_event(id);
+        assert_eq!(context, TraceContext::of_event(id));
+        assert_eq!(context.to_string(), "00-0197f3b47c1e7b1a9d550c7a3f1f2a10-9d550c7a3f1f2a10-01");
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub async fn run(global: &Global, run: &Run) -> anyhow::Result<Exit> {
             command.args(["--instance", id.as_str()]);
         }
         command.args(["--stalled-after", &run.stalled_after.to_string()]);
+        command.args(run.otlp.arguments());
         if let Some(rate) = run.traffic {
             command.args(["--traffic", &rate.to_string()]);
         }

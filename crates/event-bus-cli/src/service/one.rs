@@ -23,6 +23,8 @@ pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit>
         None => service,
     };
     let outbox = service.outbox().clone();
+    let traces = run.otlp.start();
+    let service = service.traced_by(traces.tracer(outbox.catalogue().namespace(), name));
     let operations = match run.http {
         Some(address) => Some(Operations::open(&service, &kafka, address, run).await?),
         None => None,
@@ -42,6 +44,7 @@ pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit>
     };
     let (ended, (), ()) =
         tokio::join!(service.run(stop::of(requested.clone())), traffic, operations);
+    traces.stop().await;
     ended?;
     Ok(Exit::Done)
 }

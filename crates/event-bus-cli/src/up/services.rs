@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::data::Databases;
 use crate::exit::with_causes;
+use crate::otlp::Traces;
 use crate::stop;
 
 /// Services that run.
@@ -46,14 +47,19 @@ impl Services {
         try_join_all(opening).await
     }
 
-    /// Runs them until [`Self::stop`]; they count together.
-    pub fn start(services: Vec<(&'static str, Service)>, metrics: &Metrics) -> Self {
+    /// Runs them until [`Self::stop`]; they count together, and each traces by itself.
+    pub fn start(
+        services: Vec<(&'static str, Service)>,
+        metrics: &Metrics,
+        traces: &Traces,
+    ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let outboxes = services.iter().map(|(_, service)| service.outbox().clone()).collect();
         let mut running = JoinSet::new();
         for (name, service) in services {
             let stopping = stopping.clone();
-            let service = service.counting_in(metrics.clone());
+            let tracer = traces.tracer(service.outbox().catalogue().namespace(), name);
+            let service = service.counting_in(metrics.clone()).traced_by(tracer);
             running.spawn(async move { (name, service.run(stop::of(stopping)).await) });
         }
         Self { running, stop, outboxes }

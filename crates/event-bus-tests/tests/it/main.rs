@@ -17,6 +17,7 @@ mod platform;
 mod program;
 mod publishing;
 mod stateless;
+mod traces;
 mod static_members;
 mod stuck;
 mod store;

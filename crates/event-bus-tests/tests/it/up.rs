@@ -10,6 +10,7 @@ use event_bus::kafka::reader::{Reader, Until};
 use event_bus::names::TopicName;
 use event_bus::{Catalogue, KafkaConfig, headers};
 use event_bus_ops::Snapshot;
+use event_bus_tests::collector::Collector;
 use event_bus_tests::eventually::eventually;
 use event_bus_tests::process::{Ended, Process, get};
 use event_bus_tests::servers;
@@ -154,6 +155,25 @@ async fn failures_on_request_are_dead_letters_some_at_once_and_some_after_their_
     // Failures are handled, so they are no reason not to be ready.
     assert_eq!(get(&up.http, "/readyz").await.expect("HTTP answers").0, 200);
     assert_eq!(up.snapshot().await.expect("Kafka answers").events_of("OrganisationCreated"), 0);
+    up.interrupt().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_one_trace_through_all_its_services() {
+    let data = temporary();
+    let collector = Collector::start().await;
+    let up = Up::start(&data, &["--kafka", FREE, "--otlp", collector.endpoint()]).await;
+    let wanted = ["blindstrader-payment", "blindstrader-retailer", "blindstrader-supply-chain"];
+    eventually(SOON, async || {
+        let mut traces: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for span in collector.spans() {
+            traces.entry(span.trace_id).or_default().insert(span.service);
+        }
+        let is_whole =
+            |services: &BTreeSet<String>| wanted.iter().all(|service| services.contains(*service));
+        if traces.values().any(is_whole) { Ok(()) } else { Err(traces) }
+    })
+    .await;
     up.interrupt().await;
 }
 

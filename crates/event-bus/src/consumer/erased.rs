@@ -54,7 +54,7 @@ impl Delivery<'_> {
             version: envelope.version,
             service: envelope.service.clone(),
             attempt: self.attempt,
-            trace: self.received.trace(),
+            trace: self.trace,
             payload,
         })
     }
@@ -90,7 +90,7 @@ impl<E, H> Stateless<E, H> {
 impl<E: EventType, H: Handler<E>> ErasedHandler for Single<E, H> {
     fn handle<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Handled> {
         async move {
-            let (deliveries, subscriber, place) = call.into_parts();
+            let (deliveries, _, place) = call.into_parts();
             let Place::Transaction(tx, outbox) = place else {
                 return Err(Failure::reject(NoTransaction));
             };
@@ -102,7 +102,7 @@ impl<E: EventType, H: Handler<E>> ErasedHandler for Single<E, H> {
                     trace: event.trace,
                     emitted: &mut emitted,
                 };
-                let mut context = Context::new(tx, outbox.catalogue(), subscriber.service, origin);
+                let mut context = Context::new(tx, outbox, origin);
                 self.0.handle(event, &mut context).await?;
             }
             Ok(())
@@ -124,8 +124,7 @@ where
             };
             let events: Vec<Event<E>> =
                 deliveries.iter().map(Delivery::read).collect::<Result<_, _>>()?;
-            let mut context =
-                BatchContext::new(tx, outbox.catalogue(), subscriber.service, subscriber.group);
+            let mut context = BatchContext::new(tx, outbox, subscriber.group);
             self.0.handle_batch(&events, &mut context).await
         }
         .boxed()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::RwLock;
 
+use super::attempts::Attempts;
 use super::batch::{self, Batch, Guard};
 use super::command::Turn;
 use super::infrastructure::{is_broken_transaction, trouble_in, trouble_of};
@@ -34,6 +35,12 @@ pub(crate) struct Executor {
 /// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
 /// knows of what.
 pub(super) static GATE: RwLock<()> = RwLock::const_new(());
+
+/// What is told of a transaction, once it is known how it ended: it is counted and traced.
+struct Told {
+    tally: Tally,
+    attempts: Attempts,
+}
 
 type Event = Job<Arc<Received>>;
 type Broken = batch::Broken<sqlx::Error>;
@@ -134,35 +141,36 @@ impl Executor {
             }
             Guard::Marked => Vec::new().into_iter(),
         };
+        let mut told =
+            Told { tally: Tally::default(), attempts: Attempts::new(&self.invoker.tracer) };
         let is_one_call = guard == Guard::Together && self.invoker.takes_batches();
         if is_one_call {
-            self.handle_fresh(&mut tx, jobs, claimed.as_slice()).await?;
+            self.handle_fresh(&mut tx, jobs, claimed.as_slice(), &mut told).await?;
         }
         let mut batch = Batch::new(Arc::clone(jobs), guard);
-        let mut tally = Tally::default();
         while let Some(index) = batch.next_turn() {
             let job = &jobs[index];
             let verdict = match (&job.death, guard) {
                 (Some(death), _) => {
-                    self.bury(&mut tx, &claimant, job, death, &mut tally).await.map_err(by_own)?
+                    self.bury(&mut tx, &claimant, job, death, &mut told).await.map_err(by_own)?
                 }
                 (None, Guard::Together) => match claimed.next() {
                     Some(Claimed::Fresh) => {
-                        tally.handled += 1;
+                        told.tally.handled += 1;
                         if is_one_call {
                             Verdict::Settled
                         } else {
-                            self.handle(&mut tx, index, &[job]).await?
+                            self.handle(&mut tx, index, &[job], &mut told).await?
                         }
                     }
                     Some(Claimed::Collides) => collision(job),
                     Some(Claimed::Seen) | None => {
-                        tally.duplicates += 1;
+                        told.tally.duplicates += 1;
                         Verdict::Settled
                     }
                 },
                 (None, Guard::Marked) => {
-                    self.handle_marked(&mut tx, &claimant, index, job, &mut tally).await?
+                    self.handle_marked(&mut tx, &claimant, index, job, &mut told).await?
                 }
             };
             if turn.is_careful && verdict.is_settled() {
@@ -173,7 +181,8 @@ impl Executor {
         }
         tx.flush().await.map_err(by_own)?;
         self.outbox.end(tx).await.map_err(by_commit)?;
-        self.invoker.metrics.committed(&tally);
+        self.invoker.metrics.committed(&told.tally);
+        told.attempts.committed();
         Ok(batch.committed())
     }
 
@@ -197,13 +206,13 @@ impl Executor {
         claimant: &Claimant<'_>,
         index: usize,
         job: &Event,
-        tally: &mut Tally,
+        told: &mut Told,
     ) -> Result<Verdict, Broken> {
         tx.mark().await.map_err(by_own)?;
         let claims = std::slice::from_ref(&job.received.claim);
         let claimed = tx.claim(claimant, claims).await.map_err(by_own)?;
         let verdict = match claimed.first() {
-            Some(Claimed::Fresh) => self.handle(tx, index, &[job]).await?,
+            Some(Claimed::Fresh) => self.handle(tx, index, &[job], told).await?,
             Some(Claimed::Collides) => collision(job),
             Some(Claimed::Seen) | None => Verdict::Settled,
         };
@@ -214,18 +223,16 @@ impl Executor {
         match tx.keep().await {
             Ok(()) => {
                 let is_fresh = matches!(claimed.first(), Some(Claimed::Fresh));
-                tally.handled += u64::from(is_fresh);
-                tally.duplicates += u64::from(!is_fresh);
+                told.tally.handled += u64::from(is_fresh);
+                told.tally.duplicates += u64::from(!is_fresh);
                 Ok(verdict)
             }
             // The handler swallowed an error of the database, and PostgreSQL has given up the transaction.
             Err(error) if trouble_of(&error).is_none() => {
                 undo(tx).await?;
-                Ok(Verdict::Failed(Cause::of(
-                    Reason::RetriesExhausted,
-                    "SwallowedDatabaseError",
-                    &error,
-                )))
+                let cause = Cause::of(Reason::RetriesExhausted, "SwallowedDatabaseError", &error);
+                told.attempts.failed(&cause);
+                Ok(Verdict::Failed(cause))
             }
             Err(error) => Err(by_own(error)),
         }
@@ -237,12 +244,13 @@ impl Executor {
         tx: &mut Tx,
         jobs: &[Event],
         claimed: &[Claimed],
+        told: &mut Told,
     ) -> Result<(), Broken> {
         let living = jobs.iter().enumerate().filter(|(_, job)| job.death.is_none());
         let fresh = living.zip(claimed).filter(|(_, claimed)| **claimed == Claimed::Fresh);
         let (places, fresh): (Vec<usize>, Vec<&Event>) = fresh.map(|(job, _)| job).unzip();
         let Some(first) = places.first() else { return Ok(()) };
-        match self.handle(tx, *first, &fresh).await {
+        match self.handle(tx, *first, &fresh, told).await {
             Ok(Verdict::Settled) => Ok(()),
             Err(Broken::Interrupted(_, verdict)) if fresh.len() > 1 => {
                 Err(Broken::Handler(*first, verdict))
@@ -253,11 +261,16 @@ impl Executor {
     }
 
     /// Handles the event at `index`, or a batch that begins with it.
-    async fn handle(&self, tx: &mut Tx, index: usize, jobs: &[&Event]) -> Result<Verdict, Broken> {
-        let subscriber =
-            Subscriber { event: &self.event, group: &self.group, service: &self.service };
+    async fn handle(
+        &self,
+        tx: &mut Tx,
+        index: usize,
+        jobs: &[&Event],
+        told: &mut Told,
+    ) -> Result<Verdict, Broken> {
+        let subscriber = self.subscriber();
         let place = Place::Transaction(tx, &self.outbox);
-        let verdict = match self.invoker.call(jobs, subscriber, place).await {
+        let verdict = match self.invoker.call(jobs, subscriber, place, &mut told.attempts).await {
             Ok(Ok(())) => return Ok(Verdict::Settled),
             Ok(Err(failure)) => {
                 if let Some(trouble) = trouble_in(failure.error()) {
@@ -278,6 +291,10 @@ impl Executor {
         Ok(verdict)
     }
 
+    fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber { event: &self.event, group: &self.group, service: &self.service }
+    }
+
     /// Marks the event dead and writes its dead letter, in one transaction.
     async fn bury(
         &self,
@@ -285,7 +302,7 @@ impl Executor {
         claimant: &Claimant<'_>,
         job: &Event,
         death: &Death,
-        tally: &mut Tally,
+        told: &mut Told,
     ) -> Result<Verdict, sqlx::Error> {
         let received = &job.received;
         let mut claim = received.claim.clone();
@@ -302,7 +319,8 @@ impl Executor {
         }
         let key = received.record.key.as_deref();
         if marked == Claimed::Fresh {
-            tally.dead.push(death.cause.reason);
+            told.tally.dead.push(death.cause.reason);
+            told.attempts.bury(self.subscriber(), received, death, dlq_id);
             let chain_seq = if self.parks { Some(tx.park(claimant, key).await?) } else { None };
             let obituary = Obituary {
                 record: &received.record,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
+use super::attempts::Attempts;
 use super::erased::ErasedHandler;
 use super::job::{Job, Verdict};
 use super::receive::Received;
@@ -14,6 +15,7 @@ use crate::dead_letter::{Cause, Reason};
 use crate::handler::{Failure, Handled};
 use crate::metrics::SubscriptionMetrics;
 use crate::middleware::{Call, Delivery, ErasedMiddleware, Next, Place, Subscriber};
+use crate::tracer::Tracer;
 
 /// A subscription's handler with all that stands around it.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ pub(crate) struct Invoker {
     pub(crate) middleware: Arc<[Arc<dyn ErasedMiddleware>]>,
     pub(crate) timeout: Duration,
     pub(crate) metrics: Arc<SubscriptionMetrics>,
+    pub(crate) tracer: Tracer,
 }
 
 impl Invoker {
@@ -38,13 +41,16 @@ impl Invoker {
         jobs: &[&Job<Arc<Received>>],
         subscriber: Subscriber<'_>,
         place: Place<'_>,
+        attempts: &mut Attempts,
     ) -> Result<Handled, Cause> {
+        attempts.call();
         let deliveries: Vec<Delivery<'_>> = jobs
             .iter()
             .filter_map(|job| {
                 let envelope = job.received.envelope.as_ref().ok()?;
                 let (received, group) = (&*job.received, subscriber.group);
-                Some(Delivery { received, envelope, group, attempt: job.attempt })
+                let trace = attempts.begin(subscriber, job, jobs.len());
+                Some(Delivery { received, envelope, group, attempt: job.attempt, trace })
             })
             .collect();
         let next = Next::new(&self.middleware, &*self.handler);
@@ -53,7 +59,7 @@ impl Invoker {
         let began = Instant::now();
         let ended = tokio::time::timeout(self.timeout, handling).await;
         self.metrics.handler_took(began.elapsed());
-        match ended {
+        let called = match ended {
             Ok(Ok(handled)) => Ok(handled),
             Ok(Err(panic)) => {
                 let text = format!("the handler panicked: {}", panic_text(&*panic));
@@ -63,7 +69,9 @@ impl Invoker {
                 let text = format!("the handler took longer than {:?}", self.timeout);
                 Err(Cause::new(Reason::RetriesExhausted, "TimedOut", text))
             }
-        }
+        };
+        attempts.ended(&called);
+        called
     }
 }
 
@@ -83,10 +91,15 @@ impl Subscriber<'_> {
 /// What follows from how a handler failed.
 pub(crate) fn verdict_of(failure: &Failure) -> Verdict {
     match failure {
-        Failure::Retry(error) => {
-            Verdict::Failed(Cause::of(Reason::RetriesExhausted, "HandlerError", &**error))
-        }
-        Failure::Reject(error) => Verdict::Dead(Cause::of(Reason::Rejected, "Rejected", &**error)),
+        Failure::Retry(_) => Verdict::Failed(cause_of(failure)),
+        Failure::Reject(_) => Verdict::Dead(cause_of(failure)),
+    }
+}
+
+pub(super) fn cause_of(failure: &Failure) -> Cause {
+    match failure {
+        Failure::Retry(error) => Cause::of(Reason::RetriesExhausted, "HandlerError", &**error),
+        Failure::Reject(error) => Cause::of(Reason::Rejected, "Rejected", &**error),
     }
 }
 

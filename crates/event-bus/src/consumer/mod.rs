@@ -6,6 +6,7 @@
 //! each of its partitions may run, `track` what may be committed, `lane` keeps the order per key, `batch` says what
 //! follows when a transaction breaks, `stuck` when the Kafka consumer is to be built anew.
 
+mod attempts;
 mod batch;
 mod command;
 mod commits;

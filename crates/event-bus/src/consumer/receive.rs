@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::attempts::Latest;
 use super::job::Arrival;
 use super::lane::LaneKey;
 use crate::catalogue;
@@ -24,6 +25,8 @@ pub(crate) struct Received {
     pub(crate) claim: Claim,
     /// The envelope, or why the handler must not see it.
     pub(crate) envelope: Result<Envelope, Cause>,
+    /// The span of its latest attempt, if it has one.
+    pub(crate) latest: Latest,
 }
 
 impl Received {
@@ -43,7 +46,7 @@ impl Received {
             check(&envelope, event)?;
             Ok(envelope)
         });
-        Arc::new(Self { record, claim, envelope })
+        Arc::new(Self { record, claim, envelope, latest: Latest::default() })
     }
 
     /// The same event under the id of its position, for one whose own id is another event's.
@@ -51,11 +54,14 @@ impl Received {
         Claim { event_id: position_id(&self.record), ..self.claim.clone() }
     }
 
-    /// The trace that the event belongs to.
+    /// The span that published it, if that told of itself.
+    pub(crate) fn published(&self) -> Option<TraceContext> {
+        headers::last(&self.record.headers, headers::TRACEPARENT)?.parse().ok()
+    }
+
+    /// The trace that the event belongs to. Where none came with it, all that is done about it still has the same.
     pub(crate) fn trace(&self) -> TraceContext {
-        headers::last(&self.record.headers, headers::TRACEPARENT)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(TraceContext::start)
+        self.published().unwrap_or_else(|| TraceContext::of_event(self.claim.event_id))
     }
 }
 

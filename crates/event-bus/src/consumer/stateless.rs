@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::attempts::Attempts;
 use super::command::Turn;
 use super::execute::GATE;
 use super::invoke::{Invoker, verdict_of};
 use super::job::{Death, Job, Report, Verdict};
 use super::receive::Received;
 use crate::catalogue;
-use crate::dead_letter::{Cause, Obituary, Reason, error_chain};
+use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::kafka::lasting_producer::LastingProducer;
 use crate::kafka::producer::{OnDelivery, SendError};
 use crate::metrics::Tally;
@@ -57,15 +58,21 @@ impl StatelessExecutor {
     async fn handle(&self, job: &Event) -> Verdict {
         // Not for a dead letter: its wait for Kafka has no end, and nothing of the event runs meanwhile.
         let _shared = GATE.read().await;
-        let subscriber =
-            Subscriber { event: &self.event, group: &self.group, service: &self.service };
-        let verdict = match self.invoker.call(&[job], subscriber, Place::Outside).await {
+        let subscriber = self.subscriber();
+        let mut attempts = Attempts::new(&self.invoker.tracer);
+        let called = self.invoker.call(&[job], subscriber, Place::Outside, &mut attempts).await;
+        attempts.committed();
+        let verdict = match called {
             Ok(Ok(())) => return Verdict::Settled,
             Ok(Err(failure)) => verdict_of(&failure),
             Err(cause) => Verdict::Failed(cause),
         };
         subscriber.log(job, &verdict);
         verdict
+    }
+
+    fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber { event: &self.event, group: &self.group, service: &self.service }
     }
 
     /// Writes the dead letter. Until Kafka has it, the event is not settled.
@@ -82,8 +89,11 @@ impl StatelessExecutor {
             failed_at: death.failed_at,
             chain_seq: None,
         };
+        let mut attempts = Attempts::new(&self.invoker.tracer);
+        attempts.bury(self.subscriber(), received, death, dlq_id(&self.group, &received.record));
         match self.send(&obituary).await {
             Ok(()) => {
+                attempts.committed();
                 tracing::error!(
                     group = %self.group, topic = %received.record.topic, partition = received.record.partition,
                     offset = received.record.offset, event_id = %received.claim.event_id,

@@ -1,11 +1,10 @@
 //! Handling many events at once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::{Context, Event, Handled, Identity, Origin};
-use crate::catalogue::Catalogue;
-use crate::names::{EventId, GroupName, ServiceName};
+use crate::names::{EventId, GroupName};
+use crate::outbox::Outbox;
 use crate::store::Tx;
 
 /// Handles many events of one kind in one transaction, for those who can write many rows with one statement.
@@ -49,21 +48,15 @@ pub trait BatchHandler<E>: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct BatchContext<'a> {
     tx: &'a mut Tx,
-    catalogue: &'a Arc<Catalogue>,
-    service: &'a ServiceName,
+    outbox: &'a Outbox,
     group: &'a GroupName,
     /// How many events follow from each already.
     emitted: HashMap<EventId, u32>,
 }
 
 impl<'a> BatchContext<'a> {
-    pub(crate) fn new(
-        tx: &'a mut Tx,
-        catalogue: &'a Arc<Catalogue>,
-        service: &'a ServiceName,
-        group: &'a GroupName,
-    ) -> Self {
-        Self { tx, catalogue, service, group, emitted: HashMap::new() }
+    pub(crate) fn new(tx: &'a mut Tx, outbox: &'a Outbox, group: &'a GroupName) -> Self {
+        Self { tx, outbox, group, emitted: HashMap::new() }
     }
 
     /// The open transaction. The runtime commits it, with the events' rows in the inbox and what was emitted.
@@ -90,6 +83,6 @@ impl<'a> BatchContext<'a> {
         let identity = Identity { id: event.id, tenant: &event.tenant, group: self.group };
         let emitted = self.emitted.entry(event.id).or_default();
         let origin = Origin::Event { identity, trace: event.trace, emitted };
-        Context::new(self.tx, self.catalogue, self.service, origin)
+        Context::new(self.tx, self.outbox, origin)
     }
 }

@@ -77,6 +77,22 @@ pub enum SendError {
     },
 }
 
+impl SendError {
+    /// Which kind of error it is, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::QueueFull => "QueueFull",
+            Self::Refused { .. } => "Refused",
+            Self::UnknownTopic { .. } => "UnknownTopic",
+            Self::Fatal { .. } => "Fatal",
+            Self::Gone => "Gone",
+            Self::NoProducer(_) => "NoProducer",
+            Self::NotAcknowledged { .. } => "NotAcknowledged",
+        }
+    }
+}
+
 /// A producer that could not be made.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no Kafka producer could be made for {bootstrap}: check the client properties")]

@@ -17,6 +17,7 @@ use crate::kafka::producer::{Delivered, OnDelivery, Producer, SendError};
 use crate::names::TopicName;
 use crate::partition::partition_for;
 use crate::store::PendingRow;
+use crate::tracer::Tracer;
 
 /// How long one question about a topic's partitions may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -64,6 +65,7 @@ type Place = (TopicName, i32);
 /// A producer and the partitions that it has delivered to.
 pub(super) struct Sender {
     producer: Producer,
+    tracer: Tracer,
     opened: HashSet<Place>,
 }
 
@@ -119,8 +121,8 @@ impl Round<'_> {
 }
 
 impl Sender {
-    pub(super) fn new(producer: Producer) -> Self {
-        Self { producer, opened: HashSet::new() }
+    pub(super) fn new(producer: Producer, tracer: Tracer) -> Self {
+        Self { producer, tracer, opened: HashSet::new() }
     }
 
     /// Whether it sends nothing any more: another must take its place.
@@ -149,7 +151,7 @@ impl Sender {
 
     /// Lets a row go in the stream, or sends it alone where it must. An error ends the round.
     async fn send_row(&mut self, row: PendingRow, round: &mut Round<'_>) -> Result<(), SendError> {
-        let PendingRow { id, record } = row;
+        let PendingRow { id, record, since } = row;
         let lane = (record.topic.clone(), record.key.clone());
         if round.is_halted(&lane) {
             return Ok(());
@@ -162,6 +164,7 @@ impl Sender {
             addressed => addressed?,
         };
         round.topics.missing.remove(&lane.0);
+        let sending = self.tracer.relaying(&record, since);
         let is_opened = place.as_ref().is_none_or(|place| self.opened.contains(place));
         let outcome = if is_opened && !round.topics.goes_one_by_one(&lane.0, id) {
             round.last_of.insert(lane.0.clone(), id);
@@ -170,12 +173,20 @@ impl Sender {
             self.hand_over(
                 &record,
                 OnDelivery::Run(Box::new(move |result| {
+                    if let (Some(sending), Ok(_)) = (sending, &result) {
+                        sending.ended(&result);
+                    }
                     drop(reports.send(Report { id, topic, result }));
                 })),
             )
             .await
         } else {
-            self.send_alone(&record).await.map(|_| {
+            let result = self.send_alone(&record).await;
+            // Whatever else it is that ended badly, the row waits on.
+            if let (Some(sending), Ok(_) | Err(SendError::Refused { .. })) = (sending, &result) {
+                sending.ended(&result);
+            }
+            result.map(|_| {
                 round.sent.delivered.push(id);
                 self.opened.extend(place);
             })

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
 use crate::names::{InstanceId, ServiceName};
 use crate::outbox::Outbox;
+use crate::tracer::Tracer;
 
 /// What a service does about its events.
 pub(super) struct Handlers {
@@ -56,6 +57,7 @@ pub(super) struct Bus<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) kafka: &'a KafkaConfig,
     pub(super) service: &'a ServiceName,
+    pub(super) tracer: &'a Tracer,
 }
 
 /// What the subscriptions of a service share.
@@ -111,6 +113,7 @@ impl Handlers {
             middleware: Arc::clone(shared.middleware),
             timeout,
             metrics: Arc::clone(&metrics),
+            tracer: bus.tracer.clone(),
         };
         let (settings, runner) =
             match (self.by_event.get(event.name.as_ref()).ok_or_else(no_handler)?, shared.producer)

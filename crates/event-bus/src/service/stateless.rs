@@ -13,6 +13,7 @@ use crate::kafka::KafkaConfig;
 use crate::metrics::Metrics;
 use crate::middleware::Middleware;
 use crate::names::{InstanceId, ServiceName};
+use crate::tracer::Tracer;
 
 /// A service without a database, ready to run. Its handlers run at least once, as [`StatelessHandler`] says.
 ///
@@ -40,6 +41,7 @@ pub struct StatelessService {
     kafka: KafkaConfig,
     name: ServiceName,
     handlers: Handlers,
+    tracer: Tracer,
 }
 
 impl StatelessService {
@@ -53,7 +55,8 @@ impl StatelessService {
         kafka: KafkaConfig,
     ) -> Result<Self, OpenError> {
         let name = known_service(name, &catalogue)?;
-        Ok(Self { catalogue, kafka, name, handlers: Handlers::default() })
+        let (handlers, tracer) = (Handlers::default(), Tracer::default());
+        Ok(Self { catalogue, kafka, name, handlers, tracer })
     }
 
     /// Handles an event with `handler`. A second handler of one event replaces the first.
@@ -99,6 +102,13 @@ impl StatelessService {
         &self.handlers.metrics
     }
 
+    /// Has the way of its events traced: each attempt of a handler and each dead letter.
+    #[must_use]
+    pub fn traced_by(mut self, tracer: Tracer) -> Self {
+        self.tracer = tracer;
+        self
+    }
+
     /// The service's name in the catalogue.
     #[must_use]
     pub fn name(&self) -> &ServiceName {
@@ -111,7 +121,12 @@ impl StatelessService {
     /// When handlers and catalogue disagree, before anything runs; when a part of the service panicked; or when another
     /// process runs under its instance id.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let bus = Bus { catalogue: &self.catalogue, kafka: &self.kafka, service: &self.name };
+        let bus = Bus {
+            catalogue: &self.catalogue,
+            kafka: &self.kafka,
+            service: &self.name,
+            tracer: &self.tracer,
+        };
         let subscriptions = self.handlers.subscriptions(bus)?;
         consume(subscriptions, &self.name, shutdown).await
     }

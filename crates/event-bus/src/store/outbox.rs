@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sqlx::types::Uuid;
 
 use super::connect::{Backend, Store};
@@ -25,6 +26,8 @@ pub struct PendingRow {
     pub id: i64,
     /// What is to be sent.
     pub record: OutgoingRecord,
+    /// When it was written, by the database's clock: on PostgreSQL the begin of its transaction.
+    pub since: Timestamp,
 }
 
 /// What the outbox holds.
@@ -164,13 +167,16 @@ impl Store {
     }
 }
 
-/// The selection of the relay. `$1` is the most rows; the condition leaves topics out.
+/// The selection of the relay. `$1` is the most rows; the condition leaves topics out, and the last argument is
+/// `created_at` in milliseconds since 1970.
 ///
 /// By status and not behind a cursor: ids commit out of order, so a cursor would pass rows that show up later.
 macro_rules! pending {
-    ($condition:literal) => {
+    ($condition:literal, $created_ms:literal) => {
         concat!(
-            "SELECT id, event_id, topic, partition_id, record_key, record_value, headers
+            "SELECT id, event_id, topic, partition_id, record_key, record_value, headers, ",
+            $created_ms,
+            " AS created_ms
              FROM outbox AS waiting
              WHERE status = 'pending' AND ",
             $condition,
@@ -194,6 +200,7 @@ pub(super) struct RawRow {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
     pub(super) headers: String,
+    pub(super) created_ms: i64,
 }
 
 impl RawRow {
@@ -203,6 +210,8 @@ impl RawRow {
         let topic = self.topic.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let event_id =
             self.event_id.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let since = Timestamp::from_millisecond(self.created_ms)
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let record = OutgoingRecord {
             topic,
             partition: self.partition,
@@ -211,7 +220,7 @@ impl RawRow {
             headers,
             event_id,
         };
-        Ok(PendingRow { id: self.id, record })
+        Ok(PendingRow { id: self.id, record, since })
     }
 }
 

@@ -293,11 +293,9 @@ pub(super) async fn pending_outgoing(
     most: i64,
     left_out: &[&str],
 ) -> Result<Vec<PendingRow>, Error> {
-    let rows = sqlx::query(pending!("topic <> ALL ($2)"))
-        .bind(most)
-        .bind(left_out)
-        .fetch_all(connection)
-        .await?;
+    let statement =
+        pending!("topic <> ALL ($2)", "(extract(epoch FROM created_at) * 1000)::bigint");
+    let rows = sqlx::query(statement).bind(most).bind(left_out).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             RawRow {
@@ -308,6 +306,7 @@ pub(super) async fn pending_outgoing(
                 key: row.try_get("record_key")?,
                 value: row.try_get("record_value")?,
                 headers: row.try_get("headers")?,
+                created_ms: row.try_get("created_ms")?,
             }
             .decoded()
         })

@@ -158,7 +158,10 @@ pub(super) async fn pending_outgoing(
     left_out: &[&str],
 ) -> Result<Vec<PendingRow>, Error> {
     let left_out = serde_json::to_string(left_out).expect("strings always serialise");
-    let statement = pending!("topic NOT IN (SELECT value FROM json_each($2))");
+    let statement = pending!(
+        "topic NOT IN (SELECT value FROM json_each($2))",
+        "CAST(round(unixepoch(created_at, 'subsec') * 1000) AS INTEGER)"
+    );
     let rows = sqlx::query(statement).bind(most).bind(left_out).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
@@ -172,6 +175,7 @@ pub(super) async fn pending_outgoing(
                 key: row.try_get("record_key")?,
                 value: row.try_get("record_value")?,
                 headers: row.try_get("headers")?,
+                created_ms: row.try_get("created_ms")?,
             }
             .decoded()
         })

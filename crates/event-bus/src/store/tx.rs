@@ -1,18 +1,24 @@
 //! A transaction of a service's database, with the events that leave if it commits.
 
+use jiff::Timestamp;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use super::sql::{Row, RowOf, Value, postgres_query, sqlite_query};
 use super::{postgres, sqlite};
 use crate::envelope::OutgoingRecord;
+use crate::trace_context::TraceContext;
+use crate::tracer::{Span, Tracer};
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind: no row and no event.
 #[derive(Debug)]
 pub struct Tx {
     pub(super) connection: Connection,
     outgoing: Vec<OutgoingRecord>,
-    /// How many records were to leave at the last [`Tx::mark`].
-    marked: usize,
+    /// The spans of those that are traced. They end with the commit, and are never told without it.
+    created: Vec<Span>,
+    tracer: Tracer,
+    /// How many records were to leave at the last [`Tx::mark`], and how many of them were traced.
+    marked: (usize, usize),
     /// Whether SQLite ended the transaction at an error. What came after it is in another, which is never committed.
     is_lost: bool,
 }
@@ -25,19 +31,20 @@ pub(super) enum Connection {
 
 impl Tx {
     pub(super) fn on_postgres(transaction: Transaction<'static, Postgres>) -> Self {
-        Self {
-            connection: Connection::Postgres(transaction),
-            outgoing: Vec::new(),
-            marked: 0,
-            is_lost: false,
-        }
+        Self::on(Connection::Postgres(transaction))
     }
 
     pub(super) fn on_sqlite(transaction: Transaction<'static, Sqlite>) -> Self {
+        Self::on(Connection::Sqlite(transaction))
+    }
+
+    fn on(connection: Connection) -> Self {
         Self {
-            connection: Connection::Sqlite(transaction),
+            connection,
             outgoing: Vec::new(),
-            marked: 0,
+            created: Vec::new(),
+            tracer: Tracer::none(),
+            marked: (0, 0),
             is_lost: false,
         }
     }
@@ -121,6 +128,19 @@ impl Tx {
         self.outgoing.push(record);
     }
 
+    /// Has `span` told if this transaction commits, and if anybody wants the spans of its trace.
+    pub(crate) fn trace(
+        &mut self,
+        tracer: &Tracer,
+        trace: TraceContext,
+        span: impl FnOnce() -> Span,
+    ) {
+        if tracer.wants(&trace) {
+            self.tracer = tracer.clone();
+            self.created.push(span());
+        }
+    }
+
     /// Writes the buffered events into the outbox and commits both.
     ///
     /// # Errors
@@ -157,9 +177,13 @@ impl Tx {
     /// The database's; then nothing is committed.
     pub(crate) async fn end(self) -> Result<(), sqlx::Error> {
         match self.connection {
-            Connection::Postgres(tx) => tx.commit().await,
-            Connection::Sqlite(tx) => tx.commit().await,
+            Connection::Postgres(tx) => tx.commit().await?,
+            Connection::Sqlite(tx) => tx.commit().await?,
         }
+        for span in self.created {
+            self.tracer.end(Span { end: Timestamp::now(), ..span });
+        }
+        Ok(())
     }
 
     /// Whether SQLite ended the transaction at an error that somebody met in it.
@@ -183,7 +207,7 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub async fn mark(&mut self) -> Result<(), sqlx::Error> {
-        self.marked = self.outgoing.len();
+        self.marked = (self.outgoing.len(), self.created.len());
         self.execute("SAVEPOINT event_bus", &[]).await.map(drop)
     }
 
@@ -200,7 +224,8 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub async fn undo(&mut self) -> Result<(), sqlx::Error> {
-        self.outgoing.truncate(self.marked);
+        self.outgoing.truncate(self.marked.0);
+        self.created.truncate(self.marked.1);
         self.execute("ROLLBACK TO SAVEPOINT event_bus", &[]).await?;
         self.keep().await
     }
