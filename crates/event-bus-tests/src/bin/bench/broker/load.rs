@@ -124,17 +124,19 @@ fn send(producer: &ThreadedProducer<Acknowledged>, topic: &Topic<'_>, value: &st
     }
 }
 
-/// How long it takes to read all that was produced.
-pub fn consume(topic: &Topic<'_>, records: usize) -> Duration {
+/// How long it takes to read all that was produced, on average of so many times.
+pub fn consume(topic: &Topic<'_>, records: usize, times: u32) -> Duration {
     let consumer = consumer(topic.side.client());
     // Connections and leaders are known before the clock runs: while the client looks for a leader, it asks every
     // 100 ms, which is as long as half of the reading.
     assign(&consumer, topic, Offset::OffsetTail(1));
     read(&consumer, 1);
     let started = Instant::now();
-    assign(&consumer, topic, Offset::Offset(0));
-    read(&consumer, records + 1);
-    started.elapsed()
+    for _ in 0..times {
+        assign(&consumer, topic, Offset::Offset(0));
+        read(&consumer, records + 1);
+    }
+    started.elapsed() / times
 }
 
 fn assign(consumer: &BaseConsumer, topic: &Topic<'_>, from: Offset) {

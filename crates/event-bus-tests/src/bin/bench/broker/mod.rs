@@ -13,6 +13,9 @@ use load::Values;
 use side::{Side, Topic};
 use summary::{Measured, Summary};
 
+/// Once is over before a processor is shared fairly.
+const WARM_READS: u32 = 5;
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The embedded broker's `host:port`
@@ -78,8 +81,8 @@ async fn measure(side: &Side, values: &Values, args: &Args) -> Measured {
     let topic = Topic::create(side).await;
     let watched = memory::Watch::start(side.pid);
     let produced = load::produce(&topic, values, args.records);
-    let consumed = load::consume(&topic, args.records);
-    let cold = side::forget_files().then(|| load::consume(&topic, args.records));
+    let consumed = load::consume(&topic, args.records, WARM_READS);
+    let cold = side::forget_files().then(|| load::consume(&topic, args.records, 1));
     let mut latencies =
         load::latencies(&topic, values, Duration::from_secs(args.latency_seconds)).await;
     latencies.sort_unstable();
