@@ -220,13 +220,13 @@ async fn bare_client(setting: &Setting, events: usize) -> Latencies {
     let topic = catalogue.event("OrderPlaced").expect("it has the event").topic.to_string();
     let watch = Watch::of(events);
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.setting", &setting.bootstrap)
+        .set("bootstrap.servers", &setting.bootstrap)
         .set("group.id", &topic)
         .set("auto.offset.reset", "earliest")
         .create()
         .expect("a consumer can be made");
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.setting", &setting.bootstrap)
+        .set("bootstrap.servers", &setting.bootstrap)
         .set("enable.idempotence", "true")
         .set("compression.type", "lz4")
         .set("linger.ms", "0")

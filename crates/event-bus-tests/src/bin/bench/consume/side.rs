@@ -1,7 +1,7 @@
 //! One side of a comparison, ours or a peer's: a program that takes what it needs from its environment and prints a
 //! line of JSON when it has handled everything.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -40,7 +40,7 @@ pub struct Work<'a> {
 /// A program that runs. It ends with this one.
 pub struct Running {
     child: Child,
-    output: BufReader<ChildStdout>,
+    output: Option<BufReader<ChildStdout>>,
     memory: Watch,
 }
 
@@ -79,7 +79,7 @@ impl Side {
         command.env("EVENTS", work.events.to_string()).envs(work.more.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
-        let output = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let output = child.stdout.take().map(BufReader::new);
         let memory = Watch::start(child.id());
         Running { child, output, memory }
     }
@@ -91,14 +91,17 @@ fn java(command: &mut Command, built: &Path) {
 }
 
 impl Running {
-    /// The line that it prints when everything is handled.
+    /// The line that it prints when everything is handled. What it prints after that is of no interest, but a program
+    /// whose output nobody reads stands still.
     pub fn result<T: DeserializeOwned>(&mut self) -> T {
+        let mut output = self.output.take().expect("a side has one result");
         let mut line = String::new();
         while !line.starts_with('{') {
             line.clear();
-            let read = self.output.read_line(&mut line).expect("its output is text");
+            let read = output.read_line(&mut line).expect("its output is text");
             assert!(read > 0, "it ended without a result: {:?}", self.child.try_wait());
         }
+        std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))
     }
 
