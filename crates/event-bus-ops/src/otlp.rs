@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use event_bus::dead_letter::error_chain;
 use event_bus::tracer::{Span, SpanProcessor, Tracer};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -173,7 +174,7 @@ impl Sending {
             };
             if !std::mem::replace(&mut self.is_away, true) {
                 tracing::warn!(
-                    endpoint = %self.endpoint, %error,
+                    endpoint = %self.endpoint, error = error_chain(&error),
                     "spans can't be exported: the services go on without, and what does not fit the queue is lost"
                 );
             }

@@ -31,9 +31,9 @@ pub struct NotAnEndpoint;
 /// A request that the collector did not take.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PostError {
-    #[error("no connection: {0}")]
+    #[error("no connection")]
     Connect(#[from] io::Error),
-    #[error("the connection broke: {0}")]
+    #[error("the connection broke")]
     Http(#[from] hyper::Error),
     #[error("no answer in time")]
     NoAnswer,
