@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
+use event_bus::dead_letter::error_chain;
 use event_bus_broker::{Broker, Config, Durability, FaultScript, Storage};
 
 use crate::address::address;
-use crate::exit::{Exit, usage, with_causes};
+use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::stop;
 
@@ -90,5 +91,5 @@ fn script(path: &Path) -> anyhow::Result<FaultScript> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("the faults {} can't be read", path.display()))?;
     FaultScript::parse(&text)
-        .or_else(|error| usage(format!("{}: {}", path.display(), with_causes(&error))))
+        .or_else(|error| usage(format!("{}: {}", path.display(), error_chain(&error))))
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::output::StdoutClosed;
+use event_bus::dead_letter::error_chain;
 
 /// What `--help` says of exit codes.
 pub const HELP: &str = "Exit codes:
@@ -51,23 +52,8 @@ pub fn report(outcome: anyhow::Result<Exit>) -> ExitCode {
         // Whoever read our output has seen enough: `event-bus tail | head`.
         Err(error) if error.is::<StdoutClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("event-bus: {}", with_causes(error.as_ref()));
+            eprintln!("event-bus: {}", error_chain(error.as_ref()));
             ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
         }
     }
-}
-
-/// An error and its causes, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some errors tell their cause in their own text.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

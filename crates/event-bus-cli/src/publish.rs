@@ -5,6 +5,7 @@ mod seal;
 
 use std::path::PathBuf;
 
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::kafka::producer::{Delivered, SendError};
 use event_bus::names::{EventId, TenantId};
@@ -13,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 
-use crate::exit::{Exit, usage, with_causes};
+use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::output::{Output, StdoutClosed};
 use crate::progress;
@@ -139,8 +140,8 @@ impl Report {
                 self.write(Some(&text), &json)?;
                 return Ok(true);
             }
-            Sent::Bad(bad) => (with_causes(&bad), bad.violations()),
-            Sent::NotAcknowledged(error) => (with_causes(&error), Vec::new()),
+            Sent::Bad(bad) => (error_chain(&bad), bad.violations()),
+            Sent::NotAcknowledged(error) => (error_chain(&error), Vec::new()),
         };
         self.bad += 1;
         self.bar.suspend(|| {

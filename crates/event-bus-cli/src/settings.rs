@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use anyhow::Context;
+use event_bus::dead_letter::error_chain;
 use event_bus::names::Namespace;
 use event_bus::{Catalogue, KafkaConfig};
 use serde::Deserialize;
 
-use crate::exit::{UsageError, usage, with_causes};
+use crate::exit::{UsageError, usage};
 use crate::global::{Global, Kafka};
 
 /// The configuration file that is read where it exists.
@@ -82,7 +83,7 @@ impl Settings {
     /// How to reach Kafka somewhere else than these settings say.
     pub fn kafka_at(&self, bootstrap: &str) -> anyhow::Result<KafkaConfig> {
         let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
-        KafkaConfig::new(bootstrap, properties).or_else(|error| usage(with_causes(&error)))
+        KafkaConfig::new(bootstrap, properties).or_else(|error| usage(error_chain(&error)))
     }
 
     /// The bootstrap servers, if anybody named some.

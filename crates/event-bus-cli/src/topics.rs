@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use clap::Subcommand;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::names::TopicName;
 use event_bus::topics::{Applied, Difference, Options, Plan, apply, plan};
 use serde_json::{Value, json};
 
-use crate::exit::{Exit, with_causes};
+use crate::exit::Exit;
 use crate::global::Global;
 use crate::output::Output;
 use crate::progress;
@@ -114,7 +115,7 @@ async fn carry_out(admin: &Admin, plan: &Plan, output: &mut Output) -> anyhow::R
         for Applied { step, outcome } in &applied {
             match outcome {
                 Ok(()) => output.line(&format!("done: {step}"))?,
-                Err(error) => eprintln!("event-bus: {step}: {}", with_causes(error)),
+                Err(error) => eprintln!("event-bus: {step}: {}", error_chain(error)),
             }
         }
         show_differences(plan, output)?;
@@ -134,6 +135,6 @@ async fn carry_out(admin: &Admin, plan: &Plan, output: &mut Output) -> anyhow::R
 }
 
 fn of_step(applied: &Applied) -> Value {
-    let error = applied.outcome.as_ref().err().map(|error| with_causes(error));
+    let error = applied.outcome.as_ref().err().map(|error| error_chain(error));
     json!({ "change": applied.step, "error": error })
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use event_bus::Catalogue;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::address::address;
-use crate::exit::{Exit, with_causes};
+use crate::exit::Exit;
 use crate::global::Global;
 use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
@@ -264,8 +265,8 @@ impl Operations {
         let telling = watch.clone();
         running.spawn(async move {
             if let Err(error) = http::serve(listener, telling.clone(), metrics, stopping).await {
-                tracing::error!(error = with_causes(&error), "HTTP is not answered any more");
-                telling.part_ended("the HTTP server", with_causes(&error));
+                tracing::error!(error = error_chain(&error), "HTTP is not answered any more");
+                telling.part_ended("the HTTP server", error_chain(&error));
             }
         });
         Self { watch, stop, running }

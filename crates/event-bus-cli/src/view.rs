@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use event_bus::catalogue::Catalogue;
+use event_bus::dead_letter::error_chain;
 use event_bus::envelope::{Envelope, ParseError};
 use event_bus::headers;
 use event_bus::kafka::Record;
@@ -10,7 +11,6 @@ use event_bus::names::EventId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::exit::with_causes;
 use crate::output::printable;
 
 /// A record and what is in it, if it is an event.
@@ -53,7 +53,7 @@ impl Seen {
             }
             Err(error) => {
                 let value = record.value.as_deref().map_or("null".into(), String::from_utf8_lossy);
-                format!("({})  {}", with_causes(error), cut(printable(&value), payload_chars_max))
+                format!("({})  {}", error_chain(error), cut(printable(&value), payload_chars_max))
             }
         };
         let dead = if self.is_dead_letter { self.failure() } else { String::new() };
@@ -99,7 +99,7 @@ impl Seen {
                 document["payload"] = envelope.payload.to_value();
             }
             Err(error) => {
-                document["problem"] = with_causes(error).into();
+                document["problem"] = error_chain(error).into();
                 document["value"] = json!(record.value.as_deref().map(String::from_utf8_lossy));
             }
         }

@@ -1,11 +1,11 @@
 //! Asks Kafka how the bus is, again and again, and keeps what it said last.
 
-use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use event_bus::Catalogue;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::names::ServiceName;
 use event_bus::store::{Backlog, Store};
@@ -99,7 +99,7 @@ impl Watch {
         loop {
             tokio::select! {
                 taken = Snapshot::take(&admin, &self.shared.catalogue, self.shared.service.as_ref()) => {
-                    self.note(taken.map_err(|error| with_causes(&error)));
+                    self.note(taken.map_err(|error| error_chain(&error)));
                 }
                 () = &mut stop => return,
             }
@@ -141,7 +141,7 @@ impl Watch {
                         self.seen().store = self.problems_of(backlog);
                     }
                     Ok(Err(error)) => {
-                        let error = with_causes(&error);
+                        let error = error_chain(&error);
                         self.seen().store = vec![Problem::DatabaseUnreachable { error }];
                     }
                     // Handlers may have all connections, and work well with them.
@@ -249,20 +249,6 @@ fn problems_of(snapshot: &Snapshot) -> Vec<Problem> {
         Problem::EventsLost { group, topic, lost }
     });
     missing.chain(lost).collect()
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // The client's errors tell their cause in their own text.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

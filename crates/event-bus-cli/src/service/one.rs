@@ -1,9 +1,10 @@
 use super::Run;
 use super::operations::Operations;
-use crate::exit::{Exit, UsageError, with_causes};
+use crate::exit::{Exit, UsageError};
 use crate::global::Global;
 use crate::settings::Settings;
 use crate::stop;
+use event_bus::dead_letter::error_chain;
 
 /// Runs one service in this process.
 pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit> {
@@ -39,7 +40,7 @@ pub async fn run(global: &Global, name: &str, run: &Run) -> anyhow::Result<Exit>
         if let Err(error) =
             blindstrader::traffic::run(outbox, rate, stop::of(requested.clone())).await
         {
-            tracing::error!(error = with_causes(&error), "no more traffic");
+            tracing::error!(error = error_chain(&error), "no more traffic");
         }
     };
     let (ended, (), ()) =

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::outbox::Outbox;
@@ -13,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::Run;
-use crate::exit::with_causes;
 use crate::stop;
 
 /// The pause between two looks at Kafka and at the database. Answers are for probes, which come every few seconds.
@@ -54,7 +54,7 @@ impl Operations {
         let Self { listener, admin, watch, outbox, metrics } = self;
         let serving = async {
             if let Err(error) = http::serve(listener, watch.clone(), metrics, stop.clone()).await {
-                tracing::error!(error = with_causes(&error), "HTTP is not answered any more");
+                tracing::error!(error = error_chain(&error), "HTTP is not answered any more");
             }
         };
         tokio::join!(

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::bail;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::names::TopicName;
 use event_bus::topics::{Applied, Options, apply, plan};
@@ -10,7 +11,7 @@ use event_bus::{Catalogue, KafkaConfig};
 use event_bus_broker::{Broker, Config, StartError};
 
 use super::data::DataDir;
-use crate::exit::{usage, with_causes};
+use crate::exit::usage;
 use crate::settings::Settings;
 
 /// Where a broker of our own listens: where every command looks for one.
@@ -69,7 +70,7 @@ impl Cluster {
         let mut failed = None;
         let ready = apply(admin, &plan, |Applied { step, outcome }| {
             if let Err(error) = outcome {
-                failed.get_or_insert_with(|| format!("{step}: {}", with_causes(&error)));
+                failed.get_or_insert_with(|| format!("{step}: {}", error_chain(&error)));
             }
         });
         ready.await?;
@@ -98,5 +99,5 @@ fn with_cure(error: StartError) -> anyhow::Error {
         }
         _ => return error.into(),
     };
-    anyhow::anyhow!("{}{cure}", with_causes(&error))
+    anyhow::anyhow!("{}{cure}", error_chain(&error))
 }

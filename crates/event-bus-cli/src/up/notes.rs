@@ -91,7 +91,7 @@ impl Visit for Note {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.note(field, crate::exit::with_causes(value));
+        self.note(field, event_bus::dead_letter::error_chain(value));
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use blindstrader::OpenServiceError;
+use event_bus::dead_letter::error_chain;
 use event_bus::metrics::Metrics;
 use event_bus::outbox::Outbox;
 use event_bus::service::RunError;
@@ -15,7 +16,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::data::Databases;
-use crate::exit::with_causes;
 use crate::otlp::Traces;
 use crate::stop;
 
@@ -76,7 +76,7 @@ impl Services {
             Some(Ok((service, Ok(())))) => {
                 Ended { service, error: "it stopped unasked".to_owned() }
             }
-            Some(Ok((service, Err(error)))) => Ended { service, error: with_causes(&error) },
+            Some(Ok((service, Err(error)))) => Ended { service, error: error_chain(&error) },
             Some(Err(error)) => Ended { service: "a service", error: error.to_string() },
             None => std::future::pending().await,
         }
@@ -90,7 +90,7 @@ impl Services {
             match joined {
                 Ok((_, Ok(()))) => {}
                 Ok((service, Err(error))) => {
-                    failed.push(Ended { service, error: with_causes(&error) });
+                    failed.push(Ended { service, error: error_chain(&error) });
                 }
                 Err(error) => {
                     failed.push(Ended { service: "a service", error: error.to_string() });

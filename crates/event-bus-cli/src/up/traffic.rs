@@ -1,11 +1,11 @@
 //! What happens in the demonstration without anybody's doing.
 
+use event_bus::dead_letter::error_chain;
 use event_bus::outbox::Outbox;
 use event_bus::publisher::Publisher;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::exit::with_causes;
 use crate::stop;
 
 /// Traffic that is being made.
@@ -25,7 +25,7 @@ impl Traffic {
         let stopping = stop::of(self.stop.subscribe());
         self.running.spawn(async move {
             if let Err(error) = blindstrader::traffic::run(outbox, rate, stopping).await {
-                tracing::error!(error = with_causes(&error), "no more traffic");
+                tracing::error!(error = error_chain(&error), "no more traffic");
             }
         });
     }
