@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::event::{bare, preload};
 use super::mark::Mark;
 use super::side::{Program, Side};
-use super::{Ran, Setting, medians, rate};
+use super::{Ran, Setting, medians, rate, turns};
 use crate::publish::turn::Quartiles;
 
 const KEYS: u32 = 1_000;
@@ -57,13 +57,7 @@ pub async fn run(setting: &Setting, events: usize, rounds: usize) -> Vec<Mark> {
             );
             alone.push(rate);
         }
-        let mut round = [Ran { seconds: f64::NAN, peak_bytes: 0 }; SIDES.len()];
-        for (side, ran) in SIDES.into_iter().zip(&mut round) {
-            *ran = consume(setting, side, events).await;
-            let (rate, memory) = (rate(events, ran.seconds), ran.mebibytes());
-            println!("W2 {}: {rate:.0}/s, {memory:.0} MiB", side.name);
-        }
-        sides.push(round);
+        sides.push(turns(SIDES, async |side| consume(setting, side, events).await).await);
     }
     let [alone, one_by_one] = alone.map(|rates| Quartiles::of(rates.into_iter()).median());
     let [batch, spring_batch, single, spring_record] =
@@ -114,7 +108,9 @@ async fn consume(setting: &Setting, side: Side, events: usize) -> Ran {
         "the offsets of {} are committed",
         side.name
     );
-    Ran { seconds: took.seconds, peak_bytes }
+    let ran = Ran { seconds: took.seconds, peak_bytes };
+    println!("W2 {}: {:.0}/s, {:.0} MiB", side.name, rate(events, ran.seconds), ran.mebibytes());
+    ran
 }
 
 /// PostgreSQL's URL as Java writes it.

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use super::event::preload;
 use super::mark::Mark;
 use super::side::{Program, Side};
-use super::{Ran, Setting, medians, rate};
+use super::{Ran, Setting, medians, rate, turns};
 
 const KEYS: u32 = 1_000;
 /// What a handler waits.
@@ -36,11 +36,7 @@ struct Run {
 pub async fn run(setting: &Setting, events: usize, rounds: usize) -> Vec<Mark> {
     let mut sides = Vec::new();
     for _ in 0..rounds {
-        let mut round = [Ran { seconds: f64::NAN, peak_bytes: 0 }; SIDES.len()];
-        for (side, ran) in SIDES.into_iter().zip(&mut round) {
-            *ran = consume(setting, side, events).await;
-        }
-        sides.push(round);
+        sides.push(turns(SIDES, async |side| consume(setting, side, events).await).await);
     }
     let [ours, peers @ ..] = medians(&sides, |ran| rate(events, ran.seconds));
     let [memory, core, reactor] = medians(&sides, Ran::mebibytes);

@@ -39,6 +39,6 @@ impl fmt::Display for Mark {
             Wanted::AtMost(wanted) => ("at most", wanted),
         };
         let answer = if self.is_reached() { "reached" } else { "MISSED" };
-        write!(f, "{answer}: {}: {:.2}, wanted {order} {wanted}", self.what, self.figure)
+        write!(f, "{answer}: {}: {:.2}, wanted {order} {wanted:.2}", self.what, self.figure)
     }
 }

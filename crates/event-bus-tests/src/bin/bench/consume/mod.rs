@@ -71,7 +71,7 @@ struct Setting {
 }
 
 /// What a side did.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Ran {
     seconds: f64,
     /// Of its process's memory.
@@ -123,6 +123,18 @@ impl Setting {
         let offsets = admin.committed_offsets(&group).await.expect("Kafka answers");
         offsets.into_values().filter_map(|offset| offset.expect("Kafka answers")).sum()
     }
+}
+
+/// What each side did in its turn.
+async fn turns<const SIDES: usize>(
+    sides: [Side; SIDES],
+    turn: impl AsyncFn(Side) -> Ran,
+) -> [Ran; SIDES] {
+    let mut round = [Ran::default(); SIDES];
+    for (side, ran) in sides.into_iter().zip(&mut round) {
+        *ran = turn(side).await;
+    }
+    round
 }
 
 /// The median of each side's figures over the rounds.

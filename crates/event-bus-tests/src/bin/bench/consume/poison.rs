@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::event::preload;
 use super::mark::Mark;
 use super::side::{Program, Side};
-use super::{Ran, Setting, medians};
+use super::{Ran, Setting, medians, turns};
 
 const EVENTS: usize = 10_000;
 const KEYS: u32 = 100;
@@ -35,13 +35,7 @@ struct Good {
 pub async fn run(setting: &Setting, rounds: usize) -> Vec<Mark> {
     let mut sides = Vec::new();
     for _ in 0..rounds {
-        let mut round = [Ran { seconds: f64::NAN, peak_bytes: 0 }; SIDES.len()];
-        for (side, ran) in SIDES.into_iter().zip(&mut round) {
-            *ran = consume(setting, side).await;
-            let (seconds, memory) = (ran.seconds, ran.mebibytes());
-            println!("W7 {}: {seconds:.2} s, {memory:.0} MiB, {POISON} dead letters", side.name);
-        }
-        sides.push(round);
+        sides.push(turns(SIDES, async |side| consume(setting, side).await).await);
     }
     let [database, stateless, peer] = medians(&sides, |ran| ran.seconds);
     let memory = medians(&sides, Ran::mebibytes);
@@ -76,7 +70,10 @@ async fn consume(setting: &Setting, side: Side) -> Ran {
     }
     let last_ms = dead.into_iter().max().map_or(good.good_ms, |dead| dead.max(good.good_ms));
     let millis = u32::try_from(last_ms - good.began_ms).expect("a run is short");
-    Ran { seconds: f64::from(millis) / 1e3, peak_bytes }
+    let ran = Ran { seconds: f64::from(millis) / 1e3, peak_bytes };
+    let (seconds, memory) = (ran.seconds, ran.mebibytes());
+    println!("W7 {}: {seconds:.2} s, {memory:.0} MiB, {POISON} dead letters", side.name);
+    ran
 }
 
 fn dead_letter_topic(side: Side, catalogue: &Catalogue) -> TopicName {
