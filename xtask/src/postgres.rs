@@ -1,7 +1,7 @@
 //! A real PostgreSQL on this machine, with its default durability.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -148,7 +148,11 @@ impl Home {
 
     /// The port of the cluster that is here already. Its clients find it where it was.
     fn port(&self) -> Result<Option<u16>> {
-        let Ok(noted) = fs::read_to_string(self.dir.join(PORT)) else { return Ok(None) };
+        let path = self.dir.join(PORT);
+        let noted = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            noted => noted.with_context(|| format!("cannot read {}", path.display()))?,
+        };
         Ok(Some(noted.trim().parse().with_context(|| format!("{PORT} holds {noted:?}"))?))
     }
 
