@@ -19,6 +19,7 @@ mod tail;
 mod trace;
 mod selection;
 mod service;
+mod relay;
 mod groups;
 mod broker;
 mod up;
@@ -57,6 +58,8 @@ enum Command {
     /// Run Blindstrader's services
     #[command(subcommand)]
     Service(service::Command),
+    /// Send what a database's outbox holds, until SIGTERM or Ctrl-C: a relay without its service
+    Relay(relay::Args),
     /// Show consumer groups and how far they are behind
     #[command(subcommand)]
     Groups(groups::Command),
@@ -75,15 +78,16 @@ impl Command {
             Self::Tail(args) => args.run(global).await,
             Self::Trace(args) => args.run(global).await,
             Self::Service(command) => command.run(global).await,
+            Self::Relay(args) => args.run(global).await,
             Self::Groups(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
             Self::Up(args) => args.run(global).await,
         }
     }
 
-    /// What is logged when nobody says: a service tells what it does, a tool only what goes wrong.
+    /// What is logged when nobody says: what runs for long tells what it does, a tool only what goes wrong.
     fn default_log(&self) -> &'static str {
-        if matches!(self, Self::Service(_)) { "info" } else { "warn" }
+        if matches!(self, Self::Service(_) | Self::Relay(_)) { "info" } else { "warn" }
     }
 
     /// Log lines would tear the live view, which shows them itself.
@@ -136,6 +140,7 @@ mod tests {
             "event-bus service run brand --store sqlite://brand.db",
             "event-bus service run --all --store sqlite://{service}.db --traffic 5",
             "event-bus service run brand --store sqlite://brand.db --otlp http://127.0.0.1:4318",
+            "event-bus relay --store postgres://localhost/shop --service shop",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
             "event-bus broker --memory --faults faults.toml",

@@ -97,7 +97,7 @@ impl Outbox {
         self.tracer.get().unwrap_or(&NONE)
     }
 
-    pub(crate) fn nudge(&self) -> &Notify {
+    pub(crate) fn nudge(&self) -> &Arc<Notify> {
         &self.nudge
     }
 }

@@ -7,10 +7,11 @@
 
 mod sender;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::types::Uuid;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
@@ -20,6 +21,7 @@ use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::outbox::Outbox;
 use crate::shutdown;
 use crate::store::{Lease, Store};
+use crate::tracer::Tracer;
 use sender::{Sender, Sent, Topics};
 
 /// How long a lease lasts without being renewed: how long a dead relay's rows wait for another.
@@ -40,10 +42,30 @@ const RELEASE: Duration = Duration::from_secs(2);
 /// How long a relay that is to stop goes on sending what is committed.
 const LAST_ROUNDS: Duration = Duration::from_secs(10);
 
-/// The relay of one database.
-pub(crate) struct Relay {
-    outbox: Outbox,
+/// A relay of one database. A [`Service`](crate::Service) has one; others may run beside it, in this process or in
+/// another: one of them sends, and the others take over when it ends.
+///
+/// ```no_run
+/// # async fn run(kafka: event_bus::KafkaConfig) -> Result<(), Box<dyn std::error::Error>> {
+/// use event_bus::relay::Relay;
+/// use event_bus::store::Store;
+///
+/// let store = Store::open_existing("postgres://localhost/shop").await?;
+/// let (stop, stopping) = tokio::sync::watch::channel(false);
+/// let relay = tokio::spawn(Relay::new(store, kafka, "shop").run(stopping));
+/// // …
+/// stop.send(true)?;
+/// relay.await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Relay {
+    store: Store,
     kafka: KafkaConfig,
+    /// Whose outbox it is, for those who read the log.
+    service: String,
+    nudge: Arc<Notify>,
+    tracer: Tracer,
     holder: Uuid,
     sender: Option<Sender>,
     topics: Topics,
@@ -74,10 +96,15 @@ enum Round {
 }
 
 impl Relay {
-    pub(crate) fn new(outbox: Outbox, kafka: KafkaConfig) -> Self {
+    /// A relay of what `store` holds. `service` is whose outbox that is; logs tell it.
+    #[must_use]
+    pub fn new(store: Store, kafka: KafkaConfig, service: impl Into<String>) -> Self {
         Self {
-            outbox,
+            store,
             kafka,
+            service: service.into(),
+            nudge: Arc::default(),
+            tracer: Tracer::none(),
             holder: Uuid::now_v7(),
             sender: None,
             topics: Topics::default(),
@@ -85,16 +112,22 @@ impl Relay {
         }
     }
 
-    /// Relays until `stop` turns true and what is committed by then is sent, or can't be sent in time.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let outbox = self.outbox.clone();
+    /// The relay of a service: it is woken at each commit of its outbox, and traces what that traces.
+    pub(crate) fn of(outbox: &Outbox, kafka: KafkaConfig) -> Self {
+        let relay = Self::new(outbox.store().clone(), kafka, outbox.service().as_ref());
+        Self { nudge: Arc::clone(outbox.nudge()), tracer: outbox.tracer().clone(), ..relay }
+    }
+
+    /// Relays until `stop` turns true (or nobody is left who could turn it) and what is committed by then is sent, or can't be sent in time.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let (nudge, service) = (Arc::clone(&self.nudge), self.service.clone());
         let mut deadline = None;
         loop {
             let stopping = shutdown::is_requested(&stop);
             let round = tokio::select! {
                 round = self.round() => round,
                 () = overdue(&mut stop, &mut deadline) => {
-                    tracing::warn!(service = %outbox.service(), "the relay stops with events in the outbox: the next one sends them");
+                    tracing::warn!(service, "the relay stops with events in the outbox: the next one sends them");
                     break;
                 }
             };
@@ -103,7 +136,7 @@ impl Relay {
                 Ok(Round::Idle) if self.lease.is_none() => LEASE_TAKEN,
                 Ok(Round::Idle) => IDLE,
                 Err(error) => {
-                    tracing::warn!(service = %outbox.service(), error = error_chain(&error), "relay");
+                    tracing::warn!(service, error = error_chain(&error), "relay");
                     BACK_OFF
                 }
             };
@@ -112,22 +145,18 @@ impl Relay {
             }
             tokio::select! {
                 () = shutdown::requested(&mut stop) => {}
-                () = outbox.nudge().notified() => {}
+                () = nudge.notified() => {}
                 () = tokio::time::sleep(jittered(wait)) => {}
             }
         }
         self.leave().await;
     }
 
-    fn store(&self) -> &Store {
-        self.outbox.store()
-    }
-
     async fn round(&mut self) -> Result<Round, RoundError> {
-        self.lease = in_time(self.store().hold_relay_lease(self.holder, LEASE)).await?;
+        self.lease = in_time(self.store.hold_relay_lease(self.holder, LEASE)).await?;
         let Some(lease) = self.lease else { return Ok(Round::Idle) };
         let missing = self.topics.missing();
-        let rows = in_time(self.store().pending_outgoing(ROUND, &missing)).await?;
+        let rows = in_time(self.store.pending_outgoing(ROUND, &missing)).await?;
         if rows.is_empty() {
             return Ok(Round::Idle);
         }
@@ -136,10 +165,8 @@ impl Relay {
         }
         let sender = match &mut self.sender {
             Some(sender) => sender,
-            none => none.insert(Sender::new(
-                Producer::connect_gapless(&self.kafka)?,
-                self.outbox.tracer().clone(),
-            )),
+            none => none
+                .insert(Sender::new(Producer::connect_gapless(&self.kafka)?, self.tracer.clone())),
         };
         let sent = sender.send(rows, &mut self.topics).await;
         self.settle(lease, sent).await
@@ -148,11 +175,11 @@ impl Relay {
     /// Removes what was delivered, sets aside what never can be, and tells of a failure.
     async fn settle(&self, lease: Lease, sent: Sent) -> Result<Round, RoundError> {
         for (id, error) in sent.refused {
-            tracing::error!(service = %self.outbox.service(), row = id, %error, "an outbox row is quarantined and halts its key");
-            in_time(self.store().quarantine_outgoing(lease, id, &error.to_string())).await?;
+            tracing::error!(service = self.service, row = id, %error, "an outbox row is quarantined and halts its key");
+            in_time(self.store.quarantine_outgoing(lease, id, &error.to_string())).await?;
         }
         if !sent.delivered.is_empty() {
-            in_time(self.store().remove_sent(lease, &sent.delivered)).await?;
+            in_time(self.store.remove_sent(lease, &sent.delivered)).await?;
         }
         match sent.failure {
             _ if sent.again => Ok(Round::Sent),
@@ -166,13 +193,17 @@ impl Relay {
     async fn leave(mut self) {
         self.drop_sender().await;
         let Some(lease) = self.lease else { return };
-        let released = tokio::time::timeout(RELEASE, self.store().release_relay_lease(lease)).await;
+        let released = tokio::time::timeout(RELEASE, self.store.release_relay_lease(lease)).await;
         let error = match released {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error_chain(&error),
             Err(elapsed) => elapsed.to_string(),
         };
-        tracing::warn!(service = %self.outbox.service(), error, "the relay's lease was not released: another waits until it expires");
+        tracing::warn!(
+            service = self.service,
+            error,
+            "the relay's lease was not released: another waits until it expires"
+        );
     }
 
     /// A client's end waits for its threads, which must not hold up those that tasks run on.

@@ -232,7 +232,7 @@ impl Service {
         let subscriptions = self.handlers.subscriptions(bus)?;
         let (stop_relay, relay_stopping) = watch::channel(false);
         let mut relay =
-            tokio::spawn(Relay::new(self.outbox.clone(), self.kafka.clone()).run(relay_stopping));
+            tokio::spawn(Relay::of(&self.outbox, self.kafka.clone()).run(relay_stopping));
         let mut relay_ended = None;
         let end = async {
             tokio::select! {
