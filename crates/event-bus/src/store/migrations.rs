@@ -46,6 +46,12 @@ const LIBRARY: &[Migration] = &[
         postgres: include_str!("migrations/0002_postgres.sql"),
         sqlite: include_str!("migrations/0002_sqlite.sql"),
     },
+    Migration {
+        version: 4,
+        description: "shards of the outbox",
+        postgres: include_str!("migrations/0004_postgres.sql"),
+        sqlite: include_str!("migrations/0004_sqlite.sql"),
+    },
 ];
 
 /// The last of the library's steps.
