@@ -19,6 +19,7 @@ mod tail;
 mod trace;
 mod selection;
 mod service;
+mod outbox;
 mod relay;
 mod groups;
 mod broker;
@@ -60,6 +61,9 @@ enum Command {
     Service(service::Command),
     /// Send what a database's outbox holds, until SIGTERM or Ctrl-C: a relay without its service
     Relay(relay::Args),
+    /// Show the rows of a database's outbox that can't be sent, and decide about them
+    #[command(subcommand)]
+    Outbox(outbox::Command),
     /// Show consumer groups and how far they are behind
     #[command(subcommand)]
     Groups(groups::Command),
@@ -78,6 +82,7 @@ impl Command {
             Self::Tail(args) => args.run(global).await,
             Self::Trace(args) => args.run(global).await,
             Self::Service(command) => command.run(global).await,
+            Self::Outbox(command) => command.run(global).await,
             Self::Relay(args) => args.run(global).await,
             Self::Groups(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
@@ -140,7 +145,11 @@ mod tests {
             "event-bus service run brand --store sqlite://brand.db",
             "event-bus service run --all --store sqlite://{service}.db --traffic 5",
             "event-bus service run brand --store sqlite://brand.db --otlp http://127.0.0.1:4318",
-            "event-bus relay --store postgres://localhost/shop --service shop",
+            "event-bus relay --store postgres://localhost/shop --service shop --http 127.0.0.1:9101",
+            "event-bus outbox init --store sqlite://shop.db",
+            "event-bus outbox list --store sqlite://shop.db --discarded",
+            "event-bus outbox retry 17 --store sqlite://shop.db",
+            "event-bus outbox discard 17 --reason duplicate --store sqlite://shop.db",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
             "event-bus broker --memory --faults faults.toml",
@@ -168,6 +177,7 @@ mod tests {
             "event-bus --namespace Upper topics plan",
             "event-bus broker",
             "event-bus broker --memory --data DIR",
+            "event-bus outbox discard 17 --store sqlite://shop.db",
             "event-bus up --rate -1",
             "event-bus up --otlp https://collector:4318",
         ] {

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
+use crate::metrics::{Metrics, RelayMetrics};
 use crate::outbox::Outbox;
 use crate::shutdown;
 use crate::store::Store;
@@ -28,6 +29,8 @@ use work::{Turn, Work};
 
 /// How long the end of a relay may take to remove what arrived and to give its leases back. They expire soon after.
 const LEAVE: Duration = Duration::from_secs(2);
+/// How often it is counted what the outbox holds: about as often as Prometheus asks.
+const MEASURE: Duration = Duration::from_secs(10);
 /// How long a relay that is to stop goes on sending what is committed.
 const LAST_TURNS: Duration = Duration::from_secs(10);
 
@@ -56,19 +59,28 @@ pub struct Relay {
     service: String,
     nudge: Arc<Notify>,
     tracer: Tracer,
+    metrics: RelayMetrics,
 }
 
 impl Relay {
-    /// A relay of what `store` holds. `service` is whose outbox that is; logs tell it.
+    /// A relay of what `store` holds. `service` is whose outbox that is; logs and metrics tell it.
     #[must_use]
     pub fn new(store: Store, kafka: KafkaConfig, service: impl Into<String>) -> Self {
+        let service = service.into();
         Self {
             store,
             kafka,
-            service: service.into(),
             nudge: Arc::default(),
             tracer: Tracer::none(),
+            metrics: Metrics::default().of_relay(&service),
+            service,
         }
+    }
+
+    /// Counts in these metrics.
+    #[must_use]
+    pub fn counting_in(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.of_relay(&self.service), ..self }
     }
 
     /// The relay of a service: it is woken at each commit of its outbox, and traces what that traces.
@@ -79,8 +91,28 @@ impl Relay {
 
     /// Relays until `stop` turns true (or nobody is left who could turn it) and what is committed by then is sent, or
     /// can't be sent in time.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut work = Work::new(&self, Instant::now());
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.work(stop) => {}
+            () = self.measure() => {}
+        }
+    }
+
+    /// Tells the metrics what the outbox holds, again and again.
+    async fn measure(&self) {
+        loop {
+            if let (Ok(pending), Ok(backlog)) =
+                (self.store.outbox_pending().await, self.store.outbox_backlog().await)
+            {
+                self.metrics.note(pending, backlog);
+            }
+            // A database that does not answer is told of by the work.
+            tokio::time::sleep(MEASURE).await;
+        }
+    }
+
+    async fn work(&self, mut stop: watch::Receiver<bool>) {
+        let mut work = Work::new(self, Instant::now());
         let mut stopping: Option<Instant> = None;
         loop {
             if stopping.is_none() && shutdown::is_requested(&stop) {

@@ -221,6 +221,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let held = in_time(self.relay.store.hold_leases(self.holder, LEASE)).await?;
+        self.relay.metrics.holds(held.leases.len());
         if self.holdings.note(held, Instant::now()) {
             self.start_over();
             self.look.forget();

@@ -20,7 +20,7 @@ pub use connect::{ConnectError, Store};
 pub use decided::Mark;
 pub use inbox::{Claim, Claimant, Claimed};
 pub use migrations::Migration;
-pub use outbox::{Backlog, Outgoing, PendingRow, UnreadableRow, Waiting};
+pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting};
 pub use owner::{Begun, Holding};
 pub use quarantine::{Discarded, LiftError, Quarantined};
 pub use relays::{Held, Lease, SHARDS, Scan};

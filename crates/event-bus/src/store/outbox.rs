@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sqlx::types::Uuid;
+use sqlx::{PgConnection, SqliteConnection};
 
 use super::connect::{Backend, Store};
 use super::relays::{Lease, Scan};
@@ -56,18 +57,43 @@ pub struct UnreadableRow {
 pub struct Backlog {
     /// How long the first row that is to be sent has waited, by the database's clock.
     pub oldest: Option<Duration>,
-    /// Rows that are to be sent, those that wait behind a quarantined one included; counted up to a million.
-    pub pending: u64,
     /// Rows that can never be sent as they are. Those behind them under their topics and keys wait.
     pub quarantined: u64,
 }
 
 impl Backlog {
-    fn of((seconds, pending, quarantined): (Option<f64>, i64, i64)) -> Backlog {
+    fn of((seconds, quarantined): (Option<f64>, i64)) -> Backlog {
         // A clock that was set back makes a row come from the future.
         let oldest = seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)));
-        let (pending, quarantined) = (pending.unsigned_abs(), quarantined.unsigned_abs());
-        Backlog { oldest, pending, quarantined }
+        Backlog { oldest, quarantined: quarantined.unsigned_abs() }
+    }
+}
+
+/// A connection of sqlx with a transaction open on it, of either database.
+pub trait OutboxConnection: sealed::Sealed {
+    /// Writes records into the outbox, in their order and behind the locks of their keys.
+    #[doc(hidden)]
+    fn insert(
+        &mut self,
+        records: &[OutgoingRecord],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for sqlx::PgConnection {}
+    impl Sealed for sqlx::SqliteConnection {}
+}
+
+impl OutboxConnection for PgConnection {
+    async fn insert(&mut self, records: &[OutgoingRecord]) -> Result<(), sqlx::Error> {
+        postgres::outbox::insert_outgoing(self, records).await
+    }
+}
+
+impl OutboxConnection for SqliteConnection {
+    async fn insert(&mut self, records: &[OutgoingRecord]) -> Result<(), sqlx::Error> {
+        sqlite::outbox::insert_outgoing(self, records).await
     }
 }
 
@@ -79,13 +105,31 @@ impl Store {
     pub async fn outbox_backlog(&self) -> Result<Backlog, sqlx::Error> {
         let backlog = match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::outbox::outbox_backlog(&mut *pool.acquire().await?, MOST_COUNTED).await
+                postgres::outbox::outbox_backlog(&mut *pool.acquire().await?).await
             }
             Backend::Sqlite(pool) => {
-                sqlite::outbox::outbox_backlog(&mut *pool.acquire().await?, MOST_COUNTED).await
+                sqlite::outbox::outbox_backlog(&mut *pool.acquire().await?).await
             }
         };
         backlog.map(Backlog::of)
+    }
+
+    /// How many rows are to be sent, those that wait behind a quarantined one included; counted up to a million.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn outbox_pending(&self) -> Result<u64, sqlx::Error> {
+        const PENDING: &str = "SELECT count(*) FROM
+            (SELECT 1 FROM outbox WHERE status = 'pending' LIMIT $1) AS counted";
+        let pending: i64 = match &self.backend {
+            Backend::Postgres(pool) => {
+                sqlx::query_scalar(PENDING).bind(MOST_COUNTED).fetch_one(pool).await?
+            }
+            Backend::Sqlite(pool) => {
+                sqlx::query_scalar(PENDING).bind(MOST_COUNTED).fetch_one(pool).await?
+            }
+        };
+        Ok(pending.unsigned_abs())
     }
 
     /// The first rows in the order of their ids, without those behind a quarantined row of their topic and key. They

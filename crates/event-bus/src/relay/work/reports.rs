@@ -27,6 +27,7 @@ impl Work<'_> {
             if let (Some((_, place)), Some(sender)) = (alone, &mut self.sender) {
                 sender.opened(place);
             }
+            self.relay.metrics.published();
             self.flight.arrived(id, Instant::now());
             self.back_off.reset();
             return;

@@ -94,18 +94,15 @@ pub(in crate::store) async fn remove_sent(
     .map(drop)
 }
 
-/// Seconds that the first row waits, the number of rows that wait, and of those that are quarantined.
+/// Seconds that the first row waits, and the number of quarantined rows.
 pub(in crate::store) async fn outbox_backlog(
     connection: &mut SqliteConnection,
-    most: i64,
-) -> Result<(Option<f64>, i64, i64), Error> {
+) -> Result<(Option<f64>, i64), Error> {
     sqlx::query_as(
         "SELECT (SELECT (julianday('now') - julianday(created_at)) * 86400.0 FROM outbox
                  WHERE status = 'pending' ORDER BY id LIMIT 1),
-                (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE status = 'pending' LIMIT $1)),
                 (SELECT count(*) FROM outbox WHERE status = 'quarantined')",
     )
-    .bind(most)
     .fetch_one(connection)
     .await
 }
