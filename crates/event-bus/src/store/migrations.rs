@@ -52,6 +52,12 @@ const LIBRARY: &[Migration] = &[
         postgres: include_str!("migrations/0003_postgres.sql"),
         sqlite: include_str!("migrations/0003_sqlite.sql"),
     },
+    Migration {
+        version: 5,
+        description: "what was purged from the inbox",
+        postgres: include_str!("migrations/0005_postgres.sql"),
+        sqlite: include_str!("migrations/0005_sqlite.sql"),
+    },
 ];
 
 pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), MigrateError> {

@@ -31,6 +31,7 @@ mod opening;
 mod outbox_rows;
 mod owner;
 mod postgres;
+mod purge;
 mod sqlite;
 mod transaction;
 mod writers;
