@@ -30,6 +30,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if args.filter.is_none() {
             steps.run("bench publish", || bench::publish(&[]));
             steps.run("bench consume", || bench::consume(&[]));
+            steps.run("bench outbox", || bench::outbox(&[]));
             steps.run("bench broker", || bench::broker(&[]));
         }
     }
