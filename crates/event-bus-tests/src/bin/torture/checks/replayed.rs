@@ -1,0 +1,30 @@
+//! What must hold once everything was consumed again.
+
+use super::{Promise, Violation};
+use crate::history::History;
+
+/// The ledger and the dead letters are what they were.
+pub fn unchanged(before: &History, after: &History) -> Vec<Violation> {
+    let broken = |what: String| Violation::of(Promise::SafeReplay, what);
+    let mut found = Vec::new();
+    if before.bookings != after.bookings {
+        let new = after.bookings.iter().filter(|booking| !before.bookings.contains(booking)).next();
+        found.push(broken(format!(
+            "there were {} effects and there are {}; changed: {new:?}",
+            before.bookings.len(),
+            after.bookings.len()
+        )));
+    }
+    if before.ledger != after.ledger {
+        found.push(broken("the ledger's accounts have changed".to_owned()));
+    }
+    if before.letters != after.letters {
+        let new = after.letters.iter().find(|letter| !before.letters.contains(letter));
+        found.push(broken(format!(
+            "there were {} dead letters and there are {}; new: {new:?}",
+            before.letters.len(),
+            after.letters.len()
+        )));
+    }
+    found
+}
