@@ -62,7 +62,9 @@ impl Fate {
 
     /// From how it stands there.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Book, Self::Fail, Self::Reject, Self::Abort].into_iter().find(|fate| fate.as_str() == text)
+        [Self::Book, Self::Fail, Self::Reject, Self::Abort]
+            .into_iter()
+            .find(|fate| fate.as_str() == text)
     }
 
     /// The reason of its dead letter; `None` for an event that lives.

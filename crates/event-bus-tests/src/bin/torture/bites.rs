@@ -26,11 +26,12 @@ pub struct Bites {
 }
 
 /// What every long run sees.
-const SEEN: [&str; 11] = [
+const SEEN: [&str; 12] = [
     "a commit that was refused",
     "a dead letter of an event that ended its process",
     "a dead letter of an event that failed",
     "a dead letter that was rejected",
+    "a look at offsets and inbox",
     "a partition that changed hands",
     "a partition whose last owner never let go",
     "a record that was sent again",
@@ -73,41 +74,53 @@ impl Bites {
     pub fn missing(&self, store: StoreKind, length: Duration) -> Vec<String> {
         let kinds = self.kinds.lock().expect("nobody panics");
         let idle = kinds.iter().filter(|(_, (came, bit))| *came >= TIMES && *bit == 0);
-        let idle = idle.map(|(kind, (came, _))| format!("{kind:?} came {came} times and never bit"));
+        let idle =
+            idle.map(|(kind, (came, _))| format!("{kind:?} came {came} times and never bit"));
         let seen = self.seen.lock().expect("nobody panics");
-        let more: &[&str] =
-            if store == StoreKind::Postgres { &SEEN_OVER_THE_NETWORK } else { &[] };
+        let more: &[&str] = if store == StoreKind::Postgres { &SEEN_OVER_THE_NETWORK } else { &[] };
         let wanted = SEEN.iter().chain(more).filter(|_| length >= LONG);
-        let never = wanted.filter(|what| seen.of(what) == 0).map(|what| format!("never seen: {what}"));
+        let never =
+            wanted.filter(|what| seen.of(what) == 0).map(|what| format!("never seen: {what}"));
         idle.chain(never).collect()
     }
 
     /// What the history of a world tells.
     pub fn read(&self, history: &History, notes: &[Note]) {
         let times = |count: usize| u64::try_from(count).expect("64 bits hold it");
-        let dead = |reason| times(history.letters.iter().filter(|letter| letter.reason == reason).count());
+        let dead =
+            |reason| times(history.letters.iter().filter(|letter| letter.reason == reason).count());
         self.note("a dead letter of an event that failed", dead("retries-exhausted"));
         self.note("a dead letter that was rejected", dead("rejected"));
         self.note("a dead letter of an event that ended its process", dead("crashed"));
-        let published: std::collections::BTreeSet<_> = history.published.iter().map(|record| &record.id).collect();
+        let published: std::collections::BTreeSet<_> =
+            history.published.iter().map(|record| &record.id).collect();
         self.note("a record that was sent again", times(history.published.len() - published.len()));
-        self.note("an event that ended its process", history.aborts.values().map(|times| u64::from(*times)).sum());
+        self.note(
+            "an event that ended its process",
+            history.aborts.values().map(|times| u64::from(*times)).sum(),
+        );
         let mut handled: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut rolled_back, mut refused, mut lost_answers) = (0, 0, 0);
-        let committed: std::collections::BTreeSet<_> = history.movements().map(|(_, movement)| &movement.id).collect();
+        let committed: std::collections::BTreeSet<_> =
+            history.movements().map(|(_, movement)| &movement.id).collect();
         for note in notes {
             match note {
                 Note::Handling(id) => *handled.entry(id).or_default() += 1,
                 Note::RolledBack(_) => rolled_back += 1,
                 Note::Refused(_) => refused += 1,
                 Note::Unknown(id) => lost_answers += u64::from(committed.contains(id)),
-                Note::Started | Note::Began | Note::Ended | Note::Aborting(_) => {}
+                Note::Started
+                | Note::Began
+                | Note::Ended
+                | Note::Pausing(_)
+                | Note::Aborting(_) => {}
             }
         }
         self.note("a transaction that was rolled back", rolled_back);
         self.note("a commit that was refused", refused);
         self.note("a commit whose answer was lost", lost_answers);
-        let again = history.bookings.iter().map(|booking| handled.get(&*booking.id).copied().unwrap_or(1));
+        let again =
+            history.bookings.iter().map(|booking| handled.get(&*booking.id).copied().unwrap_or(1));
         let again = again.map(|runs| times(runs.saturating_sub(1))).sum();
         self.note("an effect that was rolled back and made again", again);
     }

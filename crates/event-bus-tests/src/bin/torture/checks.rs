@@ -83,13 +83,20 @@ fn no_ghosts(history: &History) -> Vec<Violation> {
     let published = history.published.iter().map(|record| ("published", &record.id));
     let booked = history.bookings.iter().map(|booking| ("booked", &booking.id));
     let noted = history.ghosts.iter().filter(|id| known.contains(id)).map(|id| {
-        Violation::of(Promise::NoGhosts, format!("{id} was rolled back and is in the bank's history"))
+        Violation::of(
+            Promise::NoGhosts,
+            format!("{id} was rolled back and is in the bank's history"),
+        )
     });
     published
         .chain(booked)
         .filter(|(_, id)| !known.contains(id))
         .map(|(how, id)| {
-            let ghost = if history.ghosts.contains(id) { "its transaction rolled back" } else { "no transaction" };
+            let ghost = if history.ghosts.contains(id) {
+                "its transaction rolled back"
+            } else {
+                "no transaction"
+            };
             Violation::of(Promise::NoGhosts, format!("{id} was {how}: {ghost}"))
         })
         .chain(noted)
@@ -111,7 +118,10 @@ fn no_loss(history: &History) -> Vec<Violation> {
             } else {
                 return None;
             };
-            Some(Violation::of(Promise::NoLoss, format!("{key} {}: {id} {missing}", movement.version)))
+            Some(Violation::of(
+                Promise::NoLoss,
+                format!("{key} {}: {id} {missing}", movement.version),
+            ))
         })
         .collect()
 }
@@ -124,7 +134,8 @@ fn published_in_order(history: &History) -> Vec<Violation> {
     for record in history.published.iter().filter(|record| seen.insert(&record.id)) {
         let (partition, version) = *last.get(&*record.key).unwrap_or(&(record.partition, 0));
         if partition != record.partition {
-            let what = format!("{} is in the partitions {partition} and {}", record.key, record.partition);
+            let what =
+                format!("{} is in the partitions {partition} and {}", record.key, record.partition);
             found.push(Violation::of(Promise::Order, what));
         }
         if record.previous != version || record.version != version + 1 {

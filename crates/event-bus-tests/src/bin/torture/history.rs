@@ -91,6 +91,8 @@ pub struct History {
 impl History {
     /// All movements with their customers.
     pub fn movements(&self) -> impl Iterator<Item = (&Key, &Movement)> {
-        self.source.iter().flat_map(|(key, movements)| movements.iter().map(move |movement| (key, movement)))
+        self.source
+            .iter()
+            .flat_map(|(key, movements)| movements.iter().map(move |movement| (key, movement)))
     }
 }

@@ -26,6 +26,8 @@ pub enum Note {
     Unknown(String),
     /// The ledger began to handle this event.
     Handling(String),
+    /// It holds its transaction open for a moment.
+    Pausing(String),
     /// The ledger is about to end its process for this event.
     Aborting(String),
 }
@@ -40,6 +42,7 @@ impl Note {
             Self::Refused(id) => format!("refused {id}\n"),
             Self::Unknown(id) => format!("unknown {id}\n"),
             Self::Handling(id) => format!("handling {id}\n"),
+            Self::Pausing(id) => format!("pausing {id}\n"),
             Self::Aborting(id) => format!("aborting {id}\n"),
         }
     }
@@ -55,6 +58,7 @@ impl Note {
             "refused" => Self::Refused(id),
             "unknown" => Self::Unknown(id),
             "handling" => Self::Handling(id),
+            "pausing" => Self::Pausing(id),
             "aborting" => Self::Aborting(id),
             _ => return None,
         })
@@ -109,7 +113,8 @@ mod tests {
             Note::Refused("b".into()),
             Note::Unknown("c".into()),
             Note::Handling("d".into()),
-            Note::Aborting("e".into()),
+            Note::Pausing("e".into()),
+            Note::Aborting("f".into()),
         ];
         let journal = Journal::open(&path);
         for note in &notes {
@@ -120,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_a_dead_process_had_begun_is_not_open() {
-        let notes = [Note::Started, Note::Began, Note::Started, Note::Began, Note::Began, Note::Ended];
+        let notes =
+            [Note::Started, Note::Began, Note::Started, Note::Began, Note::Began, Note::Ended];
         assert_eq!(open_transactions(&notes), 1);
         assert_eq!(open_transactions(&notes[..2]), 1);
         assert_eq!(open_transactions(&notes[..3]), 0);

@@ -20,14 +20,15 @@ use crate::world::World;
 const DELAY: Duration = Duration::from_millis(40);
 /// How long it may take until all connections are broken.
 const BREAKS_WITHIN: Duration = Duration::from_millis(200);
-/// How long a kill may wait for the best moment.
-const AIM: Duration = Duration::from_millis(500);
+/// How long a fault may wait for the best moment.
+const AIM: Duration = Duration::from_secs(2);
 const AIM_LOOK: Duration = Duration::from_millis(1);
 /// So many of the last events that a killed replica began are looked for in the inbox.
 const LAST_EVENTS: usize = 50;
 
 /// Times that partitions were taken over.
-const TAKEN_OVER: &str = "SELECT CAST(coalesce(sum(token), 0) AS bigint) AS number FROM partition_owners";
+const TAKEN_OVER: &str =
+    "SELECT CAST(coalesce(sum(token), 0) AS bigint) AS number FROM partition_owners";
 /// Times that relays took the lease over.
 const LEASES: &str = "SELECT CAST(coalesce(sum(token), 0) AS bigint) AS number FROM outbox_lease";
 
@@ -49,9 +50,11 @@ impl World {
         }
         let taken_over = number(&self.ledger, TAKEN_OVER).await.unwrap_or(0);
         let changed_hands = taken_over - i64::from(crate::bank::PARTITIONS);
-        self.bites.note("a partition that changed hands", u64::try_from(changed_hands).unwrap_or(0));
+        self.bites
+            .note("a partition that changed hands", u64::try_from(changed_hands).unwrap_or(0));
         let leases = number(&self.bank, LEASES).await.unwrap_or(0);
-        self.bites.note("a relay's lease that was taken over", u64::try_from(leases - 1).unwrap_or(0));
+        self.bites
+            .note("a relay's lease that was taken over", u64::try_from(leases - 1).unwrap_or(0));
     }
 
     /// Does what the step says, undoes it after its time, and says whether anybody noticed.
@@ -64,6 +67,7 @@ impl World {
             Fault::Restart(server) => self.server_goes_away(server, step.lasts, false).await,
             Fault::Cut(link) => {
                 let proxy = self.proxy(link);
+                is_asked(&[proxy]).await;
                 let before = proxy.tally.cut_with_a_request_open.load(Ordering::Relaxed);
                 proxy.cut();
                 clock::pass(step.lasts).await;
@@ -121,12 +125,13 @@ impl World {
 
     /// Waits for a moment in which a death hurts, but not for long: the node may have nothing to do.
     async fn comes_to_work(&self, node: &Node) {
-        let handled = |notes: &[Note]| notes.iter().filter(|note| matches!(note, Note::Handling(_))).count();
-        let before = handled(&node.notes());
+        let pauses =
+            |notes: &[Note]| notes.iter().filter(|note| matches!(note, Note::Pausing(_))).count();
+        let before = pauses(&node.notes());
         let start = Instant::now();
         while start.elapsed() < AIM {
             let notes = node.notes();
-            if open_transactions(&notes) > 0 || handled(&notes) > before {
+            if open_transactions(&notes) > 0 || pauses(&notes) > before {
                 return;
             }
             clock::pass(AIM_LOOK).await;
@@ -153,6 +158,7 @@ impl World {
     /// Whether others took over what the process held when it stood still.
     async fn freeze(&self, node: &Node, lasts: Duration) -> bool {
         let state = node.lock().await;
+        self.comes_to_work(node).await;
         let before = self.taken_from(node.member).await;
         state.signal("STOP").await;
         clock::pass(lasts).await;
@@ -191,6 +197,7 @@ impl World {
         match server {
             Server::Broker => {
                 let mut broker = self.broker.lock().await;
+                is_asked(&[&self.broker_proxy]).await;
                 let gone = if crashes { broker.crash().await } else { broker.stop().await };
                 gone.expect("the broker can be ended");
                 clock::pass(absent).await;
@@ -199,6 +206,7 @@ impl World {
             Server::Database => {
                 let mut database = self.database.lock().await;
                 let database = database.server.as_mut().expect("a plan has it where there is one");
+                is_asked(&self.database_proxies.values().collect::<Vec<_>>()).await;
                 let gone = if crashes { database.crash().await } else { database.stop().await };
                 gone.expect("the database can be ended");
                 clock::pass(absent).await;
@@ -214,5 +222,15 @@ impl World {
             Server::Broker => lost(&self.broker_proxy),
             Server::Database => self.database_proxies.values().map(lost).sum(),
         }
+    }
+}
+
+/// Waits until a request is open over one of these, but not for long: there may be nothing to ask.
+async fn is_asked(proxies: &[&Proxy]) {
+    let start = Instant::now();
+    while start.elapsed() < AIM
+        && proxies.iter().all(|proxy| proxy.tally.open.load(Ordering::Relaxed) == 0)
+    {
+        clock::pass(AIM_LOOK).await;
     }
 }

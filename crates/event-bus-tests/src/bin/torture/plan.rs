@@ -194,8 +194,13 @@ impl Kind {
             Self::FreezeWriter => 1_000..6_000,
             Self::Leave => 200..3_000,
             Self::KillWriter | Self::KillRelay | Self::KillConsumer => 0..2_000,
-            Self::CrashBroker | Self::RestartBroker | Self::CrashDatabase | Self::RestartDatabase => 0..1_500,
-            Self::CutBroker | Self::CutDatabase | Self::SwallowBroker | Self::SwallowDatabase => 200..1_500,
+            Self::CrashBroker
+            | Self::RestartBroker
+            | Self::CrashDatabase
+            | Self::RestartDatabase => 0..1_500,
+            Self::CutBroker | Self::CutDatabase | Self::SwallowBroker | Self::SwallowDatabase => {
+                200..1_500
+            }
             Self::DelayBroker | Self::DelayDatabase => 2_000..5_000,
             Self::HoldBroker | Self::HoldDatabase => 1_000..4_000,
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +43,8 @@ pub struct Tally {
     pub swallowed: AtomicU64,
     /// Messages that took longer.
     pub delayed: AtomicU64,
+    /// Connections whose request waits for its answer now.
+    pub open: AtomicU64,
 }
 
 /// A proxy. It ends with this value.
@@ -101,7 +103,8 @@ impl Proxy {
 
     /// Carries everything at once again.
     pub fn heal(&self) {
-        self.weather.send_modify(|weather| *weather = Weather { cuts: weather.cuts, ..Weather::default() });
+        self.weather
+            .send_modify(|weather| *weather = Weather { cuts: weather.cuts, ..Weather::default() });
     }
 }
 
@@ -126,12 +129,38 @@ async fn accept(
     }
 }
 
+/// Whether something was asked over a connection since its last answer. It is counted for as long.
+struct Request {
+    is_open: AtomicBool,
+    tally: Arc<Tally>,
+}
+
+impl Request {
+    fn of(tally: &Arc<Tally>) -> Arc<Self> {
+        Arc::new(Self { is_open: AtomicBool::new(false), tally: Arc::clone(tally) })
+    }
+
+    fn begins(&self) {
+        if !self.is_open.swap(true, Ordering::Relaxed) {
+            self.tally.open.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Says whether there was one.
+    fn ends(&self) -> bool {
+        let was_open = self.is_open.swap(false, Ordering::Relaxed);
+        if was_open {
+            self.tally.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_open
+    }
+}
+
 /// One connection, both ways.
 struct Carrier {
     weather: watch::Receiver<Weather>,
     tally: Arc<Tally>,
-    /// Whether something was asked since the last answer.
-    open: Arc<AtomicU64>,
+    open: Arc<Request>,
     /// Answers that came and are not passed on.
     held: Arc<AtomicU64>,
 }
@@ -143,7 +172,7 @@ async fn carry(
     tally: Arc<Tally>,
 ) {
     let cuts = weather.borrow().cuts;
-    let (open, held) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (open, held) = (Request::of(&tally), Arc::new(AtomicU64::new(0)));
     let carrier = || Carrier {
         weather: weather.clone(),
         tally: Arc::clone(&tally),
@@ -153,15 +182,18 @@ async fn carry(
     let (asks, answers) = (carrier(), carrier());
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    tokio::select! {
-        _ = asks.requests(from_client, to_server) => {}
-        _ = answers.answers(from_server, to_client) => {
-            tally.lost_with_a_request_open.fetch_add(open.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
+    let broken = tokio::select! {
+        _ = asks.requests(from_client, to_server) => None,
+        _ = answers.answers(from_server, to_client) => Some(&tally.lost_with_a_request_open),
         _ = weather.wait_for(|now| now.cuts != cuts) => {
-            tally.cut_with_a_request_open.fetch_add(open.load(Ordering::Relaxed), Ordering::Relaxed);
             tally.swallowed.fetch_add(held.load(Ordering::Relaxed), Ordering::Relaxed);
+            Some(&tally.cut_with_a_request_open)
         }
+    };
+    if open.ends()
+        && let Some(count) = broken
+    {
+        count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -173,7 +205,7 @@ impl Carrier {
             if length == 0 {
                 return Ok(());
             }
-            self.open.store(1, Ordering::Relaxed);
+            self.open.begins();
             self.linger().await;
             to.write_all(&chunk[..length]).await?;
         }
@@ -194,8 +226,8 @@ impl Carrier {
                 let _ = self.weather.wait_for(|now| !now.holds).await;
                 self.held.store(0, Ordering::Relaxed);
             }
+            self.open.ends();
             to.write_all(&chunk[..length]).await?;
-            self.open.store(0, Ordering::Relaxed);
         }
     }
 

@@ -8,13 +8,11 @@ use event_bus::kafka::admin::Admin;
 use event_bus::store::{Row, Store};
 use event_bus::{dead_letter, names::GroupName};
 use event_bus_tests::{kafka, letters};
-use sqlx::types::Uuid;
 
 use crate::bank::{Fate, MoneyMoved};
 use crate::history::{Balance, Booking, History, Id, Key, Letter, Movement, Published, Sample};
 use crate::journal::Note;
-use crate::servers::StoreKind;
-use crate::world::World;
+use crate::world::{Failed, World};
 
 /// An envelope, as far as it is read here.
 #[derive(serde::Deserialize)]
@@ -34,7 +32,10 @@ impl World {
             bookings: bookings(&self.ledger).await?,
             bank: balances(&self.bank, "SELECT name, current, savings FROM customers").await?,
             ledger: balances(&self.ledger, "SELECT name, current, savings FROM accounts").await?,
-            published: published.iter().map(|record| published_record(&self.group, record)).collect(),
+            published: published
+                .iter()
+                .map(|record| published_record(&self.group, record))
+                .collect(),
             letters: dead.iter().map(letter).collect(),
             samples,
             ..History::default()
@@ -43,7 +44,12 @@ impl World {
             match note {
                 Note::RolledBack(id) | Note::Refused(id) => drop(history.ghosts.insert(id)),
                 Note::Aborting(id) => *history.aborts.entry(id).or_default() += 1,
-                Note::Started | Note::Began | Note::Ended | Note::Unknown(_) | Note::Handling(_) => {}
+                Note::Started
+                | Note::Began
+                | Note::Ended
+                | Note::Unknown(_)
+                | Note::Handling(_)
+                | Note::Pausing(_) => {}
             }
         }
         Ok(history)
@@ -59,29 +65,19 @@ impl World {
     }
 
     /// What is committed, and then what the inbox holds.
-    pub async fn sample(&self, admin: &Admin) -> Option<Sample> {
-        let offsets = admin.committed_offsets(&self.group).await.ok()?;
+    pub async fn sample(&self, admin: &Admin) -> Result<Sample, Failed> {
+        let offsets = admin.committed_offsets(&self.group).await?;
         let committed = offsets
             .into_iter()
             .filter_map(|(place, offset)| Some((place.partition, offset.ok()??)))
             .collect();
-        Some(Sample { committed, inbox: self.inbox().await.ok()? })
+        Ok(Sample { committed, inbox: self.inbox().await? })
     }
 
     /// The ids of all events that the ledger has settled.
     pub async fn inbox(&self) -> Result<BTreeSet<Id>, sqlx::Error> {
-        let sql = match self.shape.store {
-            StoreKind::Postgres => "SELECT CAST(event_id AS text) AS id FROM processed_events",
-            StoreKind::Sqlite => "SELECT hex(event_id) AS id FROM processed_events",
-        };
-        let rows = rows(&self.ledger, sql).await?;
-        rows.iter()
-            .map(|row| {
-                let id: String = row.get("id")?;
-                let id = Uuid::parse_str(&id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-                Ok(id.to_string())
-            })
-            .collect()
+        let sql = "SELECT CAST(event_id AS text) AS id FROM processed_events";
+        rows(&self.ledger, sql).await?.iter().map(|row| row.get("id")).collect()
     }
 }
 
@@ -99,7 +95,8 @@ async fn rows(store: &Store, sql: &'static str) -> Result<Vec<Row>, sqlx::Error>
 }
 
 async fn movements(bank: &Store) -> Result<BTreeMap<Key, Vec<Movement>>, sqlx::Error> {
-    let sql = "SELECT customer, version, event_id, pence, fate FROM history ORDER BY customer, version";
+    let sql =
+        "SELECT customer, version, event_id, pence, fate FROM history ORDER BY customer, version";
     let mut source: BTreeMap<Key, Vec<Movement>> = BTreeMap::new();
     for row in rows(bank, sql).await? {
         let fate: String = row.get("fate")?;

@@ -109,7 +109,8 @@ impl Args {
         self,
         seed: u64,
     ) -> Result<(Vec<Violation>, Bites), Box<dyn std::error::Error + Send + Sync>> {
-        let folder = self.logs.join(format!("{:?}-{:?}-{seed}", self.broker, self.store).to_lowercase());
+        let folder =
+            self.logs.join(format!("{:?}-{:?}-{seed}", self.broker, self.store).to_lowercase());
         // What an earlier run of the seed left would be taken for this one's.
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;

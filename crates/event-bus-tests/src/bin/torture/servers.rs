@@ -56,11 +56,11 @@ pub struct Programs {
 /// A server and how it is started.
 pub struct Server {
     words: Vec<String>,
-    /// What the first line of its output begins with, before its address.
+    /// What the line of its output that tells its address begins with.
     greeting: &'static str,
     log: PathBuf,
     running: Option<Running>,
-    /// What its first line told.
+    /// What that line told.
     pub address: String,
 }
 
@@ -71,7 +71,11 @@ struct Running {
 }
 
 impl Server {
-    async fn start_with(words: Vec<String>, greeting: &'static str, log: PathBuf) -> io::Result<Self> {
+    async fn start_with(
+        words: Vec<String>,
+        greeting: &'static str,
+        log: PathBuf,
+    ) -> io::Result<Self> {
         let mut server = Self { words, greeting, log, running: None, address: String::new() };
         server.start().await?;
         Ok(server)
@@ -145,19 +149,42 @@ impl Server {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut output = BufReader::new(stdout).lines();
-        let line = tokio::time::timeout(READY_WITHIN, output.next_line()).await??;
-        let Some(address) = line.as_deref().and_then(|line| line.strip_prefix(self.greeting)) else {
-            return Err(io::Error::other(format!("the server began with {line:?}: see {}", self.log.display())));
+        let said = tokio::time::timeout(READY_WITHIN, self.greeted(&mut output)).await??;
+        let Some(address) = said else {
+            let log = self.log.display();
+            return Err(io::Error::other(format!(
+                "the server ended instead of serving: see {log}"
+            )));
         };
-        address.clone_into(&mut self.address);
+        self.address = address;
         self.running = Some(Running { child, _output: output });
         Ok(())
+    }
+
+    /// The address that its greeting tells, which may come after other lines.
+    async fn greeted(
+        &self,
+        output: &mut Lines<BufReader<ChildStdout>>,
+    ) -> io::Result<Option<String>> {
+        while let Some(line) = output.next_line().await? {
+            if let Some(address) = line.strip_prefix(self.greeting) {
+                return Ok(Some(address.to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// Kills all its processes, as a machine that fails would.
     pub async fn crash(&mut self) -> io::Result<()> {
         let Some(mut running) = self.running.take() else { return Ok(()) };
-        let pids: Vec<String> = running.child.id().map(family_of).unwrap_or_default().iter().map(u32::to_string).collect();
+        let pids: Vec<String> = running
+            .child
+            .id()
+            .map(family_of)
+            .unwrap_or_default()
+            .iter()
+            .map(u32::to_string)
+            .collect();
         Command::new("kill").arg("-KILL").args(pids).stderr(Stdio::null()).status().await?;
         running.child.wait().await.map(drop)
     }
@@ -245,13 +272,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_family_is_a_process_with_those_that_it_started() {
-        let mut shell = Command::new("sh").args(["-c", "cat & cat"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut shell =
+            Command::new("sh").args(["-c", "cat & cat"]).stdin(Stdio::piped()).spawn().unwrap();
         let pid = shell.id().unwrap();
-        event_bus_tests::eventually::eventually(Duration::from_secs(20), async || {
-            match family_of(pid) {
-                family if family.len() >= 2 && family[0] == pid => Ok(()),
-                family => Err(family),
-            }
+        event_bus_tests::eventually::eventually(Duration::from_secs(20), async || match family_of(
+            pid,
+        ) {
+            family if family.len() >= 2 && family[0] == pid => Ok(()),
+            family => Err(family),
         })
         .await;
         shell.kill().await.unwrap();

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event_bus::KafkaConfig;
 use event_bus::envelope::OutgoingRecord;
 use event_bus::kafka::admin::Admin;
 use event_bus::names::{EventId, GroupName, TopicName};
 use event_bus::store::Store;
-use event_bus::KafkaConfig;
 use event_bus_conformance::connection::Connection;
 use event_bus_conformance::offsets::{commit_request, send_commit};
 use event_bus_tests::{kafka, servers as test_servers};
@@ -68,7 +68,8 @@ pub struct World {
     supervisors: JoinSet<()>,
 }
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// Why a world could not be run to its end.
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl World {
     /// Starts everything.
@@ -119,9 +120,11 @@ impl World {
         let service = if member.role == Role::Consumer { bank::LEDGER } else { bank::BANK };
         let store = self.store_url_for(member, service).await?;
         let folder = &self.shape.folder;
-        let (log, journal) = (folder.join(format!("{name}.log")), folder.join(format!("{name}.journal")));
+        let (log, journal) =
+            (folder.join(format!("{name}.log")), folder.join(format!("{name}.journal")));
         let program = std::env::current_exe()?;
-        let mut words: Vec<String> = [&*program.to_string_lossy(), "node", word_of(member.role)].map(str::to_owned).into();
+        let mut words: Vec<String> =
+            [&*program.to_string_lossy(), "node", word_of(member.role)].map(str::to_owned).into();
         let mut option = |name: &str, value: &str| words.push(format!("--{name}={value}"));
         option("bootstrap", &self.broker_proxy.address().to_string());
         option("store", &store);
@@ -178,7 +181,7 @@ impl World {
         }
         let settled = world.settled().await;
         stop.send(true)?;
-        let samples = sampling.await?;
+        let samples = sampling.await??;
         let mut found = match settled {
             Ok(()) => world.verdict(samples).await?,
             Err(violation) => {
@@ -197,13 +200,19 @@ impl World {
         if node.stop().await {
             return Ok(());
         }
-        Err(format!("{:?} does not end well when it is asked to: see {}", node.member, node.log.display()).into())
+        Err(format!(
+            "{:?} does not end well when it is asked to: see {}",
+            node.member,
+            node.log.display()
+        )
+        .into())
     }
 
     /// Checks everything, and that consuming everything once more changes nothing.
     async fn verdict(&self, samples: Vec<Sample>) -> Result<Vec<Violation>, Failed> {
         let before = self.history(samples).await?;
         self.bites.read(&before, &self.notes());
+        self.bites.note("a look at offsets and inbox", before.samples.len().try_into()?);
         let mut found = violations(&before);
         for node in self.of_role(Role::Consumer) {
             self.stop(node).await?;
@@ -231,7 +240,10 @@ impl World {
                 Err(error) => error.to_string(),
             };
             if self.most_deaths() > ATTEMPTS {
-                let what = format!("an event ends its process again and again: {} times", self.most_deaths());
+                let what = format!(
+                    "an event ends its process again and again: {} times",
+                    self.most_deaths()
+                );
                 return Err(Violation::of(Promise::BoundedDeaths, what));
             }
             if Instant::now() > deadline {
@@ -272,7 +284,10 @@ impl World {
     }
 
     /// Sees again and again what is committed and what is in the inbox, until it is to stop.
-    async fn samples(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> Vec<Sample> {
+    async fn samples(
+        self: Arc<Self>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Vec<Sample>, Failed> {
         let admin = Admin::connect(&self.kafka).expect("an admin client can be made");
         let mut samples = Vec::new();
         while !*stop.borrow() {
@@ -283,8 +298,8 @@ impl World {
                 _ = stop.changed() => {}
             }
         }
-        samples.extend(self.sample(&admin).await);
-        samples
+        samples.push(self.sample(&admin).await?);
+        Ok(samples)
     }
 
     /// Publishes what the dead letters were, byte for byte.
@@ -305,7 +320,8 @@ impl World {
     async fn reset_group(&self) -> Result<(), Failed> {
         let mut connection = Connection::to(&format!("127.0.0.1:{}", self.broker_port)).await;
         for partition in 0..PARTITIONS {
-            let request = commit_request(self.group.as_str(), self.topic.as_str(), partition, 0, "");
+            let request =
+                commit_request(self.group.as_str(), self.topic.as_str(), partition, 0, "");
             let deadline = Instant::now() + SETTLES_WITHIN;
             // A member that was killed is in the group until its session ends.
             while let Err(error) = send_commit(&mut connection, &request).await {
@@ -324,7 +340,10 @@ impl World {
             logs.sum()
         };
         self.bites.note("a partition whose last owner never let go", count("never let go of it"));
-        self.bites.note("a transaction of the ledger that the database ended", count("a transaction failed"));
+        self.bites.note(
+            "a transaction of the ledger that the database ended",
+            count("a transaction failed"),
+        );
     }
 
     /// Ends all processes.
@@ -354,5 +373,6 @@ fn word_of(role: Role) -> &'static str {
 
 fn lines_with(log: &Path, phrase: &str) -> u64 {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    u64::try_from(text.lines().filter(|line| line.contains(phrase)).count()).expect("64 bits hold it")
+    u64::try_from(text.lines().filter(|line| line.contains(phrase)).count())
+        .expect("64 bits hold it")
 }

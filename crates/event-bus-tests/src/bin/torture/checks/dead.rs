@@ -6,11 +6,12 @@ use super::{Promise, Violation};
 use crate::bank::ATTEMPTS;
 use crate::history::{History, Id, Letter, Published};
 
-/// The letters of each event that has one.
+/// The letters of each event that has one, each name once.
 pub fn ids(history: &History) -> BTreeMap<&Id, Vec<&Letter>> {
     let by_place = by_place(history);
     let mut found: BTreeMap<&Id, Vec<&Letter>> = BTreeMap::new();
-    for letter in &history.letters {
+    let mut names = BTreeSet::new();
+    for letter in history.letters.iter().filter(|letter| names.insert(&letter.dlq_id)) {
         if let Some(record) = by_place.get(&(letter.partition, letter.offset)) {
             found.entry(&record.id).or_default().push(letter);
         }
@@ -27,9 +28,10 @@ pub fn exact(history: &History) -> Vec<Violation> {
     let broken = |what: String| Violation::of(Promise::ExactDeadLetters, what);
     let by_place = by_place(history);
     let mut found = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut names: BTreeMap<&str, &Letter> = BTreeMap::new();
     for letter in &history.letters {
-        if !names.insert(&letter.dlq_id) {
+        // A relay that dies before it removed its row sends it again; whoever reads dead letters goes by their ids.
+        if names.insert(&letter.dlq_id, letter).is_some_and(|other| other != letter) {
             found.push(broken(format!("two dead letters are called {}", letter.dlq_id)));
         }
         match by_place.get(&(letter.partition, letter.offset)) {
@@ -38,7 +40,10 @@ pub fn exact(history: &History) -> Vec<Violation> {
                 found.push(broken(format!("the letter of {} has other bytes", record.id)));
             }
             Some(record) if record.dlq_id != letter.dlq_id => {
-                found.push(broken(format!("the letter of {} is called {}", record.id, letter.dlq_id)));
+                found.push(broken(format!(
+                    "the letter of {} is called {}",
+                    record.id, letter.dlq_id
+                )));
             }
             Some(_) => {}
         }
@@ -56,7 +61,10 @@ pub fn exact(history: &History) -> Vec<Violation> {
             )));
         }
         if movement.fate.death().is_some() && booked.contains(&movement.id) {
-            found.push(broken(format!("{key} {}: {} is to die and has an effect", movement.version, movement.id)));
+            found.push(broken(format!(
+                "{key} {}: {} is to die and has an effect",
+                movement.version, movement.id
+            )));
         }
     }
     found
@@ -66,6 +74,8 @@ pub fn exact(history: &History) -> Vec<Violation> {
 pub fn deaths_are_bounded(history: &History) -> Vec<Violation> {
     let too_often = history.aborts.iter().filter(|(_, times)| **times > ATTEMPTS);
     too_often
-        .map(|(id, times)| Violation::of(Promise::BoundedDeaths, format!("{id} ended its process {times} times")))
+        .map(|(id, times)| {
+            Violation::of(Promise::BoundedDeaths, format!("{id} ended its process {times} times"))
+        })
         .collect()
 }

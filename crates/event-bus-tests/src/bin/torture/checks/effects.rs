@@ -48,11 +48,13 @@ pub fn in_order(history: &History) -> Vec<Violation> {
                 .map(|movement| movement.version)
                 .filter(|version| present.contains(version))
                 .collect();
-            let at = booked.iter().zip(&wanted).position(|(is, wanted)| is != wanted).or_else(|| {
-                (booked.len() != wanted.len()).then(|| booked.len().min(wanted.len()))
-            })?;
+            let at =
+                booked.iter().zip(&wanted).position(|(is, wanted)| is != wanted).or_else(|| {
+                    (booked.len() != wanted.len()).then(|| booked.len().min(wanted.len()))
+                })?;
             let (is, should) = (booked.get(at), wanted.get(at));
-            let what = format!("{key}: effect {at} is of version {is:?} and should be of {should:?}");
+            let what =
+                format!("{key}: effect {at} is of version {is:?} and should be of {should:?}");
             Some(Violation::of(Promise::Order, what))
         })
         .collect()
@@ -62,16 +64,26 @@ pub fn in_order(history: &History) -> Vec<Violation> {
 pub fn money_is_conserved(history: &History) -> Vec<Violation> {
     let mut wanted: BTreeMap<&str, Balance> = BTreeMap::new();
     let dead = dead::ids(history);
-    for (key, movement) in history.movements().filter(|(_, movement)| !dead.contains_key(&movement.id)) {
+    for (key, movement) in
+        history.movements().filter(|(_, movement)| !dead.contains_key(&movement.id))
+    {
         let balance = wanted.entry(key).or_default();
         balance.current -= movement.pence;
         balance.savings += movement.pence;
     }
-    let sums = [("bank", &history.bank), ("ledger", &history.ledger)].into_iter().filter_map(|(who, balances)| {
-        let sum: i64 = balances.values().map(|balance| balance.current + balance.savings).sum();
-        (sum != 0).then(|| Violation::of(Promise::MoneyConserved, format!("the {who}'s accounts add up to {sum}")))
-    });
-    let keys: BTreeSet<&str> = wanted.keys().copied().chain(history.ledger.keys().map(|key| &**key)).collect();
+    let sums = [("bank", &history.bank), ("ledger", &history.ledger)].into_iter().filter_map(
+        |(who, balances)| {
+            let sum: i64 = balances.values().map(|balance| balance.current + balance.savings).sum();
+            (sum != 0).then(|| {
+                Violation::of(
+                    Promise::MoneyConserved,
+                    format!("the {who}'s accounts add up to {sum}"),
+                )
+            })
+        },
+    );
+    let keys: BTreeSet<&str> =
+        wanted.keys().copied().chain(history.ledger.keys().map(|key| &**key)).collect();
     let differing = keys.into_iter().filter_map(|key| {
         let wanted = wanted.get(key).copied().unwrap_or_default();
         let held = history.ledger.get(key).copied().unwrap_or_default();

@@ -133,8 +133,13 @@ fn a_key_in_two_partitions_is_noticed() {
 fn a_letter_that_is_missing_doubled_or_changed_is_noticed() {
     let promises = broken(|history| history.letters.clear());
     assert!(promises.contains(&Promise::ExactDeadLetters), "{promises:?}");
-    let twice = broken(|history| history.letters.push(history.letters[0].clone()));
+    let twice = broken(|history| {
+        let other = Letter { reason: "rejected".to_owned(), ..history.letters[0].clone() };
+        history.letters.push(other);
+    });
     assert_eq!(twice, [Promise::ExactDeadLetters]);
+    let sent_again = broken(|history| history.letters.push(history.letters[0].clone()));
+    assert_eq!(sent_again, []);
     let changed = broken(|history| history.letters[0].bytes.push(0));
     assert_eq!(changed, [Promise::ExactDeadLetters]);
     let renamed = broken(|history| history.letters[0].dlq_id.push('x'));
@@ -161,8 +166,7 @@ fn a_neighbour_that_dies_is_noticed() {
 #[test]
 fn an_effect_of_the_dead_is_noticed() {
     let promises = broken(|history| {
-        let effect =
-            Booking { key: "a".to_owned(), version: 2, id: "a2".to_owned(), pence: 20 };
+        let effect = Booking { key: "a".to_owned(), version: 2, id: "a2".to_owned(), pence: 20 };
         history.bookings.insert(1, effect);
     });
     assert!(promises.contains(&Promise::ExactDeadLetters), "{promises:?}");
@@ -191,7 +195,10 @@ fn whatever_a_replay_changes_is_noticed() {
     let changes: [fn(&mut History); 3] = [
         |history| history.bookings.push(history.bookings[0].clone()),
         |history| history.ledger.get_mut("a").unwrap().savings += 1,
-        |history| history.letters.push(history.letters[0].clone()),
+        |history| {
+            let letter = Letter { dlq_id: "another".to_owned(), ..history.letters[0].clone() };
+            history.letters.push(letter);
+        },
     ];
     for change in changes {
         let mut after = healthy();

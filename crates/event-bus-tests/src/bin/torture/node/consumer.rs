@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use event_bus::{Context, Event, Failure, Handled, Handler};
 
-use super::{Args, Ended, sigterm};
+use super::{Args, Ended, pause, sigterm};
 use crate::bank::{Fate, LEDGER, LEDGER_TABLES, MoneyMoved};
 use crate::journal::{Journal, Note};
 
@@ -53,6 +53,7 @@ impl Handler<MoneyMoved> for Ledger {
                 &[(&customer).into(), pence.into()],
             )
             .await?;
+        pause(&self.journal, &id).await;
         // What can't be booked has written its effect: none of it may be seen.
         let not_booked = NotBooked { customer, version };
         match fate {

@@ -7,6 +7,7 @@ mod writer;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use event_bus::dead_letter::error_chain;
@@ -16,12 +17,20 @@ use event_bus::{Catalogue, KafkaConfig, Service};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bank;
-use crate::journal::Journal;
+use crate::clock;
+use crate::journal::{Journal, Note};
+
+/// Of so many transactions one is held open for a moment, so that what happens to a process finds it open.
+const ONE_IN: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// Short sessions, so that a killed member's partitions move soon; and short requests, so that a connection on which no
 /// answer comes is given up within the run.
-const CLIENT: [(&str, &str); 3] =
-    [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500"), ("socket.timeout.ms", "10000")];
+const CLIENT: [(&str, &str); 3] = [
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "500"),
+    ("socket.timeout.ms", "10000"),
+];
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -100,6 +109,14 @@ impl Args {
     ) -> Result<Service, Box<dyn std::error::Error>> {
         let kafka = kafka(&self.bootstrap);
         Ok(Service::open(name, self.catalogue(), kafka, &self.store, tables).await?)
+    }
+}
+
+/// Holds the transaction of the event open, if it is one of those.
+async fn pause(journal: &Journal, id: &str) {
+    if rand::random_ratio(1, ONE_IN) {
+        journal.note(&Note::Pausing(id.to_owned()));
+        clock::pass(PAUSE).await;
     }
 }
 

@@ -8,7 +8,7 @@ use event_bus::outbox::Outbox;
 use event_bus::store::Tx;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Args, Ended, sigterm};
+use super::{Args, Ended, pause, sigterm};
 use crate::bank::{BANK, BANK_TABLES, CUSTOMERS, Fate, MoneyMoved, tenant};
 use crate::journal::{Journal, Note};
 
@@ -103,9 +103,13 @@ impl Writer {
             &values,
         )
         .await?;
+        pause(&self.journal, &id).await;
         match end {
             End::Commit => {
-                self.outbox.commit(tx).await.inspect_err(|_| self.journal.note(&Note::Unknown(id)))?;
+                self.outbox
+                    .commit(tx)
+                    .await
+                    .inspect_err(|_| self.journal.note(&Note::Unknown(id)))?;
             }
             End::RollBack => {
                 self.journal.note(&Note::RolledBack(id));
