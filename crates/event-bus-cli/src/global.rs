@@ -32,7 +32,7 @@ pub struct Global {
     /// How results are written to stdout
     #[arg(long, global = true, value_enum, default_value_t)]
     pub output: Format,
-    /// What is logged to stderr, such as `info` or `warn,event_bus=debug` [default: info for `service run`, else warn]
+    /// What is logged to stderr, such as `info` or `warn,event_bus=debug` [default: info for `service run` and `relay`, else warn]
     #[arg(long, global = true, env = "EVENT_BUS_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }

@@ -108,7 +108,7 @@ impl fmt::Display for Problem {
             ),
             Self::OutboxQuarantined { rows } => write!(
                 f,
-                "{rows} rows of the outbox can't be published as they are: their column error says why"
+                "{rows} rows of the outbox can't be published as they are: `event-bus outbox list` says why"
             ),
             Self::PartEnded { part, error } => write!(f, "{part} ended: {error}"),
         }

@@ -29,7 +29,8 @@ pub struct Watch {
 
 #[derive(Debug)]
 struct Shared {
-    catalogue: Arc<Catalogue>,
+    /// What Kafka is asked for; nothing where only a database is looked at.
+    catalogue: Option<Arc<Catalogue>>,
     /// Whose part of the catalogue is watched; all of it where nobody's.
     service: Option<ServiceName>,
     stalled_after: Duration,
@@ -49,6 +50,7 @@ struct Seen {
 /// What became of the last question.
 #[derive(Debug)]
 enum Answer {
+    NotAsked,
     None { since: Instant },
     Some { at: Instant, problems: Vec<Problem> },
     Refused { error: String },
@@ -58,7 +60,7 @@ impl Watch {
     /// Watches all of the catalogue. Nothing is known yet, so nothing is ready.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self::over(catalogue, None, STALLED_AFTER)
+        Self::over(Some(catalogue), None, STALLED_AFTER)
     }
 
     /// Watches what concerns one service, which is stalled once it is behind and has settled nothing for so long.
@@ -68,11 +70,17 @@ impl Watch {
         service: ServiceName,
         stalled_after: Duration,
     ) -> Self {
-        Self::over(catalogue, Some(service), stalled_after)
+        Self::over(Some(catalogue), Some(service), stalled_after)
+    }
+
+    /// Watches an outbox and nothing else, which is stalled once its first row has waited for so long.
+    #[must_use]
+    pub fn of_outbox(stalled_after: Duration) -> Self {
+        Self::over(None, None, stalled_after)
     }
 
     fn over(
-        catalogue: Arc<Catalogue>,
+        catalogue: Option<Arc<Catalogue>>,
         service: Option<ServiceName>,
         stalled_after: Duration,
     ) -> Self {
@@ -80,7 +88,10 @@ impl Watch {
             is_started: false,
             ended: Vec::new(),
             progress: Progress::default(),
-            answer: Answer::None { since: Instant::now() },
+            answer: match catalogue {
+                Some(_) => Answer::None { since: Instant::now() },
+                None => Answer::NotAsked,
+            },
             store: Vec::new(),
         };
         let shared = Shared {
@@ -95,10 +106,11 @@ impl Watch {
 
     /// Asks until `stop` completes, with a pause between an answer and the next question.
     pub async fn run(&self, admin: Admin, pause: Duration, stop: impl Future<Output = ()>) {
+        let Some(catalogue) = &self.shared.catalogue else { return stop.await };
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
-                taken = Snapshot::take(&admin, &self.shared.catalogue, self.shared.service.as_ref()) => {
+                taken = Snapshot::take(&admin, catalogue, self.shared.service.as_ref()) => {
                     self.note(taken.map_err(|error| error_chain(&error)));
                 }
                 () = &mut stop => return,
@@ -216,6 +228,7 @@ impl Seen {
                 let error = format!("no answer for {seconds} s");
                 problems.push(Problem::KafkaUnreachable { error });
             }
+            Answer::NotAsked => {}
             Answer::None { .. } => {
                 if self.is_started {
                     problems.push(Problem::Starting);
@@ -316,6 +329,17 @@ mod tests {
         assert_eq!(kinds(&watch, now), ["starting"]);
         watch.started();
         assert!(watch.health(now).is_ready());
+    }
+
+    #[test]
+    fn an_outbox_alone_is_well_without_an_answer_of_kafka() {
+        let (watch, now) = (Watch::of_outbox(Duration::from_secs(60)), Instant::now());
+        assert_eq!(kinds(&watch, now), ["starting"]);
+        watch.started();
+        assert!(watch.health(now + SILENT_AFTER).is_ready());
+        let oldest = Some(Duration::from_secs(61));
+        watch.seen().store = watch.problems_of(Backlog { oldest, quarantined: 1 });
+        assert_eq!(kinds(&watch, now), ["outbox-stalled", "outbox-quarantined"]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::consumer::{Gauges, Job, Report, Verdict};
 use crate::dead_letter::Reason;
 use crate::limits::MAX_BATCH;
 use crate::names::{GroupName, TopicName};
+use crate::store::Backlog;
 
 /// What all names begin with.
 const PREFIX: &str = "event_bus";
@@ -52,6 +53,11 @@ struct Died {
     reason: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Relaying {
+    service: String,
+}
+
 type Histograms = Family<Subscribed, Histogram, fn() -> Histogram>;
 
 struct Families {
@@ -66,6 +72,55 @@ struct Families {
     watermark_age: Family<Subscribed, Gauge<f64, AtomicU64>>,
     handler: Histograms,
     batch: Histograms,
+    relay: RelayFamilies,
+}
+
+/// What relays count.
+struct RelayFamilies {
+    published: Family<Relaying, Counter>,
+    pending: Family<Relaying, Gauge>,
+    oldest: Family<Relaying, Gauge<f64, AtomicU64>>,
+    quarantined: Family<Relaying, Gauge>,
+    leases: Family<Relaying, Gauge>,
+}
+
+impl RelayFamilies {
+    fn registered(registry: &mut Registry) -> RelayFamilies {
+        let families = RelayFamilies {
+            published: Family::default(),
+            pending: Family::default(),
+            oldest: Family::default(),
+            quarantined: Family::default(),
+            leases: Family::default(),
+        };
+        registry.register(
+            "relay_published",
+            "Rows of the outbox that Kafka acknowledged to this relay",
+            families.published.clone(),
+        );
+        registry.register(
+            "outbox_pending",
+            "Rows of the outbox that are to be sent, counted up to a million",
+            families.pending.clone(),
+        );
+        registry.register_with_unit(
+            "outbox_oldest_age",
+            "How long the first row of the outbox has waited",
+            Unit::Seconds,
+            families.oldest.clone(),
+        );
+        registry.register(
+            "outbox_quarantined",
+            "Rows of the outbox that can never be sent as they are",
+            families.quarantined.clone(),
+        );
+        registry.register(
+            "relay_lease_held",
+            "Shards of the outbox whose lease this relay holds",
+            families.leases.clone(),
+        );
+        families
+    }
 }
 
 impl Families {
@@ -82,6 +137,7 @@ impl Families {
             watermark_age: Family::default(),
             handler: Family::new_with_constructor(|| Histogram::new(HANDLER_SECONDS)),
             batch: Family::new_with_constructor(|| Histogram::new(BATCH_EVENTS)),
+            relay: RelayFamilies::registered(registry),
         };
         registry.register(
             "handled_events",
@@ -164,6 +220,19 @@ impl Metrics {
         Ok(encoded)
     }
 
+    /// What the relay of a service's outbox counts. All its series are there from now on.
+    pub(crate) fn of_relay(&self, service: &str) -> RelayMetrics {
+        let labels = Relaying { service: service.to_owned() };
+        let families = &self.0.families.relay;
+        RelayMetrics {
+            published: families.published.get_or_create_owned(&labels),
+            pending: families.pending.get_or_create_owned(&labels),
+            oldest: families.oldest.get_or_create_owned(&labels),
+            quarantined: families.quarantined.get_or_create_owned(&labels),
+            leases: families.leases.get_or_create_owned(&labels),
+        }
+    }
+
     /// What one subscription counts. All its series are there from now on, at zero.
     pub(crate) fn of(&self, group: &GroupName, topic: &TopicName) -> Arc<SubscriptionMetrics> {
         let labels = Subscribed { consumergroup: group.to_string(), topic: topic.to_string() };
@@ -186,6 +255,34 @@ impl Metrics {
         });
         lock(&self.0.subscriptions).push(Arc::clone(&metrics));
         metrics
+    }
+}
+
+/// What the relay of one outbox counts.
+pub(crate) struct RelayMetrics {
+    published: Counter,
+    pending: Gauge,
+    oldest: Gauge<f64, AtomicU64>,
+    quarantined: Gauge,
+    leases: Gauge,
+}
+
+impl RelayMetrics {
+    /// Kafka acknowledged a row.
+    pub(crate) fn published(&self) {
+        self.published.inc();
+    }
+
+    /// Notes what the outbox holds.
+    pub(crate) fn note(&self, pending: u64, backlog: Backlog) {
+        self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.oldest.set(backlog.oldest.unwrap_or_default().as_secs_f64());
+        self.quarantined.set(i64::try_from(backlog.quarantined).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many shards the relay holds.
+    pub(crate) fn holds(&self, leases: usize) {
+        self.leases.set(i64::try_from(leases).unwrap_or(i64::MAX));
     }
 }
 
@@ -285,6 +382,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relay_tells_what_its_outbox_holds_and_what_it_sent() {
+        let metrics = Metrics::default();
+        let relay = metrics.of_relay("shop");
+        relay.published();
+        relay.holds(8);
+        let oldest = Some(Duration::from_millis(1_500));
+        relay.note(7, Backlog { oldest, quarantined: 2 });
+        let text = metrics.encode(Instant::now()).unwrap();
+        for line in [
+            r#"event_bus_relay_published_total{service="shop"} 1"#,
+            r#"event_bus_relay_lease_held{service="shop"} 8"#,
+            r#"event_bus_outbox_pending{service="shop"} 7"#,
+            r#"event_bus_outbox_oldest_age_seconds{service="shop"} 1.5"#,
+            r#"event_bus_outbox_quarantined{service="shop"} 2"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
 
     #[test]
     fn series_are_there_from_the_start_and_count_what_was_committed() {

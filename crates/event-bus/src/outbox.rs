@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::catalogue::Catalogue;
+use crate::envelope::{Draft, SealError};
 use crate::handler::{Context, Origin};
 use crate::names::{EventId, ServiceName};
-use crate::store::{Store, Tx};
+use crate::store::{OutboxConnection, Store, Tx};
 use crate::trace_context::TraceContext;
 use crate::tracer::Tracer;
 
@@ -97,7 +98,55 @@ impl Outbox {
         self.tracer.get().unwrap_or(&NONE)
     }
 
-    pub(crate) fn nudge(&self) -> &Notify {
+    pub(crate) fn nudge(&self) -> &Arc<Notify> {
         &self.nudge
     }
+}
+
+/// Why an event was not written into the outbox. The transaction is as it was, unless the database refused.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// The event can't be published.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The database refused or did not answer: roll the transaction back.
+    #[error("the event could not be written into the outbox")]
+    Store(#[from] sqlx::Error),
+}
+
+/// Writes events into the outbox within a transaction of the caller's own, for a service that is not built on this
+/// library otherwise: they leave if, and only if, it commits. They are checked against schemas and limits, all before
+/// any is written, and are sent per key in their order by whichever relay runs on the database.
+///
+/// Enqueue at the end of the transaction and all events at once: on PostgreSQL the locks of their keys are held from here
+/// to the commit, and two transactions that take theirs in several steps may deadlock. On SQLite begin with
+/// `BEGIN IMMEDIATE`, as always before writing there.
+///
+/// ```no_run
+/// # use event_bus::{Catalogue, EventType, envelope::Draft, outbox::enqueue};
+/// # async fn place<O: EventType>(
+/// #     pool: &sqlx::PgPool, catalogue: &Catalogue, order: O,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = pool.begin().await?;
+/// // … the service's own rows …
+/// let event = catalogue.event(O::NAME).ok_or("the catalogue has it")?;
+/// let tenant = "blinds-direct".parse()?;
+/// enqueue(&mut *tx, [Draft::typed(event, &tenant, &order, jiff::Timestamp::now())?]).await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When an event breaks its schema or a limit, or the database refuses.
+pub async fn enqueue<'a>(
+    connection: &mut impl OutboxConnection,
+    events: impl IntoIterator<Item = Draft<'a>>,
+) -> Result<Vec<EventId>, EnqueueError> {
+    let sealed: Result<Vec<_>, SealError> = events.into_iter().map(Draft::seal).collect();
+    let records = sealed?;
+    if !records.is_empty() {
+        connection.insert(&records).await?;
+    }
+    Ok(records.iter().map(|record| record.event_id).collect())
 }

@@ -231,8 +231,8 @@ impl Service {
         };
         let subscriptions = self.handlers.subscriptions(bus)?;
         let (stop_relay, relay_stopping) = watch::channel(false);
-        let mut relay =
-            tokio::spawn(Relay::new(self.outbox.clone(), self.kafka.clone()).run(relay_stopping));
+        let relay = Relay::of(&self.outbox, self.kafka.clone()).counting_in(&self.handlers.metrics);
+        let mut relay = tokio::spawn(relay.run(relay_stopping));
         let mut relay_ended = None;
         let end = async {
             tokio::select! {

@@ -25,6 +25,7 @@ mod torture;
 mod selling;
 mod outbox;
 mod relay;
+mod lone_relay;
 mod broker_process;
 mod coordinator;
 mod up;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use event_bus::KafkaConfig;
+use event_bus::outbox::Outbox;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{create_topics, everything_in};
@@ -19,46 +20,60 @@ use crate::selling::{
 const SOON: Duration = Duration::from_secs(60);
 
 on_both_databases!(
-    of_two_processes_one_relays_and_the_other_takes_over,
-    a_dead_relays_rows_wait_until_its_lease_expires,
+    two_relays_share_the_keys_and_one_goes_on_alone,
+    a_dead_relays_rows_wait_until_its_leases_expire,
     what_a_killed_relay_sent_and_did_not_remove_takes_effect_once,
     rows_of_a_missing_topic_wait_and_hold_up_no_other_topic,
     a_row_that_kafka_refuses_for_good_halts_its_key_only,
     rows_behind_a_refused_one_are_held_back_where_they_are_on_their_way,
 );
 
-async fn token(databases: &Databases) -> i64 {
-    databases.number("shop", "SELECT token FROM outbox_lease").await
+/// How many relays hold shards.
+async fn holders(databases: &Databases) -> i64 {
+    let sql = "SELECT count(DISTINCT holder) FROM outbox_lease WHERE holder IS NOT NULL";
+    databases.number("shop", sql).await
 }
 
-async fn of_two_processes_one_relays_and_the_other_takes_over(databases: &Databases) {
+async fn two_relays_share_the_keys_and_one_goes_on_alone(databases: &Databases) {
+    const KEYS: usize = 20;
     let catalogue = shop::catalogue(1, "");
     create_topics(&catalogue).await;
     let (first, second) =
         (open_shop(&catalogue, databases).await, open_shop(&catalogue, databases).await);
     let outboxes = [first.outbox().clone(), second.outbox().clone()];
-    let first = Running::start(first);
-    eventually(SOON, async || equal(token(databases).await, 1)).await;
-    let second = Running::start(second);
     let orders = shop::orders(&catalogue);
-    for number in 0..100_usize {
-        commit(&outboxes[number % 2], [text(&orders, "k", &number.to_string())]).await;
-    }
-    eventually(SOON, async || equal(waiting(databases).await, 0)).await;
-    assert_eq!(token(databases).await, 1, "the lease changed hands");
-    let numbers = |end: usize| {
-        (0..end).map(|number| ("k".to_owned(), number.to_string())).collect::<Vec<_>>()
+    let write = async |numbers: std::ops::Range<usize>, outboxes: &[Outbox]| {
+        for number in numbers {
+            let key = format!("key {}", number % KEYS);
+            let outbox = &outboxes[number % outboxes.len()];
+            commit(outbox, [text(&orders, &key, &number.to_string())]).await;
+        }
     };
-    assert_eq!(texts_in(&orders).await, numbers(100));
-    first.stop().await;
-    commit(&outboxes[1], [text(&orders, "k", "100")]).await;
+    let first = Running::start(first);
+    eventually(SOON, async || equal(holders(databases).await, 1)).await;
+    write(0..100, &outboxes).await;
+    let second = Running::start(second);
+    write(100..200, &outboxes).await;
+    eventually(SOON, async || equal(holders(databases).await, 2)).await;
+    let share = "SELECT max(shards) FROM (SELECT count(*) AS shards FROM outbox_lease GROUP BY holder) AS held";
+    eventually(SOON, async || equal(databases.number("shop", share).await, 4)).await;
+    write(200..300, &outboxes).await;
     eventually(SOON, async || equal(waiting(databases).await, 0)).await;
-    assert_eq!(token(databases).await, 2);
-    assert_eq!(texts_in(&orders).await, numbers(101));
+    first.stop().await;
+    write(300..400, &outboxes[1..]).await;
+    eventually(SOON, async || equal(waiting(databases).await, 0)).await;
     second.stop().await;
+    let mut last: HashMap<String, usize> = HashMap::new();
+    let sent = texts_in(&orders).await;
+    for (key, number) in &sent {
+        let number: usize = number.parse().expect("a number");
+        let before = last.insert(key.clone(), number);
+        assert_eq!(number, before.map_or(number % KEYS, |before| before + KEYS), "{key}");
+    }
+    assert_eq!(sent.len(), 400);
 }
 
-async fn a_dead_relays_rows_wait_until_its_lease_expires(databases: &Databases) {
+async fn a_dead_relays_rows_wait_until_its_leases_expire(databases: &Databases) {
     const LEASE: Duration = Duration::from_secs(2);
     let catalogue = shop::catalogue(1, "");
     create_topics(&catalogue).await;
@@ -66,16 +81,11 @@ async fn a_dead_relays_rows_wait_until_its_lease_expires(databases: &Databases) 
     let outbox = service.outbox().clone();
     commit(&outbox, [text(&shop::orders(&catalogue), "k", "left behind")]).await;
     let held_at = Instant::now();
-    let dead = outbox
-        .store()
-        .hold_relay_lease(Uuid::from_u128(1), LEASE)
-        .await
-        .expect("the lease is asked for");
-    assert!(dead.is_some());
+    let dead = outbox.store().hold_leases(Uuid::from_u128(1), LEASE).await;
+    assert!(!dead.expect("the leases are asked for").leases.is_empty());
     let running = Running::start(service);
     eventually(SOON, async || equal(waiting(databases).await, 0)).await;
-    assert!(held_at.elapsed() >= LEASE, "the lease did not hold");
-    assert_eq!(token(databases).await, 2);
+    assert!(held_at.elapsed() >= LEASE, "the leases did not hold");
     running.stop().await;
 }
 
@@ -230,7 +240,7 @@ async fn a_service_stops_in_time_and_keeps_its_rows_while_kafka_is_down() {
     let outbox = service.outbox().clone();
     commit(&outbox, [text(&shop::orders(&catalogue), "k", "waits")]).await;
     let running = Running::start(service);
-    eventually(SOON, async || equal(token(&databases).await, 1)).await;
+    eventually(SOON, async || equal(holders(&databases).await, 1)).await;
     running.stop().await;
     assert_eq!(waiting(&databases).await, 1);
 }

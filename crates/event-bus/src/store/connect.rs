@@ -55,6 +55,19 @@ pub enum ConnectError {
         #[source]
         source: sqlx::Error,
     },
+    /// The database is there, but has not all of the library's tables, or has those of a later version.
+    #[error(
+        "the store `{url}` has the library's tables at step {found} and this program works with step {wanted}: check the \
+         URL; where it is right, start the service that owns the database in the same version, which brings them there"
+    )]
+    OtherTables {
+        /// The URL without its credentials.
+        url: String,
+        /// The last step that ran there; 0 where none has.
+        found: i64,
+        /// The last step that this version knows.
+        wanted: i64,
+    },
     /// The tables could not be brought up to date.
     #[error("the tables of the store `{url}` could not be brought up to date")]
     Migration {
@@ -73,19 +86,29 @@ impl Store {
     /// # Errors
     /// When the database can't be reached or a migration fails.
     pub async fn open(url: &str, own: &[Migration]) -> Result<Self, ConnectError> {
-        let shown = without_credentials(url);
-        let unreachable = |source| ConnectError::Unreachable { url: shown.clone(), source };
-        let backend = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Backend::Postgres(open_postgres(url).await.map_err(unreachable)?)
-        } else if url.starts_with("sqlite:") {
-            Backend::Sqlite(open_sqlite(url).await.map_err(unreachable)?)
-        } else {
-            return Err(ConnectError::UnknownScheme { url: shown });
-        };
+        let backend = connect(url, IfMissing::Make).await?;
         migrations::run(&backend, own)
             .await
-            .map_err(|source| ConnectError::Migration { url: shown, source })?;
+            .map_err(|source| ConnectError::Migration { url: without_credentials(url), source })?;
         Ok(Self { backend })
+    }
+
+    /// Opens a database that a service has opened before, and makes nothing: for those who only look after what is in
+    /// it, and for whom a wrong URL must not become a new database.
+    ///
+    /// # Errors
+    /// When the database can't be reached, or has not the tables of this version.
+    pub async fn open_existing(url: &str) -> Result<Self, ConnectError> {
+        let backend = connect(url, IfMissing::Refuse).await?;
+        let unreachable =
+            |source| ConnectError::Unreachable { url: without_credentials(url), source };
+        let found = migrations::last_step(&backend).await.map_err(unreachable)?;
+        let wanted = migrations::LAST_STEP;
+        if found == wanted {
+            Ok(Self { backend })
+        } else {
+            Err(ConnectError::OtherTables { url: without_credentials(url), found, wanted })
+        }
     }
 
     /// Begins a transaction. On SQLite this waits for the writer's turn.
@@ -120,12 +143,34 @@ impl Store {
     }
 }
 
-async fn open_postgres(url: &str) -> Result<PgPool, sqlx::Error> {
+/// What to do where there is no such database, schema or file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfMissing {
+    Make,
+    Refuse,
+}
+
+async fn connect(url: &str, if_missing: IfMissing) -> Result<Backend, ConnectError> {
+    let unreachable = |source| ConnectError::Unreachable { url: without_credentials(url), source };
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        open_postgres(url, if_missing).await.map(Backend::Postgres).map_err(unreachable)
+    } else if url.starts_with("sqlite:") {
+        open_sqlite(url, if_missing).await.map(Backend::Sqlite).map_err(unreachable)
+    } else {
+        Err(ConnectError::UnknownScheme { url: without_credentials(url) })
+    }
+}
+
+async fn open_postgres(url: &str, if_missing: IfMissing) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?;
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE)
         .connect_lazy_with(options);
+    if if_missing == IfMissing::Refuse {
+        drop(pool.acquire().await?);
+        return Ok(pool);
+    }
     match pool.acquire().await {
         Ok(mut connection) => postgres::create_missing_schema(&mut connection).await?,
         Err(error) if postgres::is_missing_database(&error) => {
@@ -143,10 +188,10 @@ async fn open_postgres(url: &str) -> Result<PgPool, sqlx::Error> {
 
 /// Two processes that switch a new file to WAL at once would wait for each other, and so SQLite tells one that the file
 /// is locked, whatever `busy_timeout` says. That one tries again, as long as it would have waited.
-async fn open_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
+async fn open_sqlite(url: &str, if_missing: IfMissing) -> Result<SqlitePool, sqlx::Error> {
     let deadline = Instant::now() + BUSY;
     loop {
-        match connect_sqlite(url).await {
+        match connect_sqlite(url, if_missing).await {
             Err(error) if sqlite::is_busy(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
@@ -155,9 +200,9 @@ async fn open_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
     }
 }
 
-async fn connect_sqlite(url: &str) -> Result<SqlitePool, sqlx::Error> {
+async fn connect_sqlite(url: &str, if_missing: IfMissing) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url)?
-        .create_if_missing(true)
+        .create_if_missing(if_missing == IfMissing::Make)
         .busy_timeout(BUSY)
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode anything less may lose the last commits at a power failure, behind an offset that is committed.

@@ -46,7 +46,39 @@ const LIBRARY: &[Migration] = &[
         postgres: include_str!("migrations/0002_postgres.sql"),
         sqlite: include_str!("migrations/0002_sqlite.sql"),
     },
+    Migration {
+        version: 4,
+        description: "shards of the outbox",
+        postgres: include_str!("migrations/0004_postgres.sql"),
+        sqlite: include_str!("migrations/0004_sqlite.sql"),
+    },
 ];
+
+/// The last of the library's steps.
+pub(super) const LAST_STEP: i64 = LIBRARY[LIBRARY.len() - 1].version;
+
+/// The last of the library's steps that ran on this database; 0 where none has.
+pub(super) async fn last_step(backend: &Backend) -> Result<i64, sqlx::Error> {
+    const LAST: &str = "SELECT max(version) FROM event_bus_migrations WHERE success";
+    let last: Option<i64> = match backend {
+        Backend::Postgres(pool) => {
+            let exists = "SELECT to_regclass('event_bus_migrations') IS NOT NULL";
+            if !sqlx::query_scalar(exists).fetch_one(pool).await? {
+                return Ok(0);
+            }
+            sqlx::query_scalar(LAST).fetch_one(pool).await?
+        }
+        Backend::Sqlite(pool) => {
+            let exists =
+                "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'event_bus_migrations'";
+            if !sqlx::query_scalar(exists).fetch_one(pool).await? {
+                return Ok(0);
+            }
+            sqlx::query_scalar(LAST).fetch_one(pool).await?
+        }
+    };
+    Ok(last.unwrap_or(0))
+}
 
 pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), MigrateError> {
     for (table, steps) in [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)] {

@@ -4,19 +4,25 @@
 //! stands in `postgres` and `sqlite`, under the same function names.
 
 mod connect;
+mod decided;
 mod inbox;
 mod migrations;
 mod outbox;
 mod owner;
 mod postgres;
+mod quarantine;
+mod relays;
 mod sql;
 mod sqlite;
 mod tx;
 
 pub use connect::{ConnectError, Store};
+pub use decided::Mark;
 pub use inbox::{Claim, Claimant, Claimed};
 pub use migrations::Migration;
-pub use outbox::{Backlog, Lease, PendingRow};
+pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting};
 pub use owner::{Begun, Holding};
+pub use quarantine::{Discarded, LiftError, Quarantined};
+pub use relays::{Held, Lease, SHARDS, Scan};
 pub use sql::{Row, Value};
 pub use tx::Tx;

@@ -5,19 +5,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sqlx::types::Uuid;
+use sqlx::{PgConnection, SqliteConnection};
 
 use super::connect::{Backend, Store};
+use super::relays::{Lease, Scan};
 use super::{postgres, sqlite};
 use crate::envelope::OutgoingRecord;
 use crate::headers::Header;
-use crate::names::TopicName;
 
-/// The right to relay, until it expires. A later lease has a greater token.
+/// Up to how many rows are counted where somebody asks how many wait: to count is to walk over all of them.
+const MOST_COUNTED: i64 = 1_000_000;
+
+/// A row that waits, and may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// Fences what an earlier holder still does.
-    pub token: i64,
+pub struct Waiting {
+    /// Its place in the order.
+    pub id: i64,
+    /// The shard that its topic and key are in.
+    pub shard: i32,
+    /// How large its key, value and headers are.
+    pub bytes: i64,
 }
+
+/// What a row says that was read to be sent.
+pub type Outgoing = Result<PendingRow, UnreadableRow>;
 
 /// A row that waits to be sent.
 #[derive(Clone, Debug)]
@@ -28,6 +39,17 @@ pub struct PendingRow {
     pub record: OutgoingRecord,
     /// When it was written, by the database's clock: on PostgreSQL the begin of its transaction.
     pub since: Timestamp,
+}
+
+/// A row that is none of ours: another program wrote what can't be a record.
+#[derive(Debug, thiserror::Error)]
+#[error("the row can't be read as a record: {column} is unusable")]
+pub struct UnreadableRow {
+    /// Its place in the order.
+    pub id: i64,
+    column: &'static str,
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// What the outbox holds.
@@ -47,6 +69,34 @@ impl Backlog {
     }
 }
 
+/// A connection of sqlx with a transaction open on it, of either database.
+pub trait OutboxConnection: sealed::Sealed {
+    /// Writes records into the outbox, in their order and behind the locks of their keys.
+    #[doc(hidden)]
+    fn insert(
+        &mut self,
+        records: &[OutgoingRecord],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for sqlx::PgConnection {}
+    impl Sealed for sqlx::SqliteConnection {}
+}
+
+impl OutboxConnection for PgConnection {
+    async fn insert(&mut self, records: &[OutgoingRecord]) -> Result<(), sqlx::Error> {
+        postgres::outbox::insert_outgoing(self, records).await
+    }
+}
+
+impl OutboxConnection for SqliteConnection {
+    async fn insert(&mut self, records: &[OutgoingRecord]) -> Result<(), sqlx::Error> {
+        sqlite::outbox::insert_outgoing(self, records).await
+    }
+}
+
 impl Store {
     /// What waits to be sent.
     ///
@@ -54,84 +104,83 @@ impl Store {
     /// The database's.
     pub async fn outbox_backlog(&self) -> Result<Backlog, sqlx::Error> {
         let backlog = match &self.backend {
-            Backend::Postgres(pool) => postgres::outbox_backlog(&mut *pool.acquire().await?).await,
-            Backend::Sqlite(pool) => sqlite::outbox_backlog(&mut *pool.acquire().await?).await,
+            Backend::Postgres(pool) => {
+                postgres::outbox::outbox_backlog(&mut *pool.acquire().await?).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::outbox::outbox_backlog(&mut *pool.acquire().await?).await
+            }
         };
         backlog.map(Backlog::of)
     }
 
-    /// Takes the relay's lease, or keeps it: `None` while another holder has it. Each taking over raises the token.
+    /// How many rows are to be sent, those that wait behind a quarantined one included; counted up to a million.
     ///
     /// # Errors
     /// The database's.
-    pub async fn hold_relay_lease(
-        &self,
-        holder: Uuid,
-        time: Duration,
-    ) -> Result<Option<Lease>, sqlx::Error> {
-        let token = match &self.backend {
+    pub async fn outbox_pending(&self) -> Result<u64, sqlx::Error> {
+        const PENDING: &str = "SELECT count(*) FROM
+            (SELECT 1 FROM outbox WHERE status = 'pending' LIMIT $1) AS counted";
+        let pending: i64 = match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::hold_relay_lease(&mut *pool.acquire().await?, holder, time).await?
+                sqlx::query_scalar(PENDING).bind(MOST_COUNTED).fetch_one(pool).await?
             }
             Backend::Sqlite(pool) => {
-                sqlite::hold_relay_lease(&mut *pool.acquire().await?, holder, time).await?
+                sqlx::query_scalar(PENDING).bind(MOST_COUNTED).fetch_one(pool).await?
             }
         };
-        Ok(token.map(|token| Lease { token }))
+        Ok(pending.unsigned_abs())
     }
 
-    /// Lets another relay take over at once.
+    /// The first rows in the order of their ids, without those behind a quarantined row of their topic and key. They
+    /// are of one moment: where a row is in the answer, each earlier one of its topic and key is too, or is not in the
+    /// table any more.
     ///
     /// # Errors
     /// The database's.
-    pub async fn release_relay_lease(&self, lease: Lease) -> Result<(), sqlx::Error> {
-        match &self.backend {
+    pub async fn waiting_outgoing(&self, scan: &Scan<'_>) -> Result<Vec<Waiting>, sqlx::Error> {
+        let rows = match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::release_relay_lease(&mut *pool.acquire().await?, lease.token).await
+                postgres::outbox::waiting_outgoing(&mut *pool.acquire().await?, scan).await?
             }
             Backend::Sqlite(pool) => {
-                sqlite::release_relay_lease(&mut *pool.acquire().await?, lease.token).await
+                sqlite::outbox::waiting_outgoing(&mut *pool.acquire().await?, scan).await?
             }
-        }
+        };
+        Ok(rows.into_iter().map(|(id, shard, bytes)| Waiting { id, shard, bytes }).collect())
     }
 
-    /// The first rows in the order of their ids, without those behind a quarantined row of their topic and key, and
-    /// without those of the topics that are left out.
-    ///
-    /// # Errors
-    /// The database's, and a row that can't be read.
-    pub async fn pending_outgoing(
-        &self,
-        most: i64,
-        left_out: &[TopicName],
-    ) -> Result<Vec<PendingRow>, sqlx::Error> {
-        let left_out: Vec<&str> = left_out.iter().map(TopicName::as_str).collect();
-        match &self.backend {
-            Backend::Postgres(pool) => {
-                postgres::pending_outgoing(&mut *pool.acquire().await?, most, &left_out).await
-            }
-            Backend::Sqlite(pool) => {
-                sqlite::pending_outgoing(&mut *pool.acquire().await?, most, &left_out).await
-            }
-        }
-    }
-
-    /// Removes rows that Kafka acknowledged, unless a later lease exists.
+    /// Those of these rows that are still to be sent, in the order of their ids.
     ///
     /// # Errors
     /// The database's.
-    pub async fn remove_sent(&self, lease: Lease, ids: &[i64]) -> Result<(), sqlx::Error> {
+    pub async fn outgoing(&self, ids: &[i64]) -> Result<Vec<Outgoing>, sqlx::Error> {
         match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::remove_sent(&mut *pool.acquire().await?, lease.token, ids).await
+                postgres::outbox::outgoing(&mut *pool.acquire().await?, ids).await
             }
             Backend::Sqlite(pool) => {
-                sqlite::remove_sent(&mut *pool.acquire().await?, lease.token, ids).await
+                sqlite::outbox::outgoing(&mut *pool.acquire().await?, ids).await
             }
         }
     }
 
-    /// Sets a row aside that can never be sent; the rows behind it under its topic and key wait.
+    /// Removes rows that Kafka acknowledged, unless a later lease of their shard exists.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove_sent(&self, leases: &[Lease], ids: &[i64]) -> Result<(), sqlx::Error> {
+        match &self.backend {
+            Backend::Postgres(pool) => {
+                postgres::outbox::remove_sent(&mut *pool.acquire().await?, leases, ids).await
+            }
+            Backend::Sqlite(pool) => {
+                sqlite::outbox::remove_sent(&mut *pool.acquire().await?, leases, ids).await
+            }
+        }
+    }
+
+    /// Sets a row of this lease's shard aside that can never be sent; the rows behind it under its topic and key wait.
     ///
     /// # Errors
     /// The database's.
@@ -143,10 +192,10 @@ impl Store {
     ) -> Result<(), sqlx::Error> {
         match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::quarantine(&mut *pool.acquire().await?, lease.token, id, error).await
+                postgres::outbox::quarantine(&mut *pool.acquire().await?, lease, id, error).await
             }
             Backend::Sqlite(pool) => {
-                sqlite::quarantine(&mut *pool.acquire().await?, lease.token, id, error).await
+                sqlite::outbox::quarantine(&mut *pool.acquire().await?, lease, id, error).await
             }
         }
     }
@@ -167,19 +216,21 @@ impl Store {
     }
 }
 
-/// The selection of the relay. `$1` is the most rows; the condition leaves topics out, and the last argument is
-/// `created_at` in milliseconds since 1970.
+/// The selection of the relay. `$1` is the most rows and `$2` the first id; the conditions are for its shards and leave
+/// topics out.
 ///
-/// By status and not behind a cursor: ids commit out of order, so a cursor would pass rows that show up later.
-macro_rules! pending {
-    ($condition:literal, $created_ms:literal) => {
+/// By status and not behind a cursor: ids commit out of order, so a cursor would pass rows that show up later. `$2` is
+/// none, see `decided`.
+macro_rules! waiting {
+    ($shards:literal, $topics:literal) => {
         concat!(
-            "SELECT id, event_id, topic, partition_id, record_key, record_value, headers, ",
-            $created_ms,
-            " AS created_ms
+            "SELECT id, bucket & 7 AS shard,
+                    CAST(coalesce(length(record_key), 0) + coalesce(length(record_value), 0) + length(headers) AS bigint) AS bytes
              FROM outbox AS waiting
-             WHERE status = 'pending' AND ",
-            $condition,
+             WHERE status = 'pending' AND id >= $2 AND ",
+            $shards,
+            " AND ",
+            $topics,
             " AND NOT EXISTS (
                  SELECT 1 FROM outbox AS halted
                  WHERE halted.status = 'quarantined' AND halted.topic = waiting.topic
@@ -189,29 +240,36 @@ macro_rules! pending {
         )
     };
 }
-pub(super) use pending;
+pub(super) use waiting;
 
 /// A row as it stands in the table, of either database.
 pub(super) struct RawRow {
     pub(super) id: i64,
-    pub(super) event_id: Uuid,
+    pub(super) event_id: String,
     pub(super) topic: String,
     pub(super) partition: Option<i32>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
     pub(super) headers: String,
-    pub(super) created_ms: i64,
+    pub(super) created_ms: Option<i64>,
 }
 
 impl RawRow {
-    pub(super) fn decoded(self) -> Result<PendingRow, sqlx::Error> {
+    pub(super) fn decoded(self) -> Outgoing {
+        let id = self.id;
+        self.read().map_err(|(column, source)| UnreadableRow { id, column, source })
+    }
+
+    fn read(self) -> Result<PendingRow, (&'static str, Box<dyn std::error::Error + Send + Sync>)> {
         let headers =
-            decode_headers(&self.headers).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let topic = self.topic.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let event_id =
-            self.event_id.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let since = Timestamp::from_millisecond(self.created_ms)
-            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            decode_headers(&self.headers).map_err(|error| ("headers", Box::from(error)))?;
+        let topic = self.topic.parse().map_err(|error| ("topic", Box::from(error)))?;
+        let event_id: Uuid =
+            self.event_id.parse().map_err(|error| ("event_id", Box::from(error)))?;
+        let event_id = event_id.try_into().map_err(|error| ("event_id", Box::from(error)))?;
+        let created = self.created_ms.ok_or(("created_at", Box::from("it is no time")))?;
+        let since = Timestamp::from_millisecond(created)
+            .map_err(|error| ("created_at", Box::from(error)))?;
         let record = OutgoingRecord {
             topic,
             partition: self.partition,

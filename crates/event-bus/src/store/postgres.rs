@@ -1,7 +1,9 @@
 //! What PostgreSQL says in its own way.
 
+pub(super) mod outbox;
+pub(super) mod relays;
+
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgRow;
@@ -9,8 +11,6 @@ use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, Error, PgConnection, PgPool, Postgres, Row as _, Transaction};
 
 use super::inbox::{Claim, Claimant, Claimed};
-use super::outbox::{PendingRow, RawRow, encode_headers, pending};
-use crate::envelope::OutgoingRecord;
 
 /// `3D000 invalid_catalog_name`
 const MISSING_DATABASE: &str = "3D000";
@@ -215,149 +215,6 @@ pub(super) async fn mark_dead(
     let id = claim.event_id.as_uuid();
     let known = known_hashes(connection, claimant, &[&claim.tenant], &[id]).await?;
     Ok(claim.against(known.get(&(claim.tenant.clone(), id)).map(Vec::as_slice)))
-}
-
-/// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two
-/// transactions wait for each other, and then writes the rows. The ids are drawn behind the locks, which are held to
-/// the commit: per key, the order of ids is the order of commits. 1,024 buckets keep the lock table small.
-pub(super) async fn insert_outgoing(
-    connection: &mut PgConnection,
-    records: &[OutgoingRecord],
-) -> Result<(), Error> {
-    let topics: Vec<&str> = records.iter().map(|record| record.topic.as_ref()).collect();
-    let keys: Vec<Option<&[u8]>> = records.iter().map(|record| record.key.as_deref()).collect();
-    sqlx::query(
-        "SELECT pg_advisory_xact_lock(1161973592, bucket)
-         FROM (SELECT DISTINCT hashtext(topic || '/' || coalesce(encode(record_key, 'hex'), '')) & 1023 AS bucket
-               FROM unnest($1::text[], $2::bytea[]) AS record (topic, record_key)
-               ORDER BY bucket) AS buckets",
-    )
-    .bind(&topics)
-    .bind(&keys)
-    .execute(&mut *connection)
-    .await?;
-    let ids: Vec<Uuid> = records.iter().map(|record| record.event_id.as_uuid()).collect();
-    let partitions: Vec<Option<i32>> = records.iter().map(|record| record.partition).collect();
-    let values: Vec<Option<&[u8]>> = records.iter().map(|record| record.value.as_deref()).collect();
-    let headers: Vec<String> =
-        records.iter().map(|record| encode_headers(&record.headers)).collect();
-    sqlx::query(
-        "INSERT INTO outbox (event_id, topic, partition_id, record_key, record_value, headers)
-         SELECT id, topic, place, record_key, record_value, headers
-         FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::bytea[], $6::text[])
-           WITH ORDINALITY AS record (id, topic, place, record_key, record_value, headers, nth)
-         ORDER BY nth",
-    )
-    .bind(&ids)
-    .bind(&topics)
-    .bind(&partitions)
-    .bind(&keys)
-    .bind(&values)
-    .bind(&headers)
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-pub(super) async fn hold_relay_lease(
-    connection: &mut PgConnection,
-    holder: Uuid,
-    time: Duration,
-) -> Result<Option<i64>, Error> {
-    sqlx::query_scalar(
-        "UPDATE outbox_lease
-         SET token = CASE WHEN holder = $1 AND expires_at > now() THEN token ELSE token + 1 END,
-             holder = $1, expires_at = now() + make_interval(secs => $2)
-         WHERE shard = 0 AND (expires_at <= now() OR holder = $1)
-         RETURNING token",
-    )
-    .bind(holder)
-    .bind(time.as_secs_f64())
-    .fetch_optional(connection)
-    .await
-}
-
-pub(super) async fn release_relay_lease(
-    connection: &mut PgConnection,
-    token: i64,
-) -> Result<(), Error> {
-    sqlx::query("UPDATE outbox_lease SET expires_at = '-infinity' WHERE shard = 0 AND token = $1")
-        .bind(token)
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-pub(super) async fn pending_outgoing(
-    connection: &mut PgConnection,
-    most: i64,
-    left_out: &[&str],
-) -> Result<Vec<PendingRow>, Error> {
-    let statement =
-        pending!("topic <> ALL ($2)", "(extract(epoch FROM created_at) * 1000)::bigint");
-    let rows = sqlx::query(statement).bind(most).bind(left_out).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            RawRow {
-                id: row.try_get("id")?,
-                event_id: row.try_get("event_id")?,
-                topic: row.try_get("topic")?,
-                partition: row.try_get("partition_id")?,
-                key: row.try_get("record_key")?,
-                value: row.try_get("record_value")?,
-                headers: row.try_get("headers")?,
-                created_ms: row.try_get("created_ms")?,
-            }
-            .decoded()
-        })
-        .collect()
-}
-
-pub(super) async fn remove_sent(
-    connection: &mut PgConnection,
-    token: i64,
-    ids: &[i64],
-) -> Result<(), Error> {
-    sqlx::query(
-        "DELETE FROM outbox WHERE id = ANY($1)
-         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
-    )
-    .bind(ids)
-    .bind(token)
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Seconds that the first row waits, and the number of quarantined rows.
-pub(super) async fn outbox_backlog(
-    connection: &mut PgConnection,
-) -> Result<(Option<f64>, i64), Error> {
-    sqlx::query_as(
-        "SELECT (SELECT extract(epoch FROM now() - created_at)::float8 FROM outbox
-                 WHERE status = 'pending' ORDER BY id LIMIT 1),
-                (SELECT count(*) FROM outbox WHERE status = 'quarantined')",
-    )
-    .fetch_one(connection)
-    .await
-}
-
-pub(super) async fn quarantine(
-    connection: &mut PgConnection,
-    token: i64,
-    id: i64,
-    error: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE outbox SET status = 'quarantined', error = $3 WHERE id = $1
-         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
-    )
-    .bind(id)
-    .bind(token)
-    .bind(error)
-    .execute(connection)
-    .await
-    .map(drop)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What SQLite says in its own way. Every transaction here has the writer's lock, so nothing needs to wait for a twin.
 
-use std::time::Duration;
+pub(super) mod outbox;
+pub(super) mod relays;
 
 use sqlx::types::Uuid;
-use sqlx::{Error, Row as _, SqliteConnection};
+use sqlx::{Error, SqliteConnection};
 
 use super::inbox::{Claim, Claimant, Claimed};
-use super::outbox::{PendingRow, RawRow, encode_headers, pending};
-use crate::envelope::OutgoingRecord;
 
 pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), Error> {
     sqlx::query("SELECT 1").execute(connection).await.map(drop)
@@ -100,132 +99,4 @@ async fn insert(
     }
     let known = known_hash(connection, claimant, claim).await?;
     Ok(claim.against(Some(&known)))
-}
-
-pub(super) async fn insert_outgoing(
-    connection: &mut SqliteConnection,
-    records: &[OutgoingRecord],
-) -> Result<(), Error> {
-    for record in records {
-        sqlx::query(
-            "INSERT INTO outbox (event_id, topic, partition_id, record_key, record_value, headers)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(record.event_id.to_string())
-        .bind(record.topic.as_ref())
-        .bind(record.partition)
-        .bind(record.key.as_deref())
-        .bind(record.value.as_deref())
-        .bind(encode_headers(&record.headers))
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn hold_relay_lease(
-    connection: &mut SqliteConnection,
-    holder: Uuid,
-    time: Duration,
-) -> Result<Option<i64>, Error> {
-    sqlx::query_scalar(
-        "UPDATE outbox_lease
-         SET token = CASE WHEN holder = $1 AND expires_at > unixepoch('subsec') THEN token ELSE token + 1 END,
-             holder = $1, expires_at = unixepoch('subsec') + $2
-         WHERE shard = 0 AND (expires_at <= unixepoch('subsec') OR holder = $1)
-         RETURNING token",
-    )
-    .bind(holder.to_string())
-    .bind(time.as_secs_f64())
-    .fetch_optional(connection)
-    .await
-}
-
-pub(super) async fn release_relay_lease(
-    connection: &mut SqliteConnection,
-    token: i64,
-) -> Result<(), Error> {
-    sqlx::query("UPDATE outbox_lease SET expires_at = 0 WHERE shard = 0 AND token = $1")
-        .bind(token)
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-pub(super) async fn pending_outgoing(
-    connection: &mut SqliteConnection,
-    most: i64,
-    left_out: &[&str],
-) -> Result<Vec<PendingRow>, Error> {
-    let left_out = serde_json::to_string(left_out).expect("strings always serialise");
-    let statement = pending!(
-        "topic NOT IN (SELECT value FROM json_each($2))",
-        "CAST(round(unixepoch(created_at, 'subsec') * 1000) AS INTEGER)"
-    );
-    let rows = sqlx::query(statement).bind(most).bind(left_out).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let event_id: String = row.try_get("event_id")?;
-            RawRow {
-                id: row.try_get("id")?,
-                event_id: Uuid::parse_str(&event_id)
-                    .map_err(|error| Error::Decode(Box::new(error)))?,
-                topic: row.try_get("topic")?,
-                partition: row.try_get("partition_id")?,
-                key: row.try_get("record_key")?,
-                value: row.try_get("record_value")?,
-                headers: row.try_get("headers")?,
-                created_ms: row.try_get("created_ms")?,
-            }
-            .decoded()
-        })
-        .collect()
-}
-
-pub(super) async fn remove_sent(
-    connection: &mut SqliteConnection,
-    token: i64,
-    ids: &[i64],
-) -> Result<(), Error> {
-    let ids = serde_json::to_string(ids).expect("integers always serialise");
-    sqlx::query(
-        "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each($1))
-         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
-    )
-    .bind(ids)
-    .bind(token)
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Seconds that the first row waits, and the number of quarantined rows.
-pub(super) async fn outbox_backlog(
-    connection: &mut SqliteConnection,
-) -> Result<(Option<f64>, i64), Error> {
-    sqlx::query_as(
-        "SELECT (SELECT (julianday('now') - julianday(created_at)) * 86400.0 FROM outbox
-                 WHERE status = 'pending' ORDER BY id LIMIT 1),
-                (SELECT count(*) FROM outbox WHERE status = 'quarantined')",
-    )
-    .fetch_one(connection)
-    .await
-}
-
-pub(super) async fn quarantine(
-    connection: &mut SqliteConnection,
-    token: i64,
-    id: i64,
-    error: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE outbox SET status = 'quarantined', error = $3 WHERE id = $1
-         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = 0 AND token = $2)",
-    )
-    .bind(id)
-    .bind(token)
-    .bind(error)
-    .execute(connection)
-    .await
-    .map(drop)
 }

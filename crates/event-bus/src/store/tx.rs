@@ -159,13 +159,13 @@ impl Tx {
         let outgoing = std::mem::take(&mut self.outgoing);
         match &mut self.connection {
             Connection::Postgres(tx) if outgoing.is_empty() => postgres::probe(tx).await,
-            Connection::Postgres(tx) => postgres::insert_outgoing(tx, &outgoing).await,
+            Connection::Postgres(tx) => postgres::outbox::insert_outgoing(tx, &outgoing).await,
             Connection::Sqlite(tx) => {
                 if self.is_lost || sqlite::replace_ended(tx).await {
                     self.is_lost = true;
                     sqlite::roll_back(tx).await
                 } else {
-                    sqlite::insert_outgoing(tx, &outgoing).await
+                    sqlite::outbox::insert_outgoing(tx, &outgoing).await
                 }
             }
         }

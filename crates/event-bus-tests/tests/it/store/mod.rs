@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use event_bus::envelope::OutgoingRecord;
 use event_bus::names::{EventId, TopicName};
-use event_bus::store::{Migration, PendingRow, Store};
+use event_bus::store::{Lease, Migration, PendingRow, SHARDS, Scan, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::raw;
+use sqlx::types::Uuid;
 use tokio::task::JoinHandle;
 
 const SERVICE: &str = "billing";
@@ -58,7 +59,25 @@ async fn commit(store: &Store, records: impl IntoIterator<Item = OutgoingRecord>
 }
 
 async fn pending(store: &Store) -> Vec<PendingRow> {
-    store.pending_outgoing(ALL, &[]).await.expect("the outbox can be read")
+    pending_of(store, ALL, &[]).await
+}
+
+/// The first rows of a relay that holds all shards.
+async fn pending_of(store: &Store, most: i64, left_out: &[TopicName]) -> Vec<PendingRow> {
+    let shards: Vec<i32> = (0..SHARDS).collect();
+    let scan = Scan { most, from: 0, shards: &shards, left_out };
+    let waiting = store.waiting_outgoing(&scan).await.expect("the outbox can be read");
+    let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
+    let rows = store.outgoing(&ids).await.expect("its rows can be read");
+    rows.into_iter().map(|row| row.expect("each is a record")).collect()
+}
+
+/// All shards, for one relay.
+async fn hold_all(store: &Store, holder: u128) -> Vec<Lease> {
+    let held = store.hold_leases(Uuid::from_u128(holder), Duration::from_secs(60)).await;
+    let leases = held.expect("the leases are asked for").leases;
+    assert_eq!(leases.len(), SHARDS as usize, "another relay has some");
+    leases
 }
 
 fn values(rows: &[PendingRow]) -> Vec<String> {

@@ -61,7 +61,7 @@ async fn eight_processes_open_one_missing_database_at_once(databases: &Databases
         opened.expect("it opens").close().await;
     }
     assert_eq!(databases.number(SERVICE, "SELECT count(*) FROM service_migrations").await, 2);
-    assert_eq!(databases.number(SERVICE, "SELECT count(*) FROM outbox_lease").await, 1);
+    assert_eq!(databases.number(SERVICE, "SELECT count(*) FROM outbox_lease").await, 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,16 +1,14 @@
 //! The rows of the outbox: any bytes, in program order, halted per topic and key, and fenced by the lease.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use event_bus::envelope::OutgoingRecord;
 use event_bus::headers::Header;
-use event_bus::store::{Lease, Store};
+use event_bus::store::{Lease, Scan, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::kafka::raw;
 use sqlx::types::Uuid;
 
-use super::{SERVICE, commit, event_id, open, pending, record, topic, values};
+use super::{SERVICE, commit, hold_all, open, pending, pending_of, record, topic, values};
 use crate::both::on_both_databases;
 
 on_both_databases!(
@@ -22,16 +20,9 @@ on_both_databases!(
     a_quarantined_row_halts_what_is_behind_it_under_its_topic_and_key_only,
     a_quarantined_row_without_a_key_halts_its_topics_rows_without_a_key_only,
     a_former_lease_removes_and_quarantines_nothing,
+    a_row_is_removed_under_the_lease_of_its_own_shard_only,
+    a_row_that_is_no_record_is_told_and_hides_no_other,
 );
-
-async fn lease(store: &Store) -> Lease {
-    let holder = Uuid::from_u128(1);
-    let held = store
-        .hold_relay_lease(holder, Duration::from_secs(60))
-        .await
-        .expect("the lease is asked for");
-    held.expect("nobody else has it")
-}
 
 fn header(name: &str, value: Option<&[u8]>) -> Header {
     Header { name: name.to_owned().into(), value: value.map(Bytes::copy_from_slice) }
@@ -104,10 +95,10 @@ async fn the_first_rows_come_first_and_a_limit_holds(databases: &Databases) {
     for number in 0..5 {
         commit(&store, [record("orders", Some(b"k"), &number.to_string())]).await;
     }
-    let first = store.pending_outgoing(2, &[]).await.expect("the outbox is read");
+    let first = pending_of(&store, 2, &[]).await;
     assert_eq!(values(&first), ["0", "1"]);
-    store.remove_sent(lease(&store).await, &[first[0].id]).await.expect("it is removed");
-    let next = store.pending_outgoing(2, &[]).await.expect("the outbox is read");
+    store.remove_sent(&hold_all(&store, 1).await, &[first[0].id]).await.expect("it is removed");
+    let next = pending_of(&store, 2, &[]).await;
     assert_eq!(values(&next), ["1", "2"]);
     assert_eq!(store.outbox_len().await.expect("it is counted"), 4);
 }
@@ -121,15 +112,18 @@ async fn rows_of_topics_that_are_left_out_hide_no_others(databases: &Databases) 
     )
     .await;
     let left_out = [topic("missing"), topic("gone")];
-    let rows = store.pending_outgoing(10, &left_out).await.expect("the outbox is read");
+    let rows = pending_of(&store, 10, &left_out).await;
     assert_eq!(values(&rows), ["here"]);
 }
 
-/// Quarantines the row with this value.
-async fn quarantine(store: &Store, lease: Lease, wanted: &str) {
+/// Quarantines the row with this value, as the relay would that holds its shard.
+async fn quarantine(store: &Store, leases: &[Lease], wanted: &str) {
     let rows = pending(store).await;
     let row = rows.iter().find(|row| super::value(&row.record) == wanted).expect("the row waits");
-    store.quarantine_outgoing(lease, row.id, "refused for good").await.expect("it is set aside");
+    for lease in leases {
+        let quarantined = store.quarantine_outgoing(*lease, row.id, "refused for good").await;
+        quarantined.expect("it is set aside");
+    }
 }
 
 async fn a_quarantined_row_halts_what_is_behind_it_under_its_topic_and_key_only(
@@ -145,8 +139,8 @@ async fn a_quarantined_row_halts_what_is_behind_it_under_its_topic_and_key_only(
         record("orders", None, "no key"),
     ];
     commit(&store, rows).await;
-    let lease = lease(&store).await;
-    quarantine(&store, lease, "bad").await;
+    let leases = hold_all(&store, 1).await;
+    quarantine(&store, &leases, "bad").await;
     commit(&store, [record("orders", Some(b"a"), "later")]).await;
     assert_eq!(values(&pending(&store).await), ["before", "other key", "other topic", "no key"]);
     assert_eq!(store.outbox_len().await.expect("it is counted"), 7, "nothing is lost");
@@ -170,32 +164,57 @@ async fn a_quarantined_row_without_a_key_halts_its_topics_rows_without_a_key_onl
         record("bills", None, "other topic"),
     ];
     commit(&store, rows).await;
-    let lease = lease(&store).await;
-    quarantine(&store, lease, "bad").await;
+    let leases = hold_all(&store, 1).await;
+    quarantine(&store, &leases, "bad").await;
     assert_eq!(values(&pending(&store).await), ["empty key", "a key", "other topic"]);
 }
 
 async fn a_former_lease_removes_and_quarantines_nothing(databases: &Databases) {
     let store = open(databases).await;
     commit(&store, [record("orders", Some(b"a"), "1"), record("orders", Some(b"a"), "2")]).await;
-    let former = lease(&store).await;
-    store.release_relay_lease(former).await.expect("it is released");
-    let next = store
-        .hold_relay_lease(event_id().as_uuid(), Duration::from_secs(60))
-        .await
-        .expect("the lease is asked for");
-    let next = next.expect("it is free");
+    let former = hold_all(&store, 1).await;
+    store.relay_leaves(Uuid::from_u128(1), &former).await.expect("they are released");
+    let next = hold_all(&store, 2).await;
     let rows = pending(&store).await;
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    store.remove_sent(former, &ids).await.expect("it is no error");
-    store.quarantine_outgoing(former, ids[0], "zombie").await.expect("it is no error");
-    store.release_relay_lease(former).await.expect("it is no error");
+    store.remove_sent(&former, &ids).await.expect("it is no error");
+    for lease in &former {
+        store.quarantine_outgoing(*lease, ids[0], "zombie").await.expect("it is no error");
+    }
+    store.release_leases(&former).await.expect("it is no error");
     assert_eq!(values(&pending(&store).await), ["1", "2"]);
-    let third = store
-        .hold_relay_lease(event_id().as_uuid(), Duration::from_secs(60))
-        .await
-        .expect("the lease is asked for");
-    assert_eq!(third, None, "a former holder released another's lease");
-    store.remove_sent(next, &ids).await.expect("they are removed");
+    assert_eq!(hold_all(&store, 2).await, next, "a former holder released another's lease");
+    store.remove_sent(&next, &ids).await.expect("they are removed");
     assert_eq!(store.outbox_len().await.expect("it is counted"), 0);
+}
+
+/// What a lease of one shard does not cover, it does not remove.
+async fn a_row_is_removed_under_the_lease_of_its_own_shard_only(databases: &Databases) {
+    let store = open(databases).await;
+    let keys: Vec<String> = (0..64).map(|number| format!("key-{number}")).collect();
+    commit(&store, keys.iter().map(|key| record("orders", Some(key.as_bytes()), key))).await;
+    let leases = hold_all(&store, 1).await;
+    let ids: Vec<i64> = pending(&store).await.iter().map(|row| row.id).collect();
+    let (one, others) = leases.split_first().expect("there are leases");
+    let scan = Scan { most: 100, from: 0, shards: &[one.shard], left_out: &[] };
+    let of_one = store.waiting_outgoing(&scan).await.expect("the outbox is read");
+    assert!((1..32).contains(&of_one.len()), "{} of 64 keys are in one shard", of_one.len());
+    store.remove_sent(others, &ids).await.expect("they are removed");
+    let left = store.waiting_outgoing(&scan).await.expect("the outbox is read");
+    assert_eq!(left, of_one);
+    assert_eq!(pending(&store).await.len(), of_one.len());
+}
+
+/// Rows of a service in another language need no library to be read, and what is no record is named.
+async fn a_row_that_is_no_record_is_told_and_hides_no_other(databases: &Databases) {
+    let store = open(databases).await;
+    commit(&store, [record("orders", Some(b"a"), "1"), record("orders", Some(b"b"), "2")]).await;
+    let sql = "UPDATE outbox SET headers = 'none' WHERE id = 1";
+    let mut tx = store.begin().await.expect("a transaction begins");
+    tx.execute(sql, &[]).await.expect("the row is spoilt");
+    tx.commit().await.expect("it commits");
+    let rows = store.outgoing(&[1, 2, 3]).await.expect("the rows are read");
+    let [Err(spoilt), Ok(good)] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((spoilt.id, good.id), (1, 2));
+    assert!(spoilt.to_string().contains("headers"), "{spoilt}");
 }

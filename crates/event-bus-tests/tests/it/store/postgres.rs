@@ -3,11 +3,10 @@
 use event_bus::store::{Migration, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
-use sqlx::types::Uuid;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinHandle;
 
-use super::{SERVICE, SOON, assert_waits, commit, pending, record, values};
+use super::{SERVICE, SOON, assert_waits, commit, hold_all, pending, record, values};
 
 /// A row in `slow` makes its transaction's COMMIT wait for whoever holds the gate: behind the outbox's inserts.
 const SLOW_COMMITS: &[Migration] = &[Migration::same(
@@ -59,14 +58,10 @@ async fn a_row_whose_smaller_id_commits_later_is_not_passed_over() {
     let gate = closed_gate(&databases).await;
     let committing = commit_slowly(&databases, &store, b"a", "drawn first").await;
     commit(&store, [record("orders", Some(b"b"), "drawn second")]).await;
-    let lease = store
-        .hold_relay_lease(Uuid::from_u128(1), SOON)
-        .await
-        .expect("the lease is asked for")
-        .expect("it is free");
+    let leases = hold_all(&store, 1).await;
     let first = pending(&store).await;
     assert_eq!(values(&first), ["drawn second"]);
-    store.remove_sent(lease, &[first[0].id]).await.expect("it is removed");
+    store.remove_sent(&leases, &[first[0].id]).await.expect("it is removed");
     drop(gate);
     committing.await.expect("it commits");
     let second = pending(&store).await;

@@ -62,11 +62,9 @@ async fn the_id_of_a_removed_row_is_not_given_again() {
     let mut ids = Vec::new();
     for _ in 0..3 {
         super::commit(&store, [record("orders", Some(b"k"), "row")]).await;
-        let lease =
-            store.hold_relay_lease(super::event_id().as_uuid(), std::time::Duration::ZERO).await;
-        let lease = lease.expect("the lease is asked for").expect("it is free");
+        let leases = super::hold_all(&store, 1).await;
         let id = super::pending(&store).await[0].id;
-        store.remove_sent(lease, &[id]).await.expect("it is removed");
+        store.remove_sent(&leases, &[id]).await.expect("it is removed");
         ids.push(id);
     }
     assert_eq!(ids, [1, 2, 3]);

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use event_bus::store::{PendingRow, Store};
 use event_bus_tests::databases::Databases;
 use rand::seq::{IndexedRandom, SliceRandom};
-use sqlx::types::Uuid;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{commit, open, pending, record, value};
+use super::{commit, hold_all, open, pending, pending_of, record, value};
 use crate::both::on_both_databases;
 
 on_both_databases!(
@@ -97,16 +96,10 @@ async fn a_relay_loses_no_row_and_keeps_each_keys_order_while_writers_write(data
         loop {
             // Asked before the look, so that the last look comes after the last commit.
             let is_last = *writers_ended.borrow();
-            let lease = relay_store
-                .hold_relay_lease(Uuid::from_u128(1), super::SOON)
-                .await
-                .expect("the lease is asked for");
-            let rows = relay_store.pending_outgoing(7, &[]).await.expect("the outbox is read");
+            let leases = hold_all(&relay_store, 1).await;
+            let rows = pending_of(&relay_store, 7, &[]).await;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-            relay_store
-                .remove_sent(lease.expect("nobody else has it"), &ids)
-                .await
-                .expect("they are removed");
+            relay_store.remove_sent(&leases, &ids).await.expect("they are removed");
             if rows.is_empty() && is_last {
                 return sent;
             }

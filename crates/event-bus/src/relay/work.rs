@@ -1,0 +1,445 @@
+//! What a running relay does, a turn at a time: it renews, looks, reads, hands over, and removes what arrived.
+//!
+//! A look tells the ids of the rows that may be sent, in order and as of one moment; then the rows themselves are read
+//! piece by piece, bounded by their bytes, while earlier ones are on their way. Rows that are on their way are passed
+//! over by the next look, so nothing waits for the end of a round. And since a look is of one moment, a row is never
+//! handed over before an earlier one of its topic and key.
+//!
+//! After a trouble nothing is handed over until each row on its way has its report; what did not arrive is then found by
+//! the next look.
+
+mod reports;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use sqlx::types::Uuid;
+use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
+
+use reports::Trouble;
+
+use super::Relay;
+use super::back_off::{BackOff, jittered};
+use super::flight::{Flight, Flying};
+use super::holdings::{Holdings, LEASE};
+use super::look::Look;
+use super::sender::{Handed, Place, Report, Sender};
+use super::topics::Topics;
+use crate::dead_letter::error_chain;
+use crate::kafka::producer::{ConnectError, Producer, SendError};
+use crate::names::TopicName;
+use crate::store::{Mark, PendingRow, Scan, Waiting};
+
+/// Ids of one look, beside those on their way: 40 bytes each.
+const LOOK: usize = 5_000;
+/// Rows that are read by one statement.
+const READ_ROWS: usize = 500;
+/// How many bytes of rows are read by one statement, at least one row.
+const READ_BYTES: i64 = 1024 * 1024;
+/// The wait between looks while rows come, but from another process, for rows of this one nudge.
+const BUSY: Duration = Duration::from_millis(3);
+/// The longest wait between looks.
+const IDLE: Duration = Duration::from_millis(200);
+/// The wait before a row is offered again to a producer that has too much to do.
+const FULL: Duration = Duration::from_millis(5);
+/// How often it is found out which ids are decided.
+const DECIDE: Duration = Duration::from_secs(1);
+/// How long one statement of the relay may take, the wait for a connection included: far longer than a healthy database
+/// needs, and an end to one whose connection died without a word.
+const STATEMENT: Duration = Duration::from_secs(30);
+
+/// A turn that did not end well.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TurnError {
+    #[error("the outbox could not be read or written")]
+    Store(#[from] sqlx::Error),
+    #[error(
+        "the database did not answer the relay within {STATEMENT:?}: check that it can be reached"
+    )]
+    NoAnswer(#[source] Elapsed),
+    #[error("the rows could not be sent")]
+    Send(#[from] SendError),
+    #[error("no producer")]
+    Connect(#[from] ConnectError),
+}
+
+/// What is left after a turn.
+pub(super) enum Turn {
+    /// There may be more to do at once.
+    More,
+    /// Nothing before this moment, or a delivery report.
+    Until(Instant),
+}
+
+/// A row that was read, and what its look told of it.
+struct Ready {
+    row: PendingRow,
+    shard: i32,
+    bytes: i64,
+}
+
+/// A relay that runs.
+pub(super) struct Work<'a> {
+    relay: &'a Relay,
+    holder: Uuid,
+    holdings: Holdings,
+    look: Look,
+    mark: Option<Mark>,
+    decide_at: Instant,
+    topics: Topics,
+    waiting: VecDeque<Waiting>,
+    ready: VecDeque<Ready>,
+    flight: Flight,
+    /// The row that went alone and has no report yet.
+    alone: Option<(i64, Option<Place>)>,
+    trouble: Option<Trouble>,
+    sender: Option<Sender>,
+    reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
+    /// When the next look is due, how long the last wait was, and when the last one ended.
+    look_at: Instant,
+    pause: Duration,
+    looked_at: Option<Instant>,
+    back_off: BackOff,
+    /// Nothing is sent before, after a trouble.
+    not_before: Instant,
+    /// The database is not asked before, after a trouble with it.
+    resting_until: Instant,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(relay: &'a Relay, now: Instant) -> Self {
+        Self {
+            relay,
+            holder: Uuid::now_v7(),
+            holdings: Holdings::new(now),
+            look: Look::new(now),
+            mark: None,
+            decide_at: now,
+            topics: Topics::default(),
+            waiting: VecDeque::new(),
+            ready: VecDeque::new(),
+            flight: Flight::default(),
+            alone: None,
+            trouble: None,
+            sender: None,
+            reports: mpsc::unbounded_channel(),
+            look_at: now,
+            pause: IDLE,
+            looked_at: None,
+            back_off: BackOff::default(),
+            not_before: now,
+            resting_until: now,
+        }
+    }
+
+    /// Somebody committed rows.
+    pub(super) fn nudge(&mut self, now: Instant) {
+        self.look_at = now;
+    }
+
+    /// Gives up for a while, longer each time.
+    pub(super) fn back_off(&mut self, error: &TurnError, now: Instant) {
+        self.start_over();
+        self.not_before = now + self.back_off.next(rand::random());
+        if matches!(error, TurnError::Store(_) | TurnError::NoAnswer(_)) {
+            self.resting_until = self.not_before;
+        }
+    }
+
+    /// Whether all that was committed at `since` is sent, or can't be.
+    pub(super) fn is_done(&self, since: Instant) -> bool {
+        let has_looked = self.looked_at.is_some_and(|at| at > since);
+        let has_nothing = self.waiting.is_empty() && self.ready.is_empty();
+        self.holdings.leases().is_empty()
+            || (has_looked && has_nothing && self.flight.unreported() == 0)
+    }
+
+    /// Waits for a delivery report. Giving the wait up loses none.
+    pub(super) async fn report(&mut self) {
+        // The other end lives in this value too.
+        if let Some(report) = self.reports.1.recv().await {
+            self.note(report);
+        }
+    }
+
+    /// Does what is to be done now.
+    pub(super) async fn turn(&mut self) -> Result<Turn, TurnError> {
+        if Instant::now() < self.resting_until {
+            return Ok(Turn::Until(self.resting_until));
+        }
+        self.renew().await?;
+        while let Ok(report) = self.reports.1.try_recv() {
+            self.note(report);
+        }
+        if self.trouble.is_some() && self.flight.unreported() == 0 {
+            self.end_trouble().await?;
+            return Ok(Turn::More);
+        }
+        if self.flight.is_to_be_removed(Instant::now()) {
+            self.remove().await?;
+            return Ok(Turn::More);
+        }
+        self.give_back().await?;
+        if let Some(wait) = self.waits_until() {
+            return Ok(self.until(wait));
+        }
+        if self.ready.is_empty() && self.waiting.is_empty() {
+            self.decide().await?;
+            self.look_around().await?;
+        } else if self.ready.is_empty() {
+            self.read().await?;
+        } else {
+            self.hand_over().await?;
+        }
+        Ok(Turn::More)
+    }
+
+    /// Until when nothing is to be handed over or looked for.
+    fn waits_until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let renew_at = self.holdings.renew_at();
+        let waits_for_reports =
+            self.trouble.is_some() || self.alone.is_some() || !self.flight.has_room();
+        let has_nothing = self.ready.is_empty() && self.waiting.is_empty();
+        if waits_for_reports || self.holdings.working().is_empty() {
+            Some(renew_at)
+        } else if now < self.not_before {
+            Some(self.not_before)
+        } else {
+            (has_nothing && now < self.look_at).then_some(self.look_at)
+        }
+    }
+
+    fn until(&self, wait: Instant) -> Turn {
+        let wait = wait.min(self.holdings.renew_at());
+        Turn::Until(self.flight.remove_at().map_or(wait, |remove_at| wait.min(remove_at)))
+    }
+
+    async fn renew(&mut self) -> Result<(), TurnError> {
+        if Instant::now() < self.holdings.renew_at() {
+            return Ok(());
+        }
+        let held = in_time(self.relay.store.hold_leases(self.holder, LEASE)).await?;
+        self.relay.metrics.holds(held.leases.len());
+        if self.holdings.note(held, Instant::now()) {
+            self.start_over();
+            self.look.forget();
+            self.look_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Gives back what others wait for, once nothing of it is on its way.
+    async fn give_back(&mut self) -> Result<(), TurnError> {
+        let leaving = self.holdings.leaving();
+        if leaving.is_empty() || self.flight.has_any_of(&leaving) {
+            return Ok(());
+        }
+        let leases = self.holdings.give_back();
+        in_time(self.relay.store.release_leases(&leases)).await
+    }
+
+    /// Forgets what was read and not handed over: the next look finds it.
+    fn start_over(&mut self) {
+        self.waiting.clear();
+        self.ready.clear();
+    }
+
+    /// Finds out which ids are decided, every now and then.
+    async fn decide(&mut self) -> Result<(), TurnError> {
+        let now = Instant::now();
+        if now < self.decide_at {
+            return Ok(());
+        }
+        self.decide_at = now + DECIDE;
+        if let Some(mark) = &self.mark {
+            if !in_time(self.relay.store.is_decided(mark)).await? {
+                return Ok(());
+            }
+            self.look.decide(mark.last_drawn());
+        }
+        self.mark = in_time(self.relay.store.mark()).await?;
+        Ok(())
+    }
+
+    async fn look_around(&mut self) -> Result<(), TurnError> {
+        let (now, shards) = (Instant::now(), self.holdings.working());
+        let left_out = self.topics.look(now);
+        let most = LOOK + self.flight.len();
+        let scan = Scan {
+            most: i64::try_from(most).unwrap_or(i64::MAX),
+            from: self.look.begin(&left_out, now),
+            shards: &shards,
+            left_out: &left_out,
+        };
+        let found = in_time(self.relay.store.waiting_outgoing(&scan)).await?;
+        self.look.end(found.first().map(|row| row.id));
+        let is_full = found.len() >= most;
+        self.waiting.extend(found.into_iter().filter(|row| !self.flight.has(row.id)));
+        self.pause = match (is_full, self.waiting.is_empty()) {
+            (true, _) => Duration::ZERO,
+            (false, false) => BUSY,
+            (false, true) => (self.pause * 2).clamp(BUSY, IDLE),
+        };
+        if self.waiting.is_empty() && self.flight.len() == 0 {
+            self.back_off.reset();
+        }
+        let now = Instant::now();
+        (self.looked_at, self.look_at) = (Some(now), now + jittered(self.pause, rand::random()));
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(), TurnError> {
+        let (mut ids, mut told, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(next) = self.waiting.front() {
+            if ids.len() >= READ_ROWS || (bytes + next.bytes > READ_BYTES && !ids.is_empty()) {
+                break;
+            }
+            bytes += next.bytes;
+            ids.push(next.id);
+            told.push(*next);
+            self.waiting.pop_front();
+        }
+        let rows = in_time(self.relay.store.outgoing(&ids)).await?;
+        let mut told = told.into_iter();
+        for row in rows {
+            let id = match &row {
+                Ok(row) => row.id,
+                Err(unreadable) => unreadable.id,
+            };
+            // Both are in the order of ids; a row that is missing was removed meanwhile.
+            let Some(Waiting { shard, bytes, .. }) = told.find(|told| told.id == id) else { break };
+            match row {
+                Ok(row) => self.ready.push_back(Ready { row, shard, bytes }),
+                Err(unreadable) => {
+                    // Those behind it may be of its topic and key: the next look knows.
+                    self.waiting.clear();
+                    self.quarantine(id, shard, error_chain(&unreadable)).await?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&mut self) -> Result<(), TurnError> {
+        while let Some(Ready { row, shard, bytes }) = self.ready.pop_front() {
+            let (id, topic) = (row.id, row.record.topic.clone());
+            if self.topics.is_passed_over(&topic) {
+                continue;
+            }
+            let goes_alone = self.topics.goes_one_by_one(&topic, id);
+            let sender = self.sender().await?;
+            match sender.hand_over(row, goes_alone).await {
+                Ok(Handed::Full(row)) => {
+                    self.ready.push_front(Ready { row, shard, bytes });
+                    self.not_before = Instant::now() + FULL;
+                    break;
+                }
+                Ok(Handed::Streamed) => {
+                    self.topics.streamed(&topic, id);
+                    self.flight.takes_off(id, Flying { shard, bytes, topic });
+                }
+                Ok(Handed::Alone(place)) => {
+                    self.topics.found(&topic);
+                    self.flight.takes_off(id, Flying { shard, bytes, topic });
+                    self.alone = Some((id, place));
+                    break;
+                }
+                Err(error) => {
+                    self.not_handed_over(id, shard, &topic, error).await?;
+                }
+            }
+            let renews = Instant::now() >= self.holdings.renew_at();
+            if renews || !self.flight.has_room() || self.trouble.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The producer did not take a row.
+    async fn not_handed_over(
+        &mut self,
+        id: i64,
+        shard: i32,
+        topic: &TopicName,
+        error: SendError,
+    ) -> Result<(), TurnError> {
+        match error {
+            // The client refuses what is larger than it may be by itself: alone as well as in company.
+            error @ SendError::Refused { .. } => {
+                self.start_over();
+                self.look_at = Instant::now();
+                self.quarantine(id, shard, error_chain(&error)).await?;
+            }
+            error @ SendError::UnknownTopic { .. } => self.miss(topic, &error),
+            error => self.trouble.get_or_insert_default().failure = Some(error),
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, topic: &TopicName, error: &SendError) {
+        if let Some(sender) = &self.sender {
+            sender.forget_partition_count(topic);
+        }
+        self.topics.miss(topic.clone(), error, Instant::now());
+        // Its rows may have filled the look; without them others have their turn.
+        self.look_at = Instant::now();
+    }
+
+    /// The producer, made if there is none.
+    async fn sender(&mut self) -> Result<&Sender, TurnError> {
+        if self.sender.as_ref().is_some_and(Sender::has_ended) && self.flight.unreported() == 0 {
+            self.drop_sender().await;
+        }
+        Ok(match &mut self.sender {
+            Some(sender) => sender,
+            none => none.insert(Sender::new(
+                Producer::connect_gapless(&self.relay.kafka)?,
+                self.relay.tracer.clone(),
+                self.reports.0.clone(),
+            )),
+        })
+    }
+
+    /// Removes delivered rows.
+    async fn remove(&mut self) -> Result<(), TurnError> {
+        let delivered = self.flight.delivered();
+        let (count, leases) = (delivered.len(), self.holdings.leases());
+        in_time(self.relay.store.remove_sent(leases, delivered)).await?;
+        self.flight.removed(count, Instant::now());
+        Ok(())
+    }
+
+    /// Removes what arrived and lets other relays take over at once.
+    pub(super) async fn leave(&mut self) -> Result<(), TurnError> {
+        while let Ok(report) = self.reports.1.try_recv() {
+            self.note(report);
+        }
+        self.drop_sender().await;
+        while !self.flight.delivered().is_empty() {
+            self.remove().await?;
+        }
+        in_time(self.relay.store.relay_leaves(self.holder, self.holdings.leases())).await
+    }
+
+    /// A client's end waits for its threads, which must not hold up those that tasks run on.
+    async fn drop_sender(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            // A panic within a destructor has been reported, and nothing is left to be done.
+            drop(tokio::task::spawn_blocking(move || drop(sender)).await);
+        }
+    }
+}
+
+/// Awaits a statement of the relay, for no longer than one may take.
+async fn in_time<T>(
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, TurnError> {
+    match tokio::time::timeout(STATEMENT, statement).await {
+        Ok(answer) => Ok(answer?),
+        Err(elapsed) => Err(TurnError::NoAnswer(elapsed)),
+    }
+}

@@ -1,0 +1,87 @@
+//! What follows from delivery reports.
+
+use std::time::Instant;
+
+use super::super::flight::Flying;
+use super::super::sender::{Report, Sender};
+use super::{TurnError, Work, in_time};
+use crate::dead_letter::error_chain;
+use crate::kafka::producer::SendError;
+
+/// What is to be done once each row on its way has its report.
+#[derive(Default)]
+pub(super) struct Trouble {
+    /// Rows that Kafka will never take, with their shards.
+    pub(super) refused: Vec<(i64, i32, SendError)>,
+    /// Whether something was learnt, so that the others are to be sent again at once.
+    pub(super) again: bool,
+    /// Why they were not sent.
+    pub(super) failure: Option<SendError>,
+}
+
+impl Work<'_> {
+    /// Takes note of a delivery report.
+    pub(super) fn note(&mut self, Report { id, result }: Report) {
+        let alone = self.alone.take_if(|(alone, _)| *alone == id);
+        let Err(error) = result else {
+            if let (Some((_, place)), Some(sender)) = (alone, &mut self.sender) {
+                sender.opened(place);
+            }
+            self.relay.metrics.published();
+            self.flight.arrived(id, Instant::now());
+            self.back_off.reset();
+            return;
+        };
+        let Some(Flying { shard, topic, .. }) = self.flight.came_back(id) else { return };
+        let trouble = self.trouble.get_or_insert_default();
+        match error {
+            error @ SendError::Refused { .. } if alone.is_some() => {
+                trouble.again = true;
+                trouble.refused.push((id, shard, error));
+            }
+            error @ SendError::Refused { .. } => {
+                tracing::warn!(row = id, %error, "Kafka refused a row in company: its topic's rows go one by one");
+                trouble.again = true;
+                self.topics.goes_one_by_one_now(topic);
+            }
+            error @ SendError::UnknownTopic { .. } => {
+                trouble.again = true;
+                self.miss(&topic, &error);
+            }
+            error => trouble.failure = Some(error),
+        }
+    }
+
+    /// Each row has its report: what follows from them.
+    pub(super) async fn end_trouble(&mut self) -> Result<(), TurnError> {
+        let trouble = self.trouble.take().unwrap_or_default();
+        self.start_over();
+        self.look_at = Instant::now();
+        if self.sender.as_ref().is_some_and(Sender::has_ended) {
+            self.drop_sender().await;
+        }
+        for (id, shard, error) in trouble.refused {
+            self.quarantine(id, shard, error_chain(&error)).await?;
+        }
+        match trouble.failure {
+            Some(failure) if !trouble.again => Err(failure.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn quarantine(
+        &self,
+        id: i64,
+        shard: i32,
+        error: String,
+    ) -> Result<(), TurnError> {
+        let Some(lease) = self.holdings.lease_of(shard) else { return Ok(()) };
+        tracing::error!(
+            service = self.relay.service,
+            row = id,
+            error,
+            "an outbox row is quarantined and halts its key"
+        );
+        in_time(self.relay.store.quarantine_outgoing(lease, id, &error)).await
+    }
+}

@@ -1,0 +1,158 @@
+//! The outbox's rows on PostgreSQL.
+
+use sqlx::types::Uuid;
+use sqlx::{Error, PgConnection, Row as _};
+
+use crate::envelope::OutgoingRecord;
+use crate::store::outbox::{Outgoing, RawRow, encode_headers, waiting};
+use crate::store::relays::{Lease, Scan};
+
+/// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two
+/// transactions wait for each other, and then writes the rows. The ids are drawn behind the locks, which are held to
+/// the commit: per key, the order of ids is the order of commits. 1,024 buckets keep the lock table small.
+///
+/// One statement, and so one round trip: `locked` is a single row that is there once all locks are held, each row to be
+/// written is joined with it, and an id is drawn for what comes out of the join.
+pub(in crate::store) async fn insert_outgoing(
+    connection: &mut PgConnection,
+    records: &[OutgoingRecord],
+) -> Result<(), Error> {
+    let ids: Vec<Uuid> = records.iter().map(|record| record.event_id.as_uuid()).collect();
+    let topics: Vec<&str> = records.iter().map(|record| record.topic.as_ref()).collect();
+    let partitions: Vec<Option<i32>> = records.iter().map(|record| record.partition).collect();
+    let keys: Vec<Option<&[u8]>> = records.iter().map(|record| record.key.as_deref()).collect();
+    let values: Vec<Option<&[u8]>> = records.iter().map(|record| record.value.as_deref()).collect();
+    let headers: Vec<String> =
+        records.iter().map(|record| encode_headers(&record.headers)).collect();
+    sqlx::query(
+        "WITH locked AS MATERIALIZED (
+           SELECT count(pg_advisory_xact_lock(1161973592, bucket)) AS buckets
+           FROM (SELECT DISTINCT event_bus_bucket(topic, record_key) AS bucket
+                 FROM unnest($2::text[], $4::bytea[]) AS record (topic, record_key)
+                 ORDER BY bucket) AS ascending)
+         INSERT INTO outbox (event_id, topic, partition_id, record_key, record_value, headers)
+         SELECT id, topic, place, record_key, record_value, headers
+         FROM locked,
+           unnest($1::uuid[], $2::text[], $3::integer[], $4::bytea[], $5::bytea[], $6::text[])
+           WITH ORDINALITY AS record (id, topic, place, record_key, record_value, headers, nth)
+         ORDER BY nth",
+    )
+    .bind(&ids)
+    .bind(&topics)
+    .bind(&partitions)
+    .bind(&keys)
+    .bind(&values)
+    .bind(&headers)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Ids, shards, and how large key, value and headers are.
+pub(in crate::store) async fn waiting_outgoing(
+    connection: &mut PgConnection,
+    scan: &Scan<'_>,
+) -> Result<Vec<(i64, i32, i64)>, Error> {
+    let left_out: Vec<&str> = scan.left_out.iter().map(AsRef::as_ref).collect();
+    sqlx::query_as(waiting!("bucket & 7 = ANY ($3)", "topic <> ALL ($4)"))
+        .bind(scan.most)
+        .bind(scan.from)
+        .bind(scan.shards)
+        .bind(left_out)
+        .fetch_all(connection)
+        .await
+}
+
+pub(in crate::store) async fn outgoing(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<Vec<Outgoing>, Error> {
+    let rows = sqlx::query(
+        "SELECT id, event_id, topic, partition_id, record_key, record_value, headers,
+                (extract(epoch FROM created_at) * 1000)::bigint AS created_ms
+         FROM outbox WHERE id = ANY ($1) AND status = 'pending' ORDER BY id",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let raw = RawRow {
+                id: row.try_get("id")?,
+                event_id: row.try_get::<Uuid, _>("event_id")?.to_string(),
+                topic: row.try_get("topic")?,
+                partition: row.try_get("partition_id")?,
+                key: row.try_get("record_key")?,
+                value: row.try_get("record_value")?,
+                headers: row.try_get("headers")?,
+                created_ms: row.try_get("created_ms")?,
+            };
+            Ok(raw.decoded())
+        })
+        .collect()
+}
+
+pub(in crate::store) async fn remove_sent(
+    connection: &mut PgConnection,
+    leases: &[Lease],
+    ids: &[i64],
+) -> Result<(), Error> {
+    let (shards, tokens): (Vec<i32>, Vec<i64>) =
+        leases.iter().map(|lease| (lease.shard, lease.token)).unzip();
+    sqlx::query(
+        "DELETE FROM outbox WHERE id = ANY ($1) AND bucket & 7 IN (
+           SELECT shard FROM outbox_lease JOIN unnest($2::integer[], $3::bigint[]) AS held (shard, token)
+           USING (shard, token))",
+    )
+    .bind(ids)
+    .bind(shards)
+    .bind(tokens)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Seconds that the first row waits, and the number of quarantined rows.
+pub(in crate::store) async fn outbox_backlog(
+    connection: &mut PgConnection,
+) -> Result<(Option<f64>, i64), Error> {
+    sqlx::query_as(
+        "SELECT (SELECT extract(epoch FROM now() - created_at)::float8 FROM outbox
+                 WHERE status = 'pending' ORDER BY id LIMIT 1),
+                (SELECT count(*) FROM outbox WHERE status = 'quarantined')",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+pub(in crate::store) async fn quarantine(
+    connection: &mut PgConnection,
+    lease: Lease,
+    id: i64,
+    error: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE outbox SET status = 'quarantined', error = $4 WHERE id = $1 AND bucket & 7 = $2
+         AND EXISTS (SELECT FROM outbox_lease WHERE shard = $2 AND token = $3)",
+    )
+    .bind(id)
+    .bind(lease.shard)
+    .bind(lease.token)
+    .bind(error)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Waits until no transaction has a row under the bucket of this row's topic and key that is not committed, and lets
+/// none begin before this one ends.
+pub(in crate::store) async fn lock_bucket_of(
+    connection: &mut PgConnection,
+    id: i64,
+) -> Result<(), Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(1161973592, bucket) FROM outbox WHERE id = $1")
+        .bind(id)
+        .execute(connection)
+        .await
+        .map(drop)
+}
