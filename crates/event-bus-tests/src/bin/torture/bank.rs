@@ -156,6 +156,7 @@ pub const BANK_TABLES: &[Migration] = &[Migration::same(
      CREATE TABLE history (
          customer text NOT NULL, version bigint NOT NULL, event_id text NOT NULL, pence bigint NOT NULL,
          fate text NOT NULL);
+     CREATE TABLE visits (customer text NOT NULL);
      CREATE TABLE pledges (
          customer text NOT NULL REFERENCES customers (name) DEFERRABLE INITIALLY DEFERRED);",
 )];

@@ -52,9 +52,6 @@ impl World {
         let changed_hands = taken_over - i64::from(crate::bank::PARTITIONS);
         self.bites
             .note("a partition that changed hands", u64::try_from(changed_hands).unwrap_or(0));
-        let leases = number(&self.bank, LEASES).await.unwrap_or(0);
-        self.bites
-            .note("a relay's lease that was taken over", u64::try_from(leases - 1).unwrap_or(0));
     }
 
     /// Does what the step says, undoes it after its time, and says whether anybody noticed.
@@ -169,6 +166,9 @@ impl World {
             }
         };
         state.signal("CONT").await;
+        if node.member.role == Role::Relay {
+            self.bites.note("a relay's lease that was taken over", u64::from(has_bitten));
+        }
         has_bitten
     }
 

@@ -27,6 +27,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 pub struct Node {
     pub member: Member,
     words: Vec<String>,
+    /// The mistake that it makes.
+    flaw: Option<String>,
     /// What its processes say.
     pub log: PathBuf,
     journal: PathBuf,
@@ -45,8 +47,14 @@ pub struct State {
 
 impl Node {
     /// A node that was not started yet.
-    pub fn new(member: Member, words: Vec<String>, log: PathBuf, journal: PathBuf) -> Self {
-        Self { member, words, log, journal, state: Mutex::default() }
+    pub fn new(
+        member: Member,
+        words: Vec<String>,
+        flaw: Option<String>,
+        log: PathBuf,
+        journal: PathBuf,
+    ) -> Self {
+        Self { member, words, flaw, log, journal, state: Mutex::default() }
     }
 
     /// What its processes noted so far.
@@ -69,6 +77,8 @@ impl Node {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = tied(&self.words[0], "KILL");
         command.args(&self.words[1..]).stdout(Stdio::null()).stderr(log);
+        // The flaw is read by the library itself.
+        command.envs(self.flaw.as_ref().map(|flaw| ("EVENT_BUS_FLAW", flaw)));
         state.child = Some(command.spawn()?);
         state.is_wanted = true;
         state.started = Some(Instant::now());

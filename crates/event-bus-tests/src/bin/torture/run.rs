@@ -43,6 +43,9 @@ pub struct Args {
     /// Only faults of this kind, and of others that are given too
     #[arg(long, value_enum)]
     only: Vec<Kind>,
+    /// A mistake that all nodes make
+    #[arg(long)]
+    flaw: Option<String>,
     /// The `event-bus` program
     #[arg(long, value_name = "FILE")]
     event_bus: PathBuf,
@@ -123,8 +126,14 @@ impl Args {
             only: &self.only,
         });
         let programs = Programs { event_bus: self.event_bus, xtask: self.xtask };
-        let shape =
-            Shape { broker: self.broker, store: self.store, programs, folder, rate: self.rate };
+        let shape = Shape {
+            broker: self.broker,
+            store: self.store,
+            programs,
+            folder,
+            rate: self.rate,
+            flaw: self.flaw,
+        };
         World::start(shape, plan).await?.run().await
     }
 

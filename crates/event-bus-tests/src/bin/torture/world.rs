@@ -46,6 +46,8 @@ pub struct Shape {
     pub folder: PathBuf,
     /// Transactions of each writer in a second.
     pub rate: u32,
+    /// The mistake that nodes make.
+    pub flaw: Option<String>,
 }
 
 /// A running world.
@@ -138,7 +140,7 @@ impl World {
         if member == (Member { role: Role::Writer, index: 0 }) {
             option("aborting", &self.plan.aborting.to_string());
         }
-        let node = Arc::new(Node::new(member, words, log, journal));
+        let node = Arc::new(Node::new(member, words, self.shape.flaw.clone(), log, journal));
         node.start().await?;
         let supervised = Arc::clone(&node);
         self.supervisors.spawn(async move { supervised.supervise().await });

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Args, Ended, pause, sigterm};
 use crate::bank::{BANK, BANK_TABLES, CUSTOMERS, Fate, MoneyMoved, tenant};
+use crate::clock;
 use crate::journal::{Journal, Note};
 
 /// Transactions at a time: ids of the outbox are drawn in another order than they are committed in.
@@ -23,6 +24,10 @@ const REFUSED: u32 = 4;
 /// Of a thousand events.
 const FAILING: u32 = 8;
 const REJECTED: u32 = 4;
+
+/// Of so many transactions one visits first, for so long.
+const VISITS_ONE_IN: u32 = 6;
+const VISIT: Duration = Duration::from_millis(15);
 
 /// How a transaction is to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +96,9 @@ impl Writer {
         let (fate, end) = self.choice();
         let mut tx = self.outbox.begin().await?;
         let customer = format!("c-{:02}", rand::random_range(0..CUSTOMERS));
+        if rand::random_ratio(1, VISITS_ONE_IN) {
+            visit(&mut tx, &customer).await?;
+        }
         let pence = rand::random_range(-500..=500_i64);
         let version = raise_version(&mut tx, &customer, pence).await?;
         let moved =
@@ -142,6 +150,13 @@ impl Writer {
         };
         (fate, end)
     }
+}
+
+/// Writes elsewhere before the customer's row is locked: the transaction has its id before others that commit first.
+async fn visit(tx: &mut Tx, customer: &str) -> Result<(), sqlx::Error> {
+    tx.execute("INSERT INTO visits (customer) VALUES ($1)", &[customer.into()]).await?;
+    clock::pass(VISIT).await;
+    Ok(())
 }
 
 /// Moves the money and gives the customer's new version. The row is locked until the transaction ends.
