@@ -11,7 +11,7 @@ use event_bus_tests::process::Process;
 use tempfile::NamedTempFile;
 
 /// A broker with this script of faults, and where it is.
-async fn broker_with(script: &str) -> (Process, String) {
+pub async fn broker_with(script: &str) -> (Process, String) {
     let faults = NamedTempFile::new().expect("a temporary file can be made");
     std::fs::write(faults.path(), script).expect("the script can be written");
     let path = faults.path().to_str().expect("the path is text");
@@ -22,7 +22,7 @@ async fn broker_with(script: &str) -> (Process, String) {
     (broker, address)
 }
 
-async fn stop(broker: Process) {
+pub async fn stop(broker: Process) {
     broker.signal("TERM").await;
     assert!(broker.ended().await.status.success());
 }

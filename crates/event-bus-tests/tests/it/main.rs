@@ -28,4 +28,5 @@ mod relay;
 mod lone_relay;
 mod broker_process;
 mod coordinator;
+mod flaws;
 mod up;

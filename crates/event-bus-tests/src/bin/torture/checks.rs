@@ -8,7 +8,6 @@ mod replayed;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::history::{History, Id};
 
@@ -44,12 +43,6 @@ pub enum Promise {
 pub struct Violation {
     pub promise: Promise,
     pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}: {}", self.promise, self.what)
-    }
 }
 
 impl Violation {

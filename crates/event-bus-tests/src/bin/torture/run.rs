@@ -1,5 +1,6 @@
 //! `torture run`: the worlds of some seeds, several beside each other.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,13 +10,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::bites::Bites;
-use crate::checks::Violation;
+use crate::checks::{Promise, Violation};
 use crate::plan::{Kind, Plan, Shape as PlanShape};
 use crate::servers::{BrokerKind, Programs, StoreKind};
-use crate::world::{Shape, World};
+use crate::world::{Ended, Failed, Shape, World};
 
-/// So many violations are shown of a world.
-const SHOWN: usize = 12;
+/// So many violations are shown of a world's promise.
+const SHOWN: usize = 5;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -43,6 +44,9 @@ pub struct Args {
     /// Only faults of this kind, and of others that are given too
     #[arg(long, value_enum)]
     only: Vec<Kind>,
+    /// How many seconds everything may take to settle once nothing goes wrong any more
+    #[arg(long, default_value_t = 180)]
+    settles_within: u64,
     /// A mistake that all nodes make
     #[arg(long)]
     flaw: Option<String>,
@@ -61,10 +65,9 @@ pub struct Args {
 struct Outcome {
     seed: u64,
     took: Duration,
-    violations: Vec<Violation>,
+    ended: Ended,
     /// Why it could not be run to its end.
     failure: Option<String>,
-    bites: Bites,
 }
 
 /// Tortures, and fails when a promise was broken or a fault never bit.
@@ -82,7 +85,7 @@ pub async fn run(args: Args) -> ExitCode {
     let mut failed = 0;
     while let Some(ended) = worlds.join_next().await {
         let outcome = ended.expect("a world tells how it ended");
-        all.add(&outcome.bites);
+        all.add(&outcome.ended.bites);
         failed += u64::from(args.tell(&outcome));
     }
     let length = Duration::from_secs(args.seeds * args.seconds);
@@ -99,19 +102,15 @@ impl Args {
     async fn world(&self, seed: u64) -> Outcome {
         let begun = Instant::now();
         let tried = tokio::spawn(self.clone().try_world(seed)).await;
-        let (result, failure) = match tried {
+        let (ended, failure) = match tried {
             Ok(Ok(ended)) => (ended, None),
-            Ok(Err(error)) => (Default::default(), Some(error.to_string())),
-            Err(panic) => (Default::default(), Some(panic.to_string())),
+            Ok(Err(error)) => (Ended::default(), Some(error.to_string())),
+            Err(panic) => (Ended::default(), Some(panic.to_string())),
         };
-        let (violations, bites) = result;
-        Outcome { seed, took: begun.elapsed(), violations, failure, bites }
+        Outcome { seed, took: begun.elapsed(), ended, failure }
     }
 
-    async fn try_world(
-        self,
-        seed: u64,
-    ) -> Result<(Vec<Violation>, Bites), Box<dyn std::error::Error + Send + Sync>> {
+    async fn try_world(self, seed: u64) -> Result<Ended, Failed> {
         let folder =
             self.logs.join(format!("{:?}-{:?}-{seed}", self.broker, self.store).to_lowercase());
         // What an earlier run of the seed left would be taken for this one's.
@@ -132,6 +131,7 @@ impl Args {
             programs,
             folder,
             rate: self.rate,
+            settles_within: Duration::from_secs(self.settles_within),
             flaw: self.flaw,
         };
         World::start(shape, plan).await?.run().await
@@ -139,18 +139,24 @@ impl Args {
 
     /// Says how a world ended, and whether it failed.
     fn tell(&self, outcome: &Outcome) -> bool {
-        let Outcome { seed, took, violations, failure, bites } = outcome;
+        let Outcome { seed, took, ended: Ended { violations, bites, phases }, failure } = outcome;
         let has_failed = failure.is_some() || !violations.is_empty();
         let word = if has_failed { "FAILED" } else { "holds" };
-        println!("seed {seed}: {word} after {took:.0?}");
+        let phases = phases.iter().map(|(phase, took)| format!("{phase} {took:.0?}"));
+        let phases: Vec<String> = phases.collect();
+        println!("seed {seed}: {word} after {took:.0?} ({})", phases.join(", "));
         if let Some(failure) = failure {
             println!("  it did not come to its end: {failure}");
         }
-        for violation in violations.iter().take(SHOWN) {
-            println!("  {violation}");
+        let mut of_promise: BTreeMap<Promise, Vec<&Violation>> = BTreeMap::new();
+        for violation in violations {
+            of_promise.entry(violation.promise).or_default().push(violation);
         }
-        if violations.len() > SHOWN {
-            println!("  and {} more", violations.len() - SHOWN);
+        for (promise, broken) in of_promise {
+            println!("  {promise:?} is broken {} times", broken.len());
+            for violation in broken.into_iter().take(SHOWN) {
+                println!("    {}", violation.what);
+            }
         }
         if has_failed {
             print!("{bites}");
@@ -162,8 +168,9 @@ impl Args {
     /// The command that runs a seed again.
     fn command(&self, seed: u64) -> String {
         let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+        let flaw = self.flaw.as_ref().map(|flaw| format!(" --flaw {flaw}")).unwrap_or_default();
         format!(
-            "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}",
+            "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw}",
             self.seconds,
             name(&self.broker),
             name(&self.store)

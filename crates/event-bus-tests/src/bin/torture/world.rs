@@ -30,8 +30,6 @@ use crate::proxy::Proxy;
 use crate::reading::number;
 use crate::servers::{BrokerKind, Database, Programs, Server, StoreKind, free_port};
 
-/// How long everything may take to settle once nothing goes wrong any more.
-const SETTLES_WITHIN: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two samples of offsets and inbox.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -46,6 +44,8 @@ pub struct Shape {
     pub folder: PathBuf,
     /// Transactions of each writer in a second.
     pub rate: u32,
+    /// How long everything may take to settle once nothing goes wrong any more.
+    pub settles_within: Duration,
     /// The mistake that nodes make.
     pub flaw: Option<String>,
 }
@@ -68,14 +68,25 @@ pub struct World {
     pub nodes: BTreeMap<Member, Arc<Node>>,
     pub bites: Bites,
     supervisors: JoinSet<()>,
+    begun: Instant,
 }
 
 /// Why a world could not be run to its end.
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+/// How a world ended.
+#[derive(Default)]
+pub struct Ended {
+    pub violations: Vec<Violation>,
+    pub bites: Bites,
+    /// How long what took.
+    pub phases: Vec<(&'static str, Duration)>,
+}
+
 impl World {
     /// Starts everything.
     pub async fn start(shape: Shape, plan: Plan) -> Result<Self, Failed> {
+        let begun = Instant::now();
         let namespace = test_servers::namespace();
         let catalogue = bank::catalogue(&namespace, plan.consumption);
         let broker_port = free_port();
@@ -103,6 +114,7 @@ impl World {
             nodes: BTreeMap::new(),
             bites: Bites::default(),
             supervisors: JoinSet::new(),
+            begun,
             database: Mutex::new(database),
             shape,
             plan,
@@ -172,30 +184,36 @@ impl World {
         self.nodes.values().filter(move |node| node.member.role == role)
     }
 
-    /// Lets the plan happen, and tells everything that is broken in the end.
-    pub async fn run(self) -> Result<(Vec<Violation>, Bites), Failed> {
+    /// Lets the plan happen, and tells how it ended.
+    pub async fn run(self) -> Result<Ended, Failed> {
         let world = Arc::new(self);
+        let (mut phases, mut begun) = (vec![("start", world.begun.elapsed())], Instant::now());
+        let mut next = |phase| {
+            phases.push((phase, std::mem::replace(&mut begun, Instant::now()).elapsed()));
+        };
         let (stop, stopping) = watch::channel(false);
         let sampling = tokio::spawn(Arc::clone(&world).samples(stopping));
         Arc::clone(&world).nemesis().await;
+        next("faults");
         for node in world.of_role(Role::Writer) {
             world.stop(node).await?;
         }
         let settled = world.settled().await;
+        next("settling");
         stop.send(true)?;
         let samples = sampling.await??;
-        let mut found = match settled {
+        let violations = match settled {
             Ok(()) => world.verdict(samples).await?,
             Err(violation) => {
-                let mut found = violations(&world.history(samples).await?);
-                found.push(violation);
-                found
+                [violations(&world.history(samples).await?), vec![violation]].concat()
             }
         };
-        found.dedup();
+        next("checks and replay");
         let world = Arc::into_inner(world).expect("nobody else has the world any more");
         world.look_into_logs();
-        Ok((found, world.end().await))
+        let bites = world.end().await;
+        next("end");
+        Ok(Ended { violations, bites, phases })
     }
 
     async fn stop(&self, node: &Node) -> Result<(), Failed> {
@@ -233,7 +251,7 @@ impl World {
 
     /// Waits until nothing is left to happen.
     async fn settled(&self) -> Result<(), Violation> {
-        let deadline = Instant::now() + SETTLES_WITHIN;
+        let deadline = Instant::now() + self.shape.settles_within;
         let admin = Admin::connect(&self.kafka).expect("an admin client can be made");
         loop {
             let seen = match self.look(&admin).await {
@@ -249,7 +267,7 @@ impl World {
                 return Err(Violation::of(Promise::BoundedDeaths, what));
             }
             if Instant::now() > deadline {
-                let what = format!("not within {SETTLES_WITHIN:?}: {seen}");
+                let what = format!("not within {:?}: {seen}", self.shape.settles_within);
                 return Err(Violation::of(Promise::Settles, what));
             }
             clock::pass(LOOK).await;
@@ -324,7 +342,7 @@ impl World {
         for partition in 0..PARTITIONS {
             let request =
                 commit_request(self.group.as_str(), self.topic.as_str(), partition, 0, "");
-            let deadline = Instant::now() + SETTLES_WITHIN;
+            let deadline = Instant::now() + self.shape.settles_within;
             // A member that was killed is in the group until its session ends.
             while let Err(error) = send_commit(&mut connection, &request).await {
                 if Instant::now() > deadline {
