@@ -24,7 +24,7 @@ impl World<'_> {
     async fn is_noticed(self) {
         let logs = TempDir::new().expect("a temporary directory can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
-        command.args(["run", "--broker=embedded", "--settles-within=30"]);
+        command.args(["run", "--broker=embedded", "--settles-within=45"]);
         command.arg(format!("--flaw={}", self.flaw)).arg(format!("--store={}", self.store));
         command.arg(format!("--seed={}", self.seed)).arg(format!("--seconds={}", self.seconds));
         command.args(self.only.iter().map(|kind| format!("--only={kind}")));
@@ -56,7 +56,7 @@ async fn an_offset_before_its_effect_is_noticed() {
 async fn an_effect_before_its_inbox_row_is_noticed() {
     let (flaw, only) = ("effect-before-inbox", &["kill-consumer"][..]);
     let broken = &["ExactlyOnce"];
-    World { flaw, seed: 23, store: "postgres", seconds: 20, only, broken }.is_noticed().await;
+    World { flaw, seed: 23, store: "sqlite", seconds: 20, only, broken }.is_noticed().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Runs events in a transaction: inbox row, handler, outbox rows, commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::RwLock;
 
@@ -209,6 +210,8 @@ impl Executor {
 
     /// What [`Flaw::EffectBeforeInbox`] does behind the commit of the effects.
     async fn claim_late(&self, claimant: &Claimant<'_>, jobs: &[Event]) -> Result<(), sqlx::Error> {
+        // Long enough for a process to be killed between the two.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let mut tx = self.outbox.begin().await?;
         for job in jobs.iter().filter(|job| job.death.is_none()) {
             tx.claim_now(claimant, std::slice::from_ref(&job.received.claim)).await?;
