@@ -34,6 +34,12 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// From an outbox in PostgreSQL to Kafka: a backlog, and the wait from commit to append
+    Outbox {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// The embedded broker beside Apache Kafka: rates, latency, memory and start
     Broker {
         /// Passed on to the benchmark
@@ -44,6 +50,9 @@ enum What {
 
 /// The program of the benchmarks, without a debugger's checks.
 const BENCH: [&str; 5] = ["--release", "-p", "event-bus-tests", "--bin", "bench"];
+
+/// The `event-bus` program, built with them.
+const PROGRAM: [&str; 4] = ["-p", "event-bus-cli", "--bin", "event-bus"];
 
 /// What acknowledgements mean in a comparison, so that like is compared with like.
 struct Policy {
@@ -74,6 +83,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Publish { rest } => publish(rest)?,
         What::Consume { rest } => consume(rest)?,
+        What::Outbox { rest } => outbox(rest)?,
         What::Broker { rest } => broker(rest)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -92,25 +102,36 @@ pub fn publish(rest: &[String]) -> Result<()> {
 /// Fails when consuming is slower than it has to be.
 pub fn consume(rest: &[String]) -> Result<()> {
     child::run(cargo().arg("build").args(BENCH))?;
-    let peers = peers::build()?;
+    let peers = peers::build(peers::CONSUMERS)?;
     let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
     let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
     let kafka = Kafka::start(&options)?;
-    let postgres = Postgres::start(None)?;
+    let postgres = Postgres::start(None, &[])?;
     let mut bench = child::tied(dirs::target()?.join("release/bench"), "TERM");
     bench.args(["consume", "--bootstrap", &kafka.bootstrap(), "--postgres", &postgres.url()]);
     bench.arg("--peers").arg(peers);
     child::run(bench.args(rest))
 }
 
+/// Fails when the relay is slower or larger than it may be beside its peer.
+pub fn outbox(rest: &[String]) -> Result<()> {
+    child::run(cargo().arg("build").args(BENCH).args(PROGRAM))?;
+    let peers = peers::build(peers::RELAYS)?;
+    let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
+    let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
+    let kafka = Kafka::start(&options)?;
+    // The peer reads the server's log.
+    let postgres = Postgres::start(None, &["wal_level=logical"])?;
+    let release = dirs::target()?.join("release");
+    let mut bench = child::tied(release.join("bench"), "TERM");
+    bench.args(["outbox", "--bootstrap", &kafka.bootstrap(), "--postgres", &postgres.url()]);
+    bench.arg("--peers").arg(peers).arg("--program").arg(release.join("event-bus"));
+    child::run(bench.args(rest))
+}
+
 /// Fails when the embedded broker is slower or larger than it may be beside Kafka.
 pub fn broker(rest: &[String]) -> Result<()> {
-    child::run(cargo().arg("build").args(BENCH).args([
-        "-p",
-        "event-bus-cli",
-        "--bin",
-        "event-bus",
-    ]))?;
+    child::run(cargo().arg("build").args(BENCH).args(PROGRAM))?;
     let mut behind = Vec::new();
     for policy in &POLICIES {
         if let Err(error) = compare(policy, rest) {

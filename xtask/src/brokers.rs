@@ -34,7 +34,7 @@ pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Le
     let mut equipment = None;
     steps.run("start of PostgreSQL", || {
         equipment = Some(Equipment {
-            postgres: Postgres::start(None)?,
+            postgres: Postgres::start(None, &[])?,
             kafka_tools: kafka_tool::class_path()?,
             length,
             filter: filter.map(str::to_owned),

@@ -12,13 +12,16 @@ use crate::{child, dirs};
 const NEEDS: [Need; 2] =
     [apt::MAVEN, Need::Program { name: "javac", package: "openjdk-17-jdk-headless" }];
 
-const PROJECTS: [&str; 2] = ["spring", "parallel"];
+/// Those that consume.
+pub const CONSUMERS: &[&str] = &["spring", "parallel"];
+/// Those that relay an outbox.
+pub const RELAYS: &[&str] = &["debezium"];
 
-/// Builds them, and says in which directory each has its own with `classes` and `lib`.
-pub fn build() -> Result<PathBuf> {
+/// Builds some, and says in which directory each has its own with `classes` and `lib`.
+pub fn build(projects: &[&str]) -> Result<PathBuf> {
     apt::ensure(&NEEDS)?;
     let built = dirs::cache("peers")?;
-    for project in PROJECTS {
+    for project in projects {
         let sources = dirs::root().join("bench/peers").join(project);
         let log = Log::create(&format!("peers-{project}"))?;
         let mut maven = Command::new("mvn");

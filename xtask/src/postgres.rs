@@ -61,7 +61,7 @@ pub fn bring() -> Result<()> {
 
 /// `cargo xtask postgres`
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut postgres = Postgres::start(args.data.as_deref())?;
+    let mut postgres = Postgres::start(args.data.as_deref(), &[])?;
     println!("PostgreSQL answers on {}", postgres.url());
     let Some((program, rest)) = args.command.split_first() else {
         println!("Ctrl-C stops it");
@@ -81,13 +81,13 @@ pub struct Postgres {
 
 impl Postgres {
     /// Fetches PostgreSQL if need be, makes a new cluster or takes the one that `dir` has, starts
-    /// it, and waits until it answers.
-    pub fn start(dir: Option<&Path>) -> Result<Self> {
+    /// it with these settings beside its own, and waits until it answers.
+    pub fn start(dir: Option<&Path>, settings: &[&str]) -> Result<Self> {
         apt::ensure(&[apt::XZ])?;
         let archive = maven::fetch(SERVER)?.join(ARCHIVE);
         let home = Home::new(dir)?;
         if let Some(port) = home.port()? {
-            let server = home.serve(port)?;
+            let server = home.serve(port, settings)?;
             return Ok(Self { server, _home: home, port });
         }
         home.unpack(&archive)?;
@@ -95,7 +95,7 @@ impl Postgres {
         let mut last = None;
         for _ in 0..START_ATTEMPTS {
             let [port] = ports::free()?;
-            match home.serve(port) {
+            match home.serve(port, settings) {
                 Ok(server) => {
                     home.note_port(port)?;
                     return Ok(Self { server, _home: home, port });
@@ -183,12 +183,13 @@ impl Home {
     }
 
     /// Starts the server and waits until it answers.
-    fn serve(&self, port: u16) -> Result<Server> {
+    fn serve(&self, port: u16, settings: &[&str]) -> Result<Server> {
         let log = Log::create(&format!("postgres-{port}"))?;
         // SIGINT is PostgreSQL's fast shutdown: it doesn't wait for clients to go.
         let mut postgres = self.command(self.program("postgres"), "INT");
         postgres.arg("-D").arg(self.data()).args(["-p", &port.to_string()]);
-        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", MAX_CONNECTIONS] {
+        let own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", MAX_CONNECTIONS];
+        for setting in own.iter().chain(settings) {
             postgres.args(["-c", setting]);
         }
         log.take_output(&mut postgres)?;

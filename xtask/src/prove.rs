@@ -31,6 +31,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             torture::run_full(&mut steps);
             steps.run("bench publish", || bench::publish(&[]));
             steps.run("bench consume", || bench::consume(&[]));
+            steps.run("bench outbox", || bench::outbox(&[]));
             steps.run("bench broker", || bench::broker(&[]));
         }
     }

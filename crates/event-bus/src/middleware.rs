@@ -7,8 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::catalogue::{self, Version};
 use crate::consumer::erased::ErasedHandler;
-use crate::consumer::receive::Received;
-use crate::envelope::Envelope;
+use crate::consumer::receive::{Opened, Received};
 use crate::handler::{Handled, Identity};
 use crate::names::{EventId, EventName, GroupName, IdempotencyKey, ServiceName, TenantId};
 use crate::outbox::Outbox;
@@ -85,7 +84,7 @@ pub(crate) enum Place<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
     pub(crate) received: &'a Received,
-    pub(crate) envelope: &'a Envelope,
+    pub(crate) envelope: &'a Opened,
     pub(crate) group: &'a GroupName,
     pub(crate) attempt: u32,
     pub(crate) trace: TraceContext,

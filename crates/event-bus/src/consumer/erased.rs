@@ -40,9 +40,9 @@ struct NoTransaction;
 impl Delivery<'_> {
     fn read<E: EventType>(&self) -> Result<Event<E>, Failure> {
         let envelope = self.envelope;
-        let payload = envelope.payload.read::<E>().map_err(|source| {
+        let payload = serde_json::from_slice(self.received.payload()).map_err(|source| {
             Failure::reject(WrongType {
-                event: envelope.event.to_string(),
+                event: E::NAME.to_owned(),
                 version: envelope.version.to_string(),
                 source,
             })

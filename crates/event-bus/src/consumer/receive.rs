@@ -1,19 +1,21 @@
 //! From a record to an event that may be handled, or to the reason why it may not. Pure.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::attempts::Latest;
 use super::job::Arrival;
 use super::lane::LaneKey;
-use crate::catalogue;
+use crate::catalogue::{self, Version};
 use crate::dead_letter::{Cause, Reason};
 use crate::envelope::{Envelope, ParseError};
 use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::limits::{self, LimitExceeded};
-use crate::names::EventId;
+use crate::names::{EventId, ServiceName, TenantId};
 use crate::store::Claim;
 use crate::trace_context::TraceContext;
 
@@ -24,9 +26,20 @@ pub(crate) struct Received {
     /// As the inbox knows it.
     pub(crate) claim: Claim,
     /// The envelope, or why the handler must not see it.
-    pub(crate) envelope: Result<Envelope, Cause>,
+    pub(crate) envelope: Result<Opened, Box<Cause>>,
     /// The span of its latest attempt, if it has one.
     pub(crate) latest: Latest,
+}
+
+/// An envelope that was checked. Many wait for their turn, so it holds no more than a handler is told, and the payload
+/// stays where it is in the record's value.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) version: Version,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) service: ServiceName,
+    pub(crate) tenant_id: TenantId,
+    payload: Range<usize>,
 }
 
 impl Received {
@@ -37,16 +50,24 @@ impl Received {
         let parsed = parse(&record);
         // What is no envelope has no tenant, and names itself by its place.
         let (tenant, own_id) = match &parsed {
-            Ok(envelope) => (envelope.tenant_id.to_string(), envelope.event_id),
+            Ok((envelope, _)) => (envelope.tenant_id.to_string(), envelope.event_id),
             Err(_) => (String::new(), None),
         };
         let event_id = own_id.unwrap_or_else(|| position_id(&record));
         let claim = Claim { tenant, event_id, sha256, offset: record.offset };
-        let envelope = parsed.and_then(|envelope| {
+        let opened = parsed.and_then(|(envelope, payload)| {
             check(&envelope, event)?;
-            Ok(envelope)
+            Ok(Opened::new(envelope, payload, event))
         });
+        let envelope = opened.map_err(Box::new);
         Arc::new(Self { record, claim, envelope, latest: Latest::default() })
+    }
+
+    /// The payload's text, as its publisher wrote it; empty where no handler may see it.
+    pub(crate) fn payload(&self) -> &[u8] {
+        let value = self.record.value.as_deref().unwrap_or_default();
+        let opened = self.envelope.as_ref().ok();
+        opened.and_then(|opened| value.get(opened.payload.clone())).unwrap_or_default()
     }
 
     /// The same event under the id of its position, for one whose own id is another event's.
@@ -62,6 +83,15 @@ impl Received {
     /// The trace that the event belongs to. Where none came with it, all that is done about it still has the same.
     pub(crate) fn trace(&self) -> TraceContext {
         self.published().unwrap_or_else(|| TraceContext::of_event(self.claim.event_id))
+    }
+}
+
+impl Opened {
+    fn new(envelope: Envelope, payload: Range<usize>, event: &catalogue::Event) -> Self {
+        let Envelope { version, occurred_at, service, tenant_id, .. } = envelope;
+        // Nearly always it is the catalogue's, whose text is there already.
+        let service = if service == event.producer { event.producer.clone() } else { service };
+        Self { version, occurred_at, service, tenant_id, payload }
     }
 }
 
@@ -83,7 +113,7 @@ impl Arrival for Arc<Received> {
     }
 
     fn doom(&self) -> Option<&Cause> {
-        self.envelope.as_ref().err()
+        self.envelope.as_ref().err().map(|cause| &**cause)
     }
 
     fn is_replay(&self) -> bool {
@@ -96,7 +126,7 @@ fn position_id(record: &Record) -> EventId {
     EventId::of_position(&record.topic, record.partition, record.offset, record.timestamp_ms, value)
 }
 
-fn parse(record: &Record) -> Result<Envelope, Cause> {
+fn parse(record: &Record) -> Result<(Envelope, Range<usize>), Cause> {
     let Some(value) = record.value.as_deref() else {
         let text = "the record has no value, so it is no event";
         return Err(Cause::new(Reason::NullValue, "NullValue", text));
@@ -111,7 +141,7 @@ fn parse(record: &Record) -> Result<Envelope, Cause> {
         };
         return Err(Cause::of(reason, "LimitExceeded", &error));
     }
-    Envelope::parse(value)
+    Envelope::parse_placed(value)
         .map_err(|error| Cause::of(Reason::Malformed, parse_error_type(&error), &error))
 }
 

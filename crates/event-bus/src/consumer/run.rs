@@ -43,7 +43,7 @@ type Event = Arc<Received>;
 /// One service's consumption of one topic.
 pub(crate) struct Subscription {
     pub(crate) kafka: KafkaConfig,
-    pub(crate) runner: Runner,
+    pub(crate) runner: Arc<Runner>,
     pub(crate) settings: Arc<Settings>,
     /// Under which id it is a static member of its group.
     pub(crate) instance: Option<InstanceId>,
@@ -221,20 +221,20 @@ impl<'a> Shell<'a> {
     }
 
     fn start(&mut self, task: TaskId, turn: Turn<Event>) {
-        let runner = self.subscription.runner.clone();
+        let runner = Arc::clone(&self.subscription.runner);
         let abort = self.tasks.spawn(async move { Done::Task(task, runner.run(&turn).await) });
         self.running.insert(task, abort);
     }
 
     fn take_over(&mut self, assignment: Assignment, from: Option<i64>) {
-        let runner = self.subscription.runner.clone();
+        let runner = Arc::clone(&self.subscription.runner);
         self.tasks.spawn(async move {
             Done::TakeOver(assignment, runner.take_over(assignment.partition, from).await)
         });
     }
 
     fn release(&mut self, task: TaskId, release: Release) {
-        let runner = self.subscription.runner.clone();
+        let runner = Arc::clone(&self.subscription.runner);
         self.tasks.spawn(async move {
             runner.release(&release).await;
             Done::Release(task)
@@ -242,7 +242,7 @@ impl<'a> Shell<'a> {
     }
 
     fn probe(&mut self) {
-        let runner = self.subscription.runner.clone();
+        let runner = Arc::clone(&self.subscription.runner);
         self.tasks.spawn(async move {
             let answer = tokio::time::timeout(PROBE_TIMEOUT, runner.probe()).await;
             Done::Probe(answer.unwrap_or(Outcome::Failed))

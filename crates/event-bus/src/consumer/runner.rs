@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use super::command::{Outcome, Release, Turn};
 use super::execute::Executor;
 use super::job::Report;
@@ -46,9 +48,10 @@ impl Runner {
 
     pub(crate) async fn run(&self, turn: &Turn<Arc<Received>>) -> Report {
         self.metrics().begun(turn.jobs.len());
+        // Boxed: a task is moved whole when it is spawned, and when its end is read.
         let report = match self {
-            Self::Database(executor) => executor.run(turn).await,
-            Self::Stateless(executor) => executor.run(turn).await,
+            Self::Database(executor) => executor.run(turn).boxed().await,
+            Self::Stateless(executor) => executor.run(turn).boxed().await,
         };
         self.metrics().retried(&turn.jobs, &report);
         report

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::attempts::Attempts;
@@ -41,7 +42,8 @@ impl StatelessExecutor {
         let mut verdicts = Vec::with_capacity(turn.jobs.len());
         for job in turn.jobs.iter() {
             let verdict = match &job.death {
-                Some(death) => self.bury(job, death).await,
+                // Boxed: it is rare, and large beside what a handler takes.
+                Some(death) => self.bury(job, death).boxed().await,
                 None => self.handle(job).await,
             };
             if verdict.is_settled() {

@@ -7,6 +7,8 @@ mod record;
 mod tree;
 mod whole;
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{error::Category, value::RawValue};
@@ -88,12 +90,21 @@ impl Envelope {
     /// twice in the envelope or anywhere in the payload is an error, for readers would disagree on
     /// which one counts.
     pub fn parse(value: &[u8]) -> Result<Envelope, ParseError> {
+        Self::parse_placed(value).map(|(envelope, _)| envelope)
+    }
+
+    /// As [`Self::parse`], and where the payload's text stands in the value.
+    pub(crate) fn parse_placed(value: &[u8]) -> Result<(Envelope, Range<usize>), ParseError> {
         check_nesting(value, MAX_NESTING)?;
         let text = std::str::from_utf8(value).map_err(ParseError::NotUtf8)?;
         let cover: Cover<'_> = serde_json::from_str(text).map_err(ParseError::of_json)?;
         let Cover { event_id, event, version, occurred_at, service, tenant_id, payload } = cover;
+        let start = payload.get().as_ptr().addr() - text.as_ptr().addr();
+        let place = start..start + payload.get().len();
         let payload = Payload::parse(payload.get())?;
-        Ok(Envelope { event_id, event, version, occurred_at, service, tenant_id, payload })
+        let envelope =
+            Envelope { event_id, event, version, occurred_at, service, tenant_id, payload };
+        Ok((envelope, place))
     }
 }
 

@@ -129,6 +129,17 @@ impl KafkaConfig {
         config
     }
 
+    /// A producer that ends at the first record which Kafka refuses for good. What it sends comes in batches from a
+    /// table, where it has waited already, so it waits little for company.
+    pub(super) fn gapless_producer(&self) -> ClientConfig {
+        let mut config = self.producer();
+        config.set("enable.gapless.guarantee", "true");
+        if !self.properties.contains_key("linger.ms") {
+            config.set("linger.ms", "1");
+        }
+        config
+    }
+
     pub(super) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.client();
         config

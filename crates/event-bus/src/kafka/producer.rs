@@ -209,9 +209,7 @@ impl Producer {
     /// # Errors
     /// As [`Self::connect`].
     pub fn connect_gapless(config: &KafkaConfig) -> Result<Self, ConnectError> {
-        let mut native = config.producer();
-        native.set("enable.gapless.guarantee", "true");
-        Self::from_native(config, &native)
+        Self::from_native(config, &config.gapless_producer())
     }
 
     fn from_native(config: &KafkaConfig, native: &ClientConfig) -> Result<Self, ConnectError> {

@@ -6,8 +6,8 @@ use crate::store::{Held, Lease};
 
 /// How long a lease lasts without being renewed: how long a dead relay's rows wait for another.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
-/// How often leases are renewed, so that two renewals may fail.
-const RENEW: Duration = Duration::from_secs(3);
+/// How often leases are renewed, so that some renewals may fail, and how soon others notice that a relay has come or gone.
+const RENEW: Duration = Duration::from_secs(2);
 /// How often free leases are asked for by a relay that has less than its share.
 const ASK: Duration = Duration::from_secs(1);
 

@@ -141,6 +141,7 @@ impl Handlers {
         let commit_every = self.commit_every;
         let settings = Arc::new(Settings { commit_every, stuck_after, ..settings });
         let (kafka, instance) = (bus.kafka.clone(), self.instance.clone());
+        let runner = Arc::new(runner);
         Ok(Subscription { kafka, settings, runner, instance, admin: shared.admin.clone() })
     }
 }

@@ -17,6 +17,8 @@ use super::{postgres, sqlite, tx::Tx};
 const POSTGRES_CONNECTIONS: u32 = 8;
 /// How long a batch waits for a connection before that counts as an outage.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// A connection that worked this recently is taken to work still. One that does not costs its transaction.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long SQLite waits for a writer in another process.
 const BUSY: Duration = Duration::from_secs(10);
 /// The pause before another try to open a file that another process is opening.
@@ -166,6 +168,16 @@ async fn open_postgres(url: &str, if_missing: IfMissing) -> Result<PgPool, sqlx:
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE)
+        // A question before each transaction costs as much as one of its statements.
+        .test_before_acquire(false)
+        .before_acquire(|connection, connection_is| {
+            Box::pin(async move {
+                if connection_is.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options);
     if if_missing == IfMissing::Refuse {
         drop(pool.acquire().await?);

@@ -47,6 +47,12 @@ const LIBRARY: &[Migration] = &[
         sqlite: include_str!("migrations/0002_sqlite.sql"),
     },
     Migration {
+        version: 3,
+        description: "the inbox by event id",
+        postgres: include_str!("migrations/0003_postgres.sql"),
+        sqlite: include_str!("migrations/0003_sqlite.sql"),
+    },
+    Migration {
         version: 4,
         description: "shards of the outbox",
         postgres: include_str!("migrations/0004_postgres.sql"),
@@ -121,4 +127,28 @@ fn migrator(
     let mut migrator = Migrator::with_migrations(steps);
     migrator.dangerous_set_table_name(table);
     migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqlitePoolOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_processed_before_the_inbox_was_keyed_by_id_is_still_known() {
+        let memory = SqlitePoolOptions::new().max_connections(1);
+        let pool = memory.connect("sqlite::memory:").await.expect("SQLite opens");
+        let before = migrator(LIBRARY_TABLE, &LIBRARY[..2], |step| step.sqlite);
+        before.run(&pool).await.expect("the first steps run");
+        let row = "INSERT INTO processed_events
+                     (consumer_group, tenant_id, topic, event_id, status, value_sha256, partition_id, record_offset)
+                   VALUES ('group', 'tenant', 'topic', 'id', 'done', x'07', 3, 42)";
+        sqlx::query(row).execute(&pool).await.expect("the row fits");
+        run(&Backend::Sqlite(pool.clone()), &[]).await.expect("the later steps run");
+        let kept =
+            "SELECT count(*) FROM processed_events WHERE event_id = 'id' AND record_offset = 42";
+        let kept: i64 = sqlx::query_scalar(kept).fetch_one(&pool).await.expect("it can be read");
+        assert_eq!(kept, 1);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::connect::{Backend, Store};
+use super::connect::Store;
 use super::inbox::Claimant;
 use super::tx::{Connection, Tx};
 use super::{Value, postgres};
@@ -88,14 +88,13 @@ impl Store {
         claimant: &Claimant<'_>,
         token: i64,
     ) -> Result<Begun, sqlx::Error> {
-        let mut tx = match &self.backend {
-            Backend::Postgres(pool) => {
-                Tx::on_postgres(postgres::begin_sharing_partition(pool, claimant).await?)
+        let mut tx = self.begin().await?;
+        let present = match &mut tx.connection {
+            Connection::Postgres(connection) => {
+                postgres::share_partition(connection, claimant).await?
             }
-            Backend::Sqlite(_) => self.begin().await?,
+            Connection::Sqlite(_) => tx.token(claimant).await?,
         };
-        // On PostgreSQL a statement of its own: that which waits for the lock sees what was there before it.
-        let present = tx.token(claimant).await?;
         if present == Some(token) {
             return Ok(Begun::Owned(tx));
         }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, Error, PgConnection, PgPool, Postgres, Row as _, Transaction};
+use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _};
 
 use super::inbox::{Claim, Claimant, Claimed};
 
@@ -100,21 +100,22 @@ pub(super) async fn lock_partition(
         .map(drop)
 }
 
-/// Begins a transaction that a takeover of the partition waits for. Row locks would not do: where owners' transactions
-/// overlap, a takeover never gets its turn. The lock is a statement of its own and not part of the `BEGIN`: sqlx rolls
-/// nothing back of a `BEGIN` that failed or that nobody waits for any more, and the pool would hand the connection out
-/// in the midst of a transaction.
-pub(super) async fn begin_sharing_partition(
-    pool: &PgPool,
+/// Makes a takeover of the partition wait for the end of the transaction, and says under which token the partition is.
+/// Row locks would not do: where owners' transactions overlap, a takeover never gets its turn. The lock is no part of the
+/// `BEGIN`: sqlx rolls nothing back of a `BEGIN` that failed or that nobody waits for any more, and the pool would hand
+/// the connection out in the midst of a transaction.
+pub(super) async fn share_partition(
+    connection: &mut PgConnection,
     claimant: &Claimant<'_>,
-) -> Result<Transaction<'static, Postgres>, Error> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock_shared($1, $2)")
+) -> Result<Option<i64>, Error> {
+    sqlx::query_scalar("SELECT event_bus_share_partition($1, $2, $3, $4, $5)")
         .bind(PARTITION_LOCKS)
         .bind(lock_of(claimant))
-        .execute(&mut *transaction)
-        .await?;
-    Ok(transaction)
+        .bind(claimant.group.as_ref())
+        .bind(claimant.topic.as_ref())
+        .bind(claimant.partition)
+        .fetch_one(connection)
+        .await
 }
 
 /// A hash: partitions that share one wait for each other's takeovers, and nothing else.

@@ -4,6 +4,7 @@
 mod broker;
 mod consume;
 mod contract;
+mod outbox;
 mod publish;
 
 use std::process::ExitCode;
@@ -28,6 +29,11 @@ enum What {
     Broker(broker::Args),
     /// From Kafka into handlers, beside the peers
     Consume(consume::Args),
+    /// From an outbox to Kafka, beside a peer
+    Outbox(outbox::Args),
+    /// A writer of an outbox, as `outbox` starts it
+    #[command(hide = true)]
+    Write(outbox::write::Args),
     /// Our side of a consuming workload, as `consume` starts it
     #[command(hide = true)]
     Handle(consume::handle::Args),
@@ -39,6 +45,11 @@ async fn main() -> ExitCode {
         What::Publish(args) => publish::run(&args).await,
         What::Broker(args) => broker::run(&args).await,
         What::Consume(args) => consume::run(&args).await,
+        What::Outbox(args) => outbox::run(&args).await,
+        What::Write(args) => {
+            outbox::write::run(&args).await;
+            ExitCode::SUCCESS
+        }
         What::Handle(args) => consume::handle::run(&args).await,
     }
 }

@@ -145,3 +145,98 @@ async fn a_transaction_of_ten_thousand_keys_locks_buckets_and_not_keys() {
     assert_eq!(store.outbox_len().await.expect("it is counted"), 10_000);
     databases.drop_all().await;
 }
+
+/// By the transaction's id the first row would be the one that committed last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_one_key_stand_in_the_order_of_commits_and_not_of_transaction_ids() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let mut early = store.begin().await.expect("a transaction begins");
+    // It gets its transaction id here.
+    early.execute("CREATE TABLE early (n int)", &[]).await.expect("a table is made");
+    commit(&store, [record("orders", Some(b"a"), "began second")]).await;
+    early.enqueue(record("orders", Some(b"a"), "began first"));
+    early.commit().await.expect("it commits");
+    assert_eq!(values(&pending(&store).await), ["began second", "began first"]);
+    let by_xid = "SELECT count(*) FROM outbox AS a JOIN outbox AS b ON a.id < b.id
+                  WHERE a.xmin::text::bigint > b.xmin::text::bigint";
+    assert_eq!(databases.number(SERVICE, by_xid).await, 1, "the ids of the transactions agree");
+    databases.drop_all().await;
+}
+
+/// With `SKIP LOCKED` the second row would go first, or the key to another worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_has_locked_is_not_passed_over() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    commit(&store, ["1", "2"].map(|value| record("orders", Some(b"a"), value))).await;
+    let mut other = store.begin().await.expect("a transaction begins");
+    other.execute("SELECT FROM outbox WHERE id = 1 FOR UPDATE", &[]).await.expect("it is locked");
+    assert_eq!(values(&pending(&store).await), ["1", "2"]);
+    databases.drop_all().await;
+}
+
+/// The locks and the rows are one statement: were an id drawn before all locks are held, it could be smaller than that of
+/// a transaction which commits first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_rows_none_draws_its_id_before_all_locks_are_held() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let gate = closed_gate(&databases).await;
+    let first = commit_slowly(&databases, &store, b"a", "first").await;
+    let mut second = {
+        let store = store.clone();
+        // Some of these keys' buckets are locked before the one that is taken, some would be behind it.
+        let others = (0..200_u32).map(|key| record("orders", Some(&key.to_be_bytes()), "other"));
+        let rows: Vec<_> = others.chain([record("orders", Some(b"a"), "second")]).collect();
+        tokio::spawn(async move { commit(&store, rows).await })
+    };
+    assert_waits(&databases, &mut second, 2).await;
+    let drawn = databases.number(SERVICE, "SELECT last_value FROM outbox_id_seq").await;
+    assert_eq!(drawn, 1, "the second transaction drew an id before it held all locks");
+    drop(gate);
+    first.await.expect("it commits");
+    second.await.expect("it commits");
+    let values = values(&pending(&store).await);
+    assert_eq!((values[0].as_str(), values[201].as_str()), ("first", "second"));
+    databases.drop_all().await;
+}
+
+/// What is decided may be passed over by a relay: an id that may still show up must not be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_is_decided_once_its_writer_has_ended_and_no_other_transaction_matters() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let mut foreign = store.begin().await.expect("a transaction begins");
+    foreign.execute("CREATE TABLE foreigner (n int)", &[]).await.expect("it has written");
+    let gate = closed_gate(&databases).await;
+    let committing = commit_slowly(&databases, &store, b"a", "drawn first").await;
+    commit(&store, [record("orders", Some(b"b"), "drawn second")]).await;
+    let mark = store.mark().await.expect("it is asked").expect("PostgreSQL marks");
+    assert_eq!(mark.last_drawn(), 2);
+    assert!(!store.is_decided(&mark).await.expect("it is asked"), "its first id may show up");
+    // Who comes later does not matter.
+    let mut later = store.begin().await.expect("a transaction begins");
+    later
+        .execute("INSERT INTO outbox (event_id, topic) VALUES (gen_random_uuid(), 'x')", &[])
+        .await
+        .expect("a row is written");
+    drop(gate);
+    committing.await.expect("it commits");
+    assert!(store.is_decided(&mark).await.expect("it is asked"));
+    later.rollback().await.expect("it rolls back");
+    foreign.rollback().await.expect("it rolls back");
+    databases.drop_all().await;
+}
+
+/// Rows that a version without buckets wrote are in one as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_follows_from_topic_and_key_alone() {
+    let databases = Databases::postgres().await;
+    open(&databases).await.close().await;
+    let bucket = async |sql: &str| databases.number(SERVICE, sql).await;
+    // The first 16 bits of SHA-256 of "orders", a zero byte and the key, modulo 1,024. They are stored: another value here would be another order in somebody's database.
+    assert_eq!(bucket("SELECT event_bus_bucket('orders', 'a')::bigint").await, 174);
+    assert_eq!(bucket("SELECT event_bus_bucket('orders', NULL)::bigint").await, 218);
+    databases.drop_all().await;
+}

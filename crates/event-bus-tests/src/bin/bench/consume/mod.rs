@@ -1,11 +1,11 @@
 //! From Kafka into handlers, on the workloads W2, W3, W6 and W7 that `docs/BENCHMARKS.md` describes.
 
 mod effects;
-mod event;
+pub mod event;
 pub mod handle;
 mod keyed;
 mod latency;
-mod mark;
+pub mod mark;
 mod poison;
 mod running;
 mod side;

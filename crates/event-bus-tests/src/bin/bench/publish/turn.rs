@@ -63,6 +63,12 @@ impl Quartiles {
         self.quarter(2)
     }
 
+    /// The figure that so many of a hundred are at most.
+    pub fn at_percent(&self, percent: usize) -> f64 {
+        let rank = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
+        self.0.get(rank).copied().unwrap_or(f64::NAN)
+    }
+
     fn quarter(&self, quarters: usize) -> f64 {
         let last = self.0.len().saturating_sub(1);
         self.0.get(last * quarters / 4).copied().unwrap_or(f64::NAN)
@@ -80,10 +86,14 @@ impl fmt::Display for Quartiles {
     }
 }
 
-/// The processor time of all threads so far, ended ones included, to a hundredth of a second. Linux tells.
 fn cpu_time() -> Option<Duration> {
+    cpu_time_of("self")
+}
+
+/// The processor time of all threads of a process so far, ended ones included, to a hundredth of a second. Linux tells.
+pub fn cpu_time_of(process: &str) -> Option<Duration> {
     const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the program's name in parentheses, which may hold anything.
     let fields = stat.rsplit_once(')')?.1.split_whitespace();
     let ticks = fields.skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>().ok()?;

@@ -1,0 +1,139 @@
+//! Dead rows of the outbox that no vacuum may take, for a transaction is open that never heard of them.
+
+use std::time::Duration;
+
+use event_bus::relay::Relay;
+use event_bus::store::Store;
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
+use event_bus_tests::kafka::create_topics;
+use event_bus_tests::{servers, shop};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::selling::{text, texts_in, waiting};
+
+const SOON: Duration = Duration::from_secs(60);
+
+struct Relaying {
+    store: Store,
+    stop: watch::Sender<bool>,
+    relay: JoinHandle<()>,
+}
+
+impl Relaying {
+    async fn start(databases: &Databases) -> Self {
+        let store = Store::open(&databases.url("shop"), &[]).await.expect("the store opens");
+        let (stop, stopping) = watch::channel(false);
+        let relay = Relay::new(store.clone(), servers::kafka(), "shop").run(stopping);
+        Self { store, stop, relay: tokio::spawn(relay) }
+    }
+
+    async fn end(self) {
+        self.stop.send(true).expect("the relay runs");
+        self.relay.await.expect("the relay ends");
+    }
+}
+
+/// Entries of the outbox's key that scans went over, and the scans.
+async fn walked(databases: &Databases) -> (i64, i64) {
+    let number = async |column: &str| {
+        let sql =
+            format!("SELECT {column} FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_pkey'");
+        databases.number("shop", &sql).await
+    };
+    (number("idx_tup_read").await, number("idx_scan").await)
+}
+
+/// Returns once looks at an empty outbox go over few entries each.
+async fn looks_become_cheap(databases: &Databases) {
+    let mut before = walked(databases).await;
+    eventually(SOON, async || {
+        let now = walked(databases).await;
+        let (entries, looks) = (now.0 - before.0, now.1 - before.1);
+        if looks < 10 {
+            return Err(format!("{looks} looks"));
+        }
+        before = now;
+        // Ten looks take two seconds; once in ten seconds what waits is counted, over all entries.
+        if entries / looks < 50 {
+            Ok(())
+        } else {
+            Err(format!("{entries} entries in {looks} looks"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_transaction_that_stays_open_stops_no_relay_and_makes_no_look_longer() {
+    const ROWS: usize = 20_000;
+    let databases = Databases::postgres().await;
+    let catalogue = shop::catalogue(1, "");
+    create_topics(&catalogue).await;
+    let orders = shop::orders(&catalogue);
+    let relaying = Relaying::start(&databases).await;
+    let mut foreign =
+        PgConnection::connect(&databases.url("shop")).await.expect("PostgreSQL answers");
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE TABLE foreigner (n int)")
+        .execute(&mut foreign)
+        .await
+        .expect("it has a snapshot and an id");
+    for batch in 0..10 {
+        let mut tx = relaying.store.begin().await.expect("a transaction begins");
+        for number in 0..ROWS / 10 {
+            let number = batch * (ROWS / 10) + number;
+            tx.enqueue(text(&orders, &(number % 100).to_string(), &number.to_string()));
+        }
+        tx.commit().await.expect("it commits");
+    }
+    eventually(SOON, async || equal(waiting(&databases).await, 0)).await;
+    looks_become_cheap(&databases).await;
+    let mut tx = relaying.store.begin().await.expect("a transaction begins");
+    tx.enqueue(text(&orders, "k", "behind the dead"));
+    tx.commit().await.expect("it commits");
+    eventually(SOON, async || equal(waiting(&databases).await, 0)).await;
+    assert_eq!(texts_in(&orders).await.len(), ROWS + 1);
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
+    assert_eq!(databases.number("shop", open).await, 1, "the foreign transaction ended");
+    drop(foreign);
+    relaying.end().await;
+    databases.drop_all().await;
+}
+
+/// The row of a transaction that is open for long has a smaller id than all that was sent meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_whose_transaction_was_open_for_many_looks_is_sent_once_it_commits() {
+    let databases = Databases::postgres().await;
+    let catalogue = shop::catalogue(1, "");
+    create_topics(&catalogue).await;
+    let orders = shop::orders(&catalogue);
+    let relaying = Relaying::start(&databases).await;
+    let mut late = PgConnection::connect(&databases.url("shop")).await.expect("PostgreSQL answers");
+    sqlx::raw_sql("BEGIN").execute(&mut late).await.expect("it begins");
+    sqlx::query("SELECT event_bus_enqueue(gen_random_uuid(), $1, 'late', 'late')")
+        .bind(orders.as_ref())
+        .execute(&mut late)
+        .await
+        .expect("it has drawn an id");
+    let mut tx = relaying.store.begin().await.expect("a transaction begins");
+    for number in 0..100 {
+        tx.enqueue(text(&orders, "k", &number.to_string()));
+    }
+    tx.commit().await.expect("it commits");
+    eventually(SOON, async || equal(waiting(&databases).await, 0)).await;
+    // Some seconds of looks, in which a floor that rose too far would have.
+    let (_, before) = walked(&databases).await;
+    eventually(SOON, async || {
+        let (_, looks) = walked(&databases).await;
+        if looks - before >= 25 { Ok(()) } else { Err(looks - before) }
+    })
+    .await;
+    sqlx::raw_sql("COMMIT").execute(&mut late).await.expect("it commits");
+    eventually(Duration::from_secs(10), async || equal(waiting(&databases).await, 0)).await;
+    let last = texts_in(&orders).await.pop();
+    assert_eq!(last, Some(("late".to_owned(), "late".to_owned())));
+    relaying.end().await;
+    databases.drop_all().await;
+}
