@@ -3,14 +3,16 @@
 use std::io::Write;
 use std::time::Duration;
 
+use event_bus::kafka::admin::Admin;
 use event_bus::names::{GroupName, TopicName};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use crate::eventually::eventually;
+use crate::eventually::{equal, eventually};
 use crate::{kafka, servers};
 
 const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
 
 /// How long a member may take to leave.
@@ -88,4 +90,17 @@ pub async fn delete_records_below(topic: &TopicName, partition: i32, offset: i64
     let path = file.path().display().to_string();
     let text = run(DELETE_RECORDS, &["--offset-json-file", &path]).await;
     assert!(text.contains("low_watermark"), "{text}");
+}
+
+/// Deletes a topic, and waits until nobody knows it any more.
+///
+/// # Panics
+/// When the tool refuses.
+pub async fn delete_topic(topic: &TopicName) {
+    run(TOPICS, &["--delete", "--topic", topic.as_str()]).await;
+    let admin = Admin::connect(&servers::kafka()).expect("an admin client can be made");
+    eventually(LEAVES_WITHIN, async || {
+        equal(admin.topic_id(topic).await.expect("Kafka answers"), None)
+    })
+    .await;
 }

@@ -111,6 +111,14 @@ pub fn order(order_id: &str, number: i64, fate: Fate) -> OrderPlaced {
 /// # Panics
 /// When the settings make the catalogue contradict itself.
 pub fn catalogue(partitions: u32, settings: &str) -> Arc<Catalogue> {
+    catalogue_keeping("unlimited", partitions, settings)
+}
+
+/// As [`catalogue`], with topics that keep their records for so long.
+///
+/// # Panics
+/// As [`catalogue`].
+pub fn catalogue_keeping(retention: &str, partitions: u32, settings: &str) -> Arc<Catalogue> {
     let toml = format!(
         r#"
         namespace = "shop"
@@ -121,7 +129,7 @@ pub fn catalogue(partitions: u32, settings: &str) -> Arc<Catalogue> {
         partitions = {partitions}
         replication = 1
         min-insync-replicas = 1
-        retention = "unlimited"
+        retention = "{retention}"
         dlq-retention = "unlimited"
         retry = ["100ms", "200ms", "300ms"]
         execution = "batched"

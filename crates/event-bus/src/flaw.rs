@@ -28,6 +28,8 @@ pub enum Flaw {
     DeadLetterUnawaited,
     /// Attempts are counted in memory only.
     AttemptsInMemory,
+    /// Rows of the inbox are purged, and what they said is forgotten.
+    PurgeTooEarly,
     /// The relay goes on behind the greatest id that it has seen.
     CursorRelay,
     /// The relay sends in the order of transaction ids.
@@ -94,12 +96,13 @@ impl Flaws {
 #[cfg(feature = "simulation")]
 impl Flaw {
     /// Those that a process can be started with, by their names.
-    pub const OF_PROCESSES: [(&'static str, Self); 9] = [
+    pub const OF_PROCESSES: [(&'static str, Self); 10] = [
         ("offset-before-effect", Self::OffsetBeforeEffect),
         ("effect-before-inbox", Self::EffectBeforeInbox),
         ("select-then-insert", Self::SelectThenInsert),
         ("dead-letter-unawaited", Self::DeadLetterUnawaited),
         ("attempts-in-memory", Self::AttemptsInMemory),
+        ("purge-too-early", Self::PurgeTooEarly),
         ("cursor-relay", Self::CursorRelay),
         ("order-by-transaction-id", Self::OrderByTransactionId),
         ("skip-locked-workers", Self::SkipLockedWorkers),

@@ -136,6 +136,7 @@ pub mod service;
 pub mod handler;
 pub mod middleware;
 pub mod consumer;
+pub mod inbox;
 pub mod retry;
 pub mod dead_letter;
 pub mod lag;

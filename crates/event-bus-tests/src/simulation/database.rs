@@ -357,7 +357,7 @@ impl Database {
         let noted = self.notes.iter().filter(|((of, _), _)| *of == partition);
         let attempts = noted.map(|((_, offset), attempts)| (*offset, *attempts)).collect();
         let parked = self.parked(partition).map(|(key, _)| key).collect();
-        Ok(Holding { token, is_dirty, attempts, parked })
+        Ok(Holding { token, is_dirty, attempts, parked, purged_below: 0 })
     }
 
     /// A takeover that waited was given up.

@@ -23,6 +23,7 @@ mod stuck;
 mod store;
 mod torture;
 mod selling;
+mod inbox;
 mod outbox;
 mod outbox_sql;
 mod relay;

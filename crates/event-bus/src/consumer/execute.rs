@@ -16,6 +16,7 @@ use super::trouble::Trouble;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
 use crate::flaw::{Flaw, Flaws};
+use crate::kafka::admin::Admin;
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName};
@@ -32,11 +33,16 @@ pub(crate) struct Executor {
     pub(crate) invoker: Invoker,
     /// Whether a key is parked behind a dead letter.
     pub(crate) parks: bool,
+    /// Tells which of the topics of its name the event's topic is.
+    pub(crate) admin: Admin,
 }
 
 /// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
 /// knows of what.
 pub(super) static GATE: RwLock<()> = RwLock::const_new(());
+
+/// How much longer than a handler a transaction may stand still, before the database takes its process for frozen.
+const BESIDE_HANDLER: Duration = Duration::from_secs(5);
 
 /// What is told of a transaction, once it is known how it ended: it is counted and traced.
 struct Told {
@@ -133,8 +139,10 @@ impl Executor {
     }
 
     async fn attempt(&self, turn: &Turn<Arc<Received>>, guard: Guard) -> Result<Report, Broken> {
-        let claimant = self.claimant(turn.partition);
-        let begun = self.outbox.store().begin_owned(&claimant, turn.token).await;
+        let claimant =
+            Claimant { purged_below: turn.purged_below, ..self.claimant(turn.partition) };
+        let limit = self.invoker.timeout + BESIDE_HANDLER;
+        let begun = self.outbox.store().begin_owned(&claimant, turn.token, limit).await;
         let mut tx = match begun.map_err(by_own)? {
             Begun::Owned(tx) => tx,
             Begun::Fenced => return Err(Broken::Infrastructure(Trouble::Fenced)),

@@ -154,7 +154,8 @@ impl<E: Arrival> Session<E> {
             self.assignments += 1;
             let state = Partition::new(Arc::clone(&self.settings), offer);
             let ownership = Ownership::wanted(now);
-            let assigned = Assigned { number: self.assignments, ownership, state };
+            let number = self.assignments;
+            let assigned = Assigned { number, ownership, purged_below: 0, state };
             self.partitions.insert(offer.partition, assigned);
             // A pause may have been ordered for an earlier assignment that was lost meanwhile.
             self.commands.push(Command::Resume(offer.partition));
@@ -170,6 +171,7 @@ impl<E: Arrival> Session<E> {
         match (self.present(assignment), holding) {
             (Some(assigned), Ok(holding)) => {
                 assigned.ownership.given(holding.token);
+                assigned.purged_below = holding.purged_below;
                 assigned.state.take_over(holding, now);
             }
             (Some(assigned), Err(Trouble::Down)) => {
@@ -447,12 +449,12 @@ impl<E: Arrival> Session<E> {
         if jobs.is_empty() {
             return false;
         }
-        let is_careful = assigned.state.is_careful();
+        let (is_careful, purged_below) = (assigned.state.is_careful(), assigned.purged_below);
         let assignment = Assignment { partition, number: assigned.number };
         let task = self.next_task();
         self.tasks.insert(task, (assignment, token));
         self.last_turn = partition;
-        let turn = Turn { partition, token, jobs: jobs.into(), is_careful };
+        let turn = Turn { partition, token, jobs: jobs.into(), is_careful, purged_below };
         self.commands.push(Command::Run(task, turn));
         true
     }

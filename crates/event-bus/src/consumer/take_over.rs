@@ -9,7 +9,7 @@ use crate::store::{Claimant, Holding};
 
 impl Executor {
     pub(super) fn claimant(&self, partition: i32) -> Claimant<'_> {
-        Claimant { group: &self.group, topic: &self.event.topic, partition }
+        Claimant { group: &self.group, topic: &self.event.topic, partition, purged_below: 0 }
     }
 
     /// Takes a partition over. What stands before `from` is settled.
@@ -18,10 +18,12 @@ impl Executor {
         partition: i32,
         from: Option<i64>,
     ) -> Result<Holding, Trouble> {
-        let taken = self.outbox.store().take_over(&self.claimant(partition), from).await;
+        let claimant = self.claimant(partition);
+        let taken = self.outbox.store().take_over(&claimant, from).await;
         let (group, topic) = (&self.group, &self.event.topic);
         match taken {
-            Ok(holding) => {
+            Ok(mut holding) => {
+                holding.purged_below = self.purged_below(&claimant).await?;
                 if holding.is_dirty {
                     tracing::warn!(
                         %group, %topic, partition,
@@ -38,6 +40,30 @@ impl Executor {
                 Err(trouble_of(&error).unwrap_or(Trouble::Down))
             }
         }
+    }
+
+    /// Below which offset of the present topic rows of the inbox were purged. Kafka is asked only where any were.
+    async fn purged_below(&self, claimant: &Claimant<'_>) -> Result<i64, Trouble> {
+        let (group, topic, partition) = (&self.group, &self.event.topic, claimant.partition);
+        let refused = |error: &(dyn std::error::Error + 'static)| {
+            tracing::warn!(
+                %group, %topic, partition, error = error_chain(error),
+                "what was purged of the inbox could not be read, and the partition is not taken over yet"
+            );
+        };
+        let purged = self.outbox.store().purged_below(claimant).await.map_err(|error| {
+            refused(&error);
+            trouble_of(&error).unwrap_or(Trouble::Down)
+        })?;
+        if purged.is_empty() {
+            return Ok(0);
+        }
+        let topic_id = self.admin.topic_id(topic).await.map_err(|error| {
+            refused(&error);
+            Trouble::Down
+        })?;
+        let of_this = purged.into_iter().find(|(of, _)| Some(*of) == topic_id);
+        Ok(of_this.map_or(0, |(_, below)| below))
     }
 
     /// Tells that partitions are let go: which attempts don't count, and whose next owner is spared the care.

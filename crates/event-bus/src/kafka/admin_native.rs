@@ -167,6 +167,62 @@ pub(super) fn list_group_offsets<C: ClientContext>(
     Ok(offsets)
 }
 
+/// The id that a topic got when it was made, as two halves of 64 bits; `None` where there is no such topic. Blocks.
+pub(super) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> KafkaResult<Option<(u64, u64)>> {
+    let name = CString::new(topic)?;
+    let mut names = [name.as_ptr()];
+    // SAFETY: one name in a list of one; librdkafka copies it.
+    let asked = unsafe { native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1) };
+    let asked = Owned::new(asked, native::rd_kafka_TopicCollection_destroy)?;
+    let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+    let event = performed(client, timeout, |queue| {
+        // SAFETY: all four are alive for the call; librdkafka copies the names and the options.
+        unsafe {
+            native::rd_kafka_DescribeTopics(client.native_ptr(), asked.ptr(), options.ptr(), queue);
+        }
+    })?;
+    // SAFETY: the event is alive; the result borrows from it.
+    let result = unsafe { native::rd_kafka_event_DescribeTopics_result(event.ptr()) };
+    let mut count = 0;
+    // SAFETY: as above; a null result means an event of another type and is checked for first.
+    let topics = unsafe {
+        not_null(result)?;
+        native::rd_kafka_DescribeTopics_result_topics(result, &raw mut count)
+    };
+    if count != 1 {
+        return Err(KafkaError::AdminOp(RDKafkaErrorCode::Unknown));
+    }
+    // SAFETY: there is one topic, which lives as long as the event, and so do its error and its id.
+    let (code, id) = unsafe {
+        let topic = *topics;
+        let error = native::rd_kafka_TopicDescription_error(topic);
+        let code = if error.is_null() {
+            RDKafkaErrorCode::NoError
+        } else {
+            native::rd_kafka_error_code(error).into()
+        };
+        (code, native::rd_kafka_TopicDescription_topic_id(topic))
+    };
+    match code {
+        RDKafkaErrorCode::NoError => {}
+        RDKafkaErrorCode::UnknownTopicOrPartition => return Ok(None),
+        code => return Err(KafkaError::AdminOp(code)),
+    }
+    not_null(id)?;
+    // SAFETY: the id is not null and lives as long as the event.
+    let (high, low) = unsafe {
+        (
+            native::rd_kafka_Uuid_most_significant_bits(id),
+            native::rd_kafka_Uuid_least_significant_bits(id),
+        )
+    };
+    Ok(Some((high.cast_unsigned(), low.cast_unsigned())))
+}
+
 /// What became of one topic's new configs: Kafka's error and what it says about it.
 pub(super) type Altered = (String, Result<(), (RDKafkaErrorCode, String)>);
 

@@ -121,7 +121,9 @@ impl Handlers {
                 (Registered::Database(outbox, handler), _) => {
                     let (outbox, invoker) = (outbox.clone(), invoker(handler));
                     let parks = behind == BehindDeadLetter::Park;
-                    let executor = Executor { outbox, event, group, service, invoker, parks };
+                    let admin = shared.admin.clone();
+                    let executor =
+                        Executor { outbox, event, group, service, invoker, parks, admin };
                     let settings = Settings::new(consumer.execution, waits, behind);
                     (settings, Runner::Database(executor))
                 }

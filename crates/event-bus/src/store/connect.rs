@@ -17,6 +17,9 @@ use super::{postgres, sqlite, tx::Tx};
 const POSTGRES_CONNECTIONS: u32 = 8;
 /// How long a batch waits for a connection before that counts as an outage.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// A process that is frozen within a transaction of its own holds the locks of the outbox keys that it wrote to. The
+/// store's URL may say something else: `?options=-c%20idle_in_transaction_session_timeout=5min`.
+const IDLE_LIMIT: (&str, &str) = ("idle_in_transaction_session_timeout", "60s");
 /// A connection that worked this recently is taken to work still. One that does not costs its transaction.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long SQLite waits for a writer in another process.
@@ -164,7 +167,10 @@ async fn connect(url: &str, if_missing: IfMissing) -> Result<Backend, ConnectErr
 }
 
 async fn open_postgres(url: &str, if_missing: IfMissing) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?;
+    let mut options = PgConnectOptions::from_str(url)?;
+    if options.get_options().is_none_or(|given| !given.contains(IDLE_LIMIT.0)) {
+        options = options.options([IDLE_LIMIT]);
+    }
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE)

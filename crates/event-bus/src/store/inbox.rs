@@ -29,6 +29,8 @@ pub struct Claimant<'a> {
     pub topic: &'a TopicName,
     /// The partition of the topic.
     pub partition: i32,
+    /// Rows of events below this offset may have been purged: what has none there took effect. 0 where nothing was.
+    pub purged_below: i64,
 }
 
 /// What the inbox says to a claim.
@@ -43,7 +45,7 @@ pub enum Claimed {
 }
 
 impl Claim {
-    /// What a row with this hash says to the claim. The row may be gone again: then its event ran.
+    /// What a row with this hash says to the claim. A row that was there may be purged: then its event ran.
     pub(super) fn against(&self, known: Option<&[u8]>) -> Claimed {
         match known {
             Some(hash) if hash != self.sha256 => Claimed::Collides,

@@ -58,6 +58,12 @@ const LIBRARY: &[Migration] = &[
         postgres: include_str!("migrations/0004_postgres.sql"),
         sqlite: include_str!("migrations/0004_sqlite.sql"),
     },
+    Migration {
+        version: 5,
+        description: "what was purged from the inbox",
+        postgres: include_str!("migrations/0005_postgres.sql"),
+        sqlite: include_str!("migrations/0005_sqlite.sql"),
+    },
 ];
 
 /// The last of the library's steps.

@@ -1,6 +1,7 @@
 //! Who owns a partition: the token that fences former owners, attempts that were noted, keys that are parked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,6 +21,9 @@ pub struct Holding {
     pub attempts: BTreeMap<i64, u32>,
     /// Keys whose later events follow a dead letter.
     pub parked: BTreeSet<Option<Bytes>>,
+    /// Below which offset rows of the inbox were purged; 0 where none were. The store does not know which of the topics
+    /// that had this name it is about, so whoever takes over sets it.
+    pub purged_below: i64,
 }
 
 /// A transaction that was to begin under a token.
@@ -32,7 +36,7 @@ pub enum Begun {
 }
 
 impl Claimant<'_> {
-    fn values(&self) -> Vec<Value> {
+    pub(super) fn values(&self) -> Vec<Value> {
         vec![self.group.as_ref().into(), self.topic.as_ref().into(), self.partition.into()]
     }
 
@@ -79,7 +83,9 @@ impl Store {
         tx.commit().await
     }
 
-    /// Begins a transaction of a partition's owner.
+    /// Begins a transaction of a partition's owner. PostgreSQL ends it when one of its statements takes longer than `limit`,
+    /// or when nothing comes for so long: a process that is frozen in it must not keep the next owner waiting for ever. On
+    /// SQLite nobody ends what a frozen process began, and the file stays locked until that process is.
     ///
     /// # Errors
     /// The database's.
@@ -87,11 +93,12 @@ impl Store {
         &self,
         claimant: &Claimant<'_>,
         token: i64,
+        limit: Duration,
     ) -> Result<Begun, sqlx::Error> {
         let mut tx = self.begin().await?;
         let present = match &mut tx.connection {
             Connection::Postgres(connection) => {
-                postgres::share_partition(connection, claimant).await?
+                postgres::share_partition(connection, claimant, limit).await?
             }
             Connection::Sqlite(_) => tx.token(claimant).await?,
         };
@@ -162,6 +169,7 @@ impl Tx {
             is_dirty: was_dirty,
             attempts: self.noted_attempts(claimant).await?,
             parked: self.parked_keys(claimant).await?,
+            purged_below: 0,
         })
     }
 

@@ -4,6 +4,7 @@ pub(super) mod outbox;
 pub(super) mod relays;
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgRow;
@@ -107,13 +108,15 @@ pub(super) async fn lock_partition(
 pub(super) async fn share_partition(
     connection: &mut PgConnection,
     claimant: &Claimant<'_>,
+    limit: Duration,
 ) -> Result<Option<i64>, Error> {
-    sqlx::query_scalar("SELECT event_bus_share_partition($1, $2, $3, $4, $5)")
+    sqlx::query_scalar("SELECT event_bus_share_partition($1, $2, $3, $4, $5, $6)")
         .bind(PARTITION_LOCKS)
         .bind(lock_of(claimant))
         .bind(claimant.group.as_ref())
         .bind(claimant.topic.as_ref())
         .bind(claimant.partition)
+        .bind(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX))
         .fetch_one(connection)
         .await
 }
@@ -141,6 +144,7 @@ pub(super) async fn claim(
            (consumer_group, tenant_id, topic, event_id, status, value_sha256, partition_id, record_offset)
          SELECT $1, tenant, $2, id, 'done', hash, $3, place
          FROM unnest($4::text[], $5::uuid[], $6::bytea[], $7::bigint[]) AS claim (tenant, id, hash, place)
+         WHERE place >= $8
          ON CONFLICT DO NOTHING
          RETURNING record_offset",
     )
@@ -151,6 +155,7 @@ pub(super) async fn claim(
     .bind(&ids)
     .bind(&hashes)
     .bind(&offsets)
+    .bind(claimant.purged_below)
     .fetch_all(&mut *connection)
     .await?
     .into_iter()
@@ -197,7 +202,7 @@ pub(super) async fn mark_dead(
     let written = sqlx::query(
         "INSERT INTO processed_events
            (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
-         VALUES ($1, $2, $3, $4, 'dead', $5, $6, $7, $8)
+         SELECT $1, $2, $3, $4, 'dead', $5, $6, $7, $8 WHERE $8 >= $9
          ON CONFLICT DO NOTHING",
     )
     .bind(claimant.group.as_ref())
@@ -208,6 +213,7 @@ pub(super) async fn mark_dead(
     .bind(claim.sha256.as_slice())
     .bind(claimant.partition)
     .bind(claim.offset)
+    .bind(claimant.purged_below)
     .execute(&mut *connection)
     .await?;
     if written.rows_affected() == 1 {

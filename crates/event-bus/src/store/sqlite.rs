@@ -48,7 +48,7 @@ async fn known_hash(
     connection: &mut SqliteConnection,
     claimant: &Claimant<'_>,
     claim: &Claim,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Option<Vec<u8>>, Error> {
     sqlx::query_scalar(
         "SELECT value_sha256 FROM processed_events
          WHERE consumer_group = $1 AND epoch = 0 AND tenant_id = $2 AND topic = $3 AND event_id = $4",
@@ -57,7 +57,7 @@ async fn known_hash(
     .bind(&claim.tenant)
     .bind(claimant.topic.as_ref())
     .bind(claim.event_id.to_string())
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
 }
 
@@ -80,7 +80,7 @@ async fn insert(
     let written = sqlx::query(
         "INSERT INTO processed_events
            (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 WHERE $9 >= $10
          ON CONFLICT DO NOTHING",
     )
     .bind(claimant.group.as_ref())
@@ -92,11 +92,12 @@ async fn insert(
     .bind(claim.sha256.as_slice())
     .bind(claimant.partition)
     .bind(claim.offset)
+    .bind(claimant.purged_below)
     .execute(&mut *connection)
     .await?;
     if written.rows_affected() == 1 {
         return Ok(Claimed::Fresh);
     }
     let known = known_hash(connection, claimant, claim).await?;
-    Ok(claim.against(Some(&known)))
+    Ok(claim.against(known.as_deref()))
 }

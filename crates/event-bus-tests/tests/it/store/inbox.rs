@@ -35,7 +35,7 @@ impl Group {
     }
 
     async fn claim(&self, tx: &mut Tx, claims: &[Claim]) -> Vec<Claimed> {
-        let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0 };
+        let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0, purged_below: 0 };
         tx.claim(&claimant, claims).await.expect("a claim is answered")
     }
 
@@ -47,7 +47,7 @@ impl Group {
     }
 
     async fn mark_dead(&self, store: &Store, claim: &Claim) -> Claimed {
-        let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0 };
+        let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0, purged_below: 0 };
         let mut tx = store.begin().await.expect("a transaction begins");
         let marked =
             tx.mark_dead(&claimant, claim, Uuid::from_u128(7)).await.expect("a death is noted");

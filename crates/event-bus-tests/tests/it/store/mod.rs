@@ -32,6 +32,7 @@ mod opening;
 mod outbox_rows;
 mod owner;
 mod postgres;
+mod purge;
 mod quarantine;
 mod sqlite;
 mod transaction;

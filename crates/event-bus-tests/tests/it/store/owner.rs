@@ -1,5 +1,7 @@
 //! Owners of partitions: a takeover fences whoever was there before, and knows what he left.
 
+use std::time::Duration;
+
 use event_bus::names::{GroupName, TopicName};
 use event_bus::store::{Begun, Claimant, Holding, Store, Tx};
 use event_bus_tests::databases::Databases;
@@ -18,6 +20,9 @@ on_both_databases!(
     partitions_are_owned_for_themselves,
 );
 
+/// How long a transaction may stand still: longer than any test takes.
+const LIMIT: Duration = Duration::from_secs(600);
+
 struct Owned(GroupName, TopicName, i32);
 
 impl Owned {
@@ -26,7 +31,7 @@ impl Owned {
     }
 
     fn claimant(&self) -> Claimant<'_> {
-        Claimant { group: &self.0, topic: &self.1, partition: self.2 }
+        Claimant { group: &self.0, topic: &self.1, partition: self.2, purged_below: 0 }
     }
 
     async fn take_over(&self, store: &Store) -> Holding {
@@ -34,7 +39,7 @@ impl Owned {
     }
 
     async fn begin(&self, store: &Store, token: i64) -> Option<Tx> {
-        match store.begin_owned(&self.claimant(), token).await.expect("it is answered") {
+        match store.begin_owned(&self.claimant(), token, LIMIT).await.expect("it is answered") {
             Begun::Owned(tx) => Some(tx),
             Begun::Fenced => None,
         }
@@ -164,4 +169,24 @@ async fn partitions_are_owned_for_themselves(databases: &Databases) {
     let other = one.take_over(&store).await;
     assert!(!other.is_dirty && other.attempts.is_empty());
     assert!(zero.begin(&store, token).await.is_some());
+}
+
+/// On SQLite nobody can end what a frozen process began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_transaction_of_a_frozen_owner_ends_and_does_not_keep_its_successor_waiting() {
+    let databases = Databases::postgres().await;
+    let (store, second) = (open(&databases).await, open(&databases).await);
+    let owned = Owned::partition(0);
+    let token = owned.take_over(&store).await.token;
+    let moment = Duration::from_millis(500);
+    let begun = store.begin_owned(&owned.claimant(), token, moment).await;
+    let Ok(Begun::Owned(mut frozen)) = begun else { panic!("it owns") };
+    frozen
+        .execute("INSERT INTO effects (name) VALUES ($1)", &["bill".into()])
+        .await
+        .expect("the effect is written");
+    assert!(owned.take_over(&second).await.token > token);
+    frozen.commit().await.expect_err("PostgreSQL has ended it");
+    assert_eq!(effects(&databases).await, 0);
+    databases.drop_all().await;
 }

@@ -10,6 +10,8 @@ pub(super) struct Assigned<E> {
     /// Tells it from earlier assignments of the partition.
     pub(super) number: u64,
     pub(super) ownership: Ownership,
+    /// See [`Holding::purged_below`](crate::store::Holding::purged_below).
+    pub(super) purged_below: i64,
     pub(super) state: Partition<E>,
 }
 

@@ -6,6 +6,7 @@ use rdkafka::admin::{
     TopicReplication, TopicResult,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use uuid::Uuid;
 
 use super::super::admin_native;
 use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
@@ -211,6 +212,21 @@ impl Admin {
             Some((TopicName::new(&topic).ok()?, outcome))
         });
         Ok(outcomes.collect())
+    }
+
+    /// The id that the topic got when it was made (KIP-516), which tells it from one of the same name that was deleted;
+    /// `None` where there is no such topic.
+    ///
+    /// # Errors
+    /// When no broker answered, or refused.
+    pub async fn topic_id(&self, topic: &TopicName) -> Result<Option<Uuid>, AdminError> {
+        let name = topic.clone();
+        let halves = self
+            .blocking("tell a topic's id", move |client| {
+                admin_native::topic_id(client.inner(), name.as_str(), REQUEST)
+            })
+            .await?;
+        Ok(halves.map(|(high, low)| Uuid::from_u64_pair(high, low)))
     }
 
     /// Waits until every one of `topics` is known with at least so many partitions, all with leaders: a topic can be
