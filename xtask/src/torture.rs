@@ -1,7 +1,7 @@
 //! The whole bus as processes, and everything that can go wrong with them.
 
 use std::process::{Command, ExitCode};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Result, bail};
 
@@ -80,7 +80,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 pub fn run_short(steps: &mut Steps) {
     steps.run("torture", || {
         let ended = thread::scope(|scope| {
-            SHORT.each_ref().map(|short| scope.spawn(|| short.torture())).map(|run| run.join())
+            SHORT
+                .each_ref()
+                .map(|short| scope.spawn(|| short.torture()))
+                .map(ScopedJoinHandle::join)
         });
         for run in ended {
             match run {

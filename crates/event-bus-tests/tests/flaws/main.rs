@@ -21,7 +21,7 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    async fn is_noticed(self) {
+    async fn shows_it(self) {
         let logs = TempDir::new().expect("a temporary directory can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
         command.args(["run", "--broker=embedded", "--settles-within=45"]);
@@ -49,40 +49,40 @@ fn xtask() -> PathBuf {
 async fn an_offset_before_its_effect_is_noticed() {
     let (flaw, only) = ("offset-before-effect", &["kill-consumer"][..]);
     let broken = &["OffsetBehindEffects", "NoLoss"];
-    World { flaw, seed: 21, store: "sqlite", seconds: 15, only, broken }.is_noticed().await;
+    World { flaw, seed: 21, store: "sqlite", seconds: 15, only, broken }.shows_it().await;
 }
 
 #[tokio::test]
 async fn an_effect_before_its_inbox_row_is_noticed() {
     let (flaw, only) = ("effect-before-inbox", &["kill-consumer"][..]);
     let broken = &["ExactlyOnce"];
-    World { flaw, seed: 23, store: "sqlite", seconds: 20, only, broken }.is_noticed().await;
+    World { flaw, seed: 23, store: "sqlite", seconds: 20, only, broken }.shows_it().await;
 }
 
 #[tokio::test]
 async fn attempts_that_are_counted_in_memory_are_noticed() {
     let (flaw, only) = ("attempts-in-memory", &["leave"][..]);
     let broken = &["BoundedDeaths"];
-    World { flaw, seed: 22, store: "sqlite", seconds: 5, only, broken }.is_noticed().await;
+    World { flaw, seed: 22, store: "sqlite", seconds: 5, only, broken }.shows_it().await;
 }
 
 #[tokio::test]
 async fn a_relay_with_a_cursor_is_noticed() {
     let (flaw, only) = ("cursor-relay", &["delay-database"][..]);
     let broken = &["NoLoss"];
-    World { flaw, seed: 24, store: "postgres", seconds: 15, only, broken }.is_noticed().await;
+    World { flaw, seed: 24, store: "postgres", seconds: 15, only, broken }.shows_it().await;
 }
 
 #[tokio::test]
 async fn an_order_by_transaction_ids_is_noticed() {
     let (flaw, only) = ("order-by-transaction-id", &["hold-broker", "cut-broker"][..]);
     let broken = &["Order"];
-    World { flaw, seed: 25, store: "postgres", seconds: 15, only, broken }.is_noticed().await;
+    World { flaw, seed: 25, store: "postgres", seconds: 15, only, broken }.shows_it().await;
 }
 
 #[tokio::test]
 async fn two_workers_that_skip_locked_rows_are_noticed() {
     let (flaw, only) = ("skip-locked-workers", &["freeze-relay", "hold-broker"][..]);
     let broken = &["Order"];
-    World { flaw, seed: 26, store: "postgres", seconds: 15, only, broken }.is_noticed().await;
+    World { flaw, seed: 26, store: "postgres", seconds: 15, only, broken }.shows_it().await;
 }

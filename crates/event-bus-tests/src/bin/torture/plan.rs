@@ -212,7 +212,7 @@ impl Plan {
     pub fn of(shape: Shape<'_>) -> Self {
         let mut random = Random::new(shape.seed);
         // The first number of neighbouring seeds decides little; what follows is unlike.
-        random.next();
+        random.draw();
         let kinds = match shape.only {
             [] => Kind::all(shape.has_database_links),
             only => only.to_vec(),

@@ -10,7 +10,7 @@ pub fn unchanged(before: &History, after: &History) -> Vec<Violation> {
     let broken = |what: String| Violation::of(Promise::SafeReplay, what);
     let mut found = Vec::new();
     if before.bookings != after.bookings {
-        let new = after.bookings.iter().filter(|booking| !before.bookings.contains(booking)).next();
+        let new = after.bookings.iter().find(|booking| !before.bookings.contains(booking));
         found.push(broken(format!(
             "there were {} effects and there are {}; changed: {new:?}",
             before.bookings.len(),
