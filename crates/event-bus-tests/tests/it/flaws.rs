@@ -23,7 +23,7 @@ async fn a_lookup_before_the_insert_is_noticed() {
 #[tokio::test]
 async fn a_purge_that_comes_too_early_is_noticed() {
     let test =
-        "inbox::on_sqlite::a_reset_behind_a_purge_repeats_nothing_and_a_topic_made_anew_is_handled";
+        "store::purge::on_postgres::a_purge_is_noted_under_the_topics_id_and_never_taken_back";
     is_noticed("purge-too-early", test).await;
 }
 
