@@ -19,6 +19,7 @@ mod tail;
 mod trace;
 mod selection;
 mod service;
+mod inbox;
 mod outbox;
 mod relay;
 mod groups;
@@ -67,6 +68,9 @@ enum Command {
     /// Show consumer groups and how far they are behind
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Show what a service's inbox holds, and remove what is old
+    #[command(subcommand)]
+    Inbox(inbox::Command),
     /// Run a broker that speaks Kafka's protocol, on this machine and without a cluster
     Broker(broker::Args),
     /// Run everything: a broker, the eight services with some traffic, and a live view of them
@@ -85,6 +89,7 @@ impl Command {
             Self::Outbox(command) => command.run(global).await,
             Self::Relay(args) => args.run(global).await,
             Self::Groups(command) => command.run(global).await,
+            Self::Inbox(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
             Self::Up(args) => args.run(global).await,
         }
@@ -152,6 +157,8 @@ mod tests {
             "event-bus outbox discard 17 --reason duplicate --store sqlite://shop.db",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
+            "event-bus inbox stats --store sqlite://brand.db",
+            "event-bus inbox purge --store postgres://localhost/brand --older-than 90",
             "event-bus broker --memory --faults faults.toml",
             "event-bus broker --data DIR --listen localhost:9092 --durability lazy --allow-remote",
             "event-bus up",
@@ -173,6 +180,7 @@ mod tests {
             "event-bus service run --store sqlite://x.db",
             "event-bus service run brand --all --store sqlite://{service}.db",
             "event-bus topics apply --replication 0",
+            "event-bus inbox purge --store sqlite://brand.db --older-than 0",
             "event-bus --kafka nonsense topics plan",
             "event-bus --namespace Upper topics plan",
             "event-bus broker",

@@ -45,13 +45,13 @@ pub enum Command {
 /// Which database.
 #[derive(clap::Args)]
 pub struct At {
-    /// The database with the outbox, sqlite://… or postgres://…
+    /// The service's database, sqlite://… or postgres://…
     #[arg(long = "store", value_name = "URL")]
     url: String,
 }
 
 impl At {
-    async fn open(&self) -> anyhow::Result<Store> {
+    pub async fn open(&self) -> anyhow::Result<Store> {
         Ok(Store::open_existing(&self.url).await?)
     }
 }

@@ -6,6 +6,7 @@ use event_bus::store::Store;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::kafka::create_topics;
 use event_bus_tests::kafka_tools::{delete_topic, reset_to_earliest};
+use event_bus_tests::process::Process;
 use event_bus_tests::servers;
 use event_bus_tests::shop::effects::{all_settled, bills};
 use event_bus_tests::shop::{self, Billing, Fate, open_billing, order, run_billing};
@@ -85,6 +86,22 @@ async fn what_kafka_still_has_and_what_is_young_is_not_purged(databases: &Databa
     assert!(matches!(soon, Err(PurgeError::TooSoon { .. })), "{soon:?}");
     let young = purge(KEEP_AT_LEAST).await;
     assert!(matches!(young, Err(PurgeError::TooYoung { .. })), "{young:?}");
+    let listed = ran(&["inbox", "stats", "--store", &databases.url("billing")]).await;
+    assert_eq!(listed[0]["done"], 5, "{listed}");
+    assert_eq!(listed[0]["topic"], shop::orders(&catalogue).as_str(), "{listed}");
+    // The shipped catalogue does not have the shop's groups, and nobody knows how long their topics keep events.
+    let left = ran(&["inbox", "purge", "--store", &databases.url("billing")]).await;
+    assert_eq!(left, serde_json::json!([]));
     let kept = purge(7 * KEEP_AT_LEAST).await.expect("rows of two days are looked at");
     assert_eq!((kept[0].removed, kept[0].below.len()), (0, 0), "{kept:?}");
+}
+
+/// What the program printed.
+async fn ran(arguments: &[&str]) -> serde_json::Value {
+    let bootstrap = servers::bootstrap();
+    let mut all = vec!["--output", "json", "--bootstrap", &bootstrap];
+    all.extend(arguments);
+    let ended = Process::start(&all).ended().await;
+    assert!(ended.status.success(), "{}", ended.stderr);
+    serde_json::from_str(&ended.stdout).expect("it prints JSON")
 }
