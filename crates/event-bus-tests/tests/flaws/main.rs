@@ -84,5 +84,5 @@ async fn an_order_by_transaction_ids_is_noticed() {
 async fn two_workers_that_skip_locked_rows_are_noticed() {
     let (flaw, only) = ("skip-locked-workers", &["freeze-relay", "hold-broker"][..]);
     let broken = &["Order"];
-    World { flaw, seed: 26, store: "postgres", seconds: 15, only, broken }.shows_it().await;
+    World { flaw, seed: 26, store: "postgres", seconds: 8, only, broken }.shows_it().await;
 }
