@@ -176,12 +176,14 @@ impl<'a> Work<'a> {
             self.end_trouble().await?;
             return Ok(Turn::More);
         }
-        if self.flight.is_to_be_removed(Instant::now()) {
+        let wait = self.waits_until();
+        let reads = wait.is_none() && self.ready.is_empty() && !self.waiting.is_empty();
+        if !reads && self.flight.is_to_be_removed(Instant::now()) {
             self.remove().await?;
             return Ok(Turn::More);
         }
         self.give_back().await?;
-        if let Some(wait) = self.waits_until() {
+        if let Some(wait) = wait {
             return Ok(self.until(wait));
         }
         if self.ready.is_empty() && self.waiting.is_empty() {
@@ -290,18 +292,24 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Reads the next rows, and removes at the same time what is to be removed.
     async fn read(&mut self) -> Result<(), TurnError> {
-        let (mut ids, mut told, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some(next) = self.waiting.front() {
-            if ids.len() >= READ_ROWS || (bytes + next.bytes > READ_BYTES && !ids.is_empty()) {
-                break;
-            }
-            bytes += next.bytes;
-            ids.push(next.id);
-            told.push(*next);
-            self.waiting.pop_front();
-        }
-        let rows = in_time(self.relay.store.outgoing(&ids)).await?;
+        let told = self.next_to_read();
+        let ids: Vec<i64> = told.iter().map(|told| told.id).collect();
+        let store = &self.relay.store;
+        let rows = if self.flight.is_to_be_removed(Instant::now()) {
+            let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
+            let count = delivered.len();
+            let (removed, rows) = tokio::join!(
+                in_time(store.remove_sent(leases, delivered)),
+                in_time(store.outgoing(&ids))
+            );
+            removed?;
+            self.flight.removed(count, Instant::now());
+            rows?
+        } else {
+            in_time(store.outgoing(&ids)).await?
+        };
         let mut told = told.into_iter();
         for row in rows {
             let id = match &row {
@@ -321,6 +329,19 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
+    }
+
+    /// As many of the rows that wait as are read by one statement.
+    fn next_to_read(&mut self) -> Vec<Waiting> {
+        let (mut told, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = self.waiting.front() {
+            if told.len() >= READ_ROWS || (bytes + next.bytes > READ_BYTES && !told.is_empty()) {
+                break;
+            }
+            bytes += next.bytes;
+            told.extend(self.waiting.pop_front());
+        }
+        told
     }
 
     async fn hand_over(&mut self) -> Result<(), TurnError> {

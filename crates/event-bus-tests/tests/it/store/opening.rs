@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::task::JoinSet;
 
-use super::{SERVICE, TABLES, commit, effects, open, record};
+use super::{SERVICE, TABLES, commit, effects, open, pending, record, values};
 use crate::both::on_both_databases;
 
 on_both_databases!(
@@ -17,6 +17,7 @@ on_both_databases!(
     own_steps_stand_beside_the_librarys_and_later_ones_follow,
     a_published_step_that_changed_is_refused,
     eight_processes_open_one_missing_database_at_once,
+    rows_of_before_the_shards_are_in_one_of_them,
 );
 
 async fn tables_are_made_from_nothing_and_stay_at_the_next_opening(databases: &Databases) {
@@ -62,6 +63,44 @@ async fn eight_processes_open_one_missing_database_at_once(databases: &Databases
     }
     assert_eq!(databases.number(SERVICE, "SELECT count(*) FROM service_migrations").await, 2);
     assert_eq!(databases.number(SERVICE, "SELECT count(*) FROM outbox_lease").await, 8);
+}
+
+async fn rows_of_before_the_shards_are_in_one_of_them(databases: &Databases) {
+    let store = open(databases).await;
+    let mut tx = store.begin().await.expect("a transaction begins");
+    let functions = [
+        "DROP FUNCTION event_bus_enqueue",
+        "DROP FUNCTION event_bus_lock",
+        "ALTER TABLE outbox DROP COLUMN bucket",
+        "DROP FUNCTION event_bus_bucket",
+        "DROP TABLE outbox_relays",
+        "DROP TABLE outbox_discarded",
+        "DELETE FROM outbox_lease WHERE shard > 0",
+        "DELETE FROM event_bus_migrations WHERE version = 4",
+    ];
+    for undone in functions {
+        if !undone.contains("FUNCTION") || matches!(databases, Databases::Postgres { .. }) {
+            tx.execute(undone, &[]).await.expect("step 4 is undone");
+        }
+    }
+    let insert = match databases {
+        Databases::Postgres { .. } => {
+            "INSERT INTO outbox (event_id, topic, record_key, record_value)
+             VALUES ('0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10', 'orders', convert_to('a', 'UTF8'), convert_to('old', 'UTF8'))"
+        }
+        Databases::Sqlite(_) => {
+            "INSERT INTO outbox (event_id, topic, record_key, record_value)
+             VALUES ('0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10', 'orders', CAST('a' AS BLOB), CAST('old' AS BLOB))"
+        }
+    };
+    tx.execute(insert, &[]).await.expect("a row is written as before");
+    tx.commit().await.expect("it commits");
+    store.close().await;
+    let store = open(databases).await;
+    commit(&store, [record("orders", Some(b"a"), "new")]).await;
+    assert_eq!(values(&pending(&store).await), ["old", "new"]);
+    let one_bucket = "SELECT count(DISTINCT bucket) FROM outbox";
+    assert_eq!(databases.number(SERVICE, one_bucket).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

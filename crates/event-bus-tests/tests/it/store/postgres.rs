@@ -240,3 +240,32 @@ async fn a_bucket_follows_from_topic_and_key_alone() {
     assert_eq!(bucket("SELECT event_bus_bucket('orders', NULL)::bigint").await, 218);
     databases.drop_all().await;
 }
+
+/// In a transaction that writes it takes a lock of the whole server, and commits come one after another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_is_made_in_the_database_notifies() {
+    let databases = Databases::postgres().await;
+    let store = open(&databases).await;
+    let sql = "SELECT count(*) FROM pg_proc
+               WHERE pronamespace = current_schema()::regnamespace AND pg_get_functiondef(oid) ILIKE '%notify%'";
+    assert_eq!(databases.number(SERVICE, sql).await, 0);
+    // The lock is held from the commit's begin to its end. Two commits whose ends are held up at once share none.
+    let gate = closed_gate(&databases).await;
+    let first = commit_slowly(&databases, &store, b"a", "first").await;
+    let mut second = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut tx = store.begin().await.expect("a transaction begins");
+            tx.execute("INSERT INTO slow (name) VALUES ('b')", &[]).await.expect("it is written");
+            tx.enqueue(record("orders", Some(b"b"), "second"));
+            tx.commit().await.expect("it commits");
+        })
+    };
+    assert_waits(&databases, &mut second, 2).await;
+    let at_gate = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 4711";
+    assert_eq!(databases.number(SERVICE, at_gate).await, 2, "one waits for the other");
+    drop(gate);
+    first.await.expect("it commits");
+    second.await.expect("it commits");
+    databases.drop_all().await;
+}

@@ -6,7 +6,7 @@ use event_bus::store::Store;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
-use sqlx::{Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::side::Side;
 use crate::consume::event::bare;
@@ -17,12 +17,11 @@ pub const KEYS: usize = 1_000;
 pub const WRITERS: usize = 4;
 const _: () = assert!(KEYS.is_multiple_of(WRITERS), "a key belongs to one writer");
 
-/// The peer's outbox, as its own documentation has it, and a slot that is made before the rows.
+/// The peer's outbox, as its own documentation has it.
 const PEERS_TABLE: &str = "
     CREATE TABLE outbox (
         id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL, payload text
-    );
-    CREATE PUBLICATION outbox FOR TABLE outbox";
+    )";
 
 /// Makes a database ready.
 pub async fn prepare(side: Side, url: &str) {
@@ -31,6 +30,10 @@ pub async fn prepare(side: Side, url: &str) {
         Side::Debezium => {
             let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
             connection.execute(PEERS_TABLE).await.expect("the table is made");
+            // A slot that is made before the rows, and the publication is named as it is.
+            let publication = format!("CREATE PUBLICATION {} FOR TABLE outbox", slot_of(url));
+            let publication = AssertSqlSafe(publication);
+            connection.execute(publication).await.expect("the publication is made");
             let slot = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
             sqlx::query(slot)
                 .bind(slot_of(url))

@@ -69,7 +69,7 @@ impl Setting {
             }
         }
         let stdout = if side == Side::Debezium { Stdio::piped() } else { Stdio::null() };
-        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null()).spawn();
+        let child = command.stdin(Stdio::null()).stdout(stdout).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", side.name()));
         if let Some(stdout) = child.stdout.take() {
             wait_until_ready(BufReader::new(stdout));
