@@ -56,7 +56,7 @@ pub struct Args {
     /// The `xtask` program, which brings Kafka and PostgreSQL
     #[arg(long, value_name = "FILE")]
     xtask: PathBuf,
-    /// Where logs and journals are kept, a directory for each seed
+    /// Where logs and journals are, a directory for each seed; those of seeds that fail stay
     #[arg(long, value_name = "DIR")]
     logs: PathBuf,
 }
@@ -68,6 +68,12 @@ struct Outcome {
     ended: Ended,
     /// Why it could not be run to its end.
     failure: Option<String>,
+}
+
+impl Outcome {
+    fn has_failed(&self) -> bool {
+        self.failure.is_some() || !self.ended.violations.is_empty()
+    }
 }
 
 /// Tortures, and fails when a promise was broken or a fault never bit.
@@ -107,12 +113,21 @@ impl Args {
             Ok(Err(error)) => (Ended::default(), Some(error.to_string())),
             Err(panic) => (Ended::default(), Some(panic.to_string())),
         };
-        Outcome { seed, took: begun.elapsed(), ended, failure }
+        let outcome = Outcome { seed, took: begun.elapsed(), ended, failure };
+        if !outcome.has_failed() {
+            // What could not be removed is in nobody's way but the disk's.
+            let _ = std::fs::remove_dir_all(self.folder(seed));
+        }
+        outcome
+    }
+
+    /// Where the logs and journals of a seed are.
+    fn folder(&self, seed: u64) -> PathBuf {
+        self.logs.join(format!("{:?}-{:?}-{seed}", self.broker, self.store).to_lowercase())
     }
 
     async fn try_world(self, seed: u64) -> Result<Ended, Failed> {
-        let folder =
-            self.logs.join(format!("{:?}-{:?}-{seed}", self.broker, self.store).to_lowercase());
+        let folder = self.folder(seed);
         // What an earlier run of the seed left would be taken for this one's.
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
@@ -140,7 +155,7 @@ impl Args {
     /// Says how a world ended, and whether it failed.
     fn tell(&self, outcome: &Outcome) -> bool {
         let Outcome { seed, took, ended: Ended { violations, bites, phases }, failure } = outcome;
-        let has_failed = failure.is_some() || !violations.is_empty();
+        let has_failed = outcome.has_failed();
         let word = if has_failed { "FAILED" } else { "holds" };
         let phases = phases.iter().map(|(phase, took)| format!("{phase} {took:.0?}"));
         let phases: Vec<String> = phases.collect();
