@@ -86,6 +86,9 @@ fn on_the_embedded_broker(steps: &mut Steps, equipment: &Equipment) {
     steps.run("integration tests on the embedded broker", || {
         equipment.test("it", &Subject::embedded(&broker)?)
     });
+    steps.run("mistakes that torture notices", || {
+        equipment.test("flaws", &Subject::embedded(&broker)?)
+    });
 }
 
 /// The `event-bus` program that was built with the tests.

@@ -46,6 +46,12 @@ pub struct Args {
     command: Vec<String>,
 }
 
+/// Fetches Kafka, and Java to run it, where they are missing.
+pub fn bring() -> Result<()> {
+    maven::fetch(BROKER)?;
+    apt::ensure(&[apt::JAVA])
+}
+
 /// `cargo xtask kafka`
 pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {

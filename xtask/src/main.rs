@@ -20,6 +20,7 @@ mod postgres;
 mod prove;
 mod steps;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Task {
     Bench(bench::Args),
     /// Run a real Apache Kafka for one command or until Ctrl-C
     Kafka(kafka::Args),
+    /// Torture the whole bus as processes, and check every promise
+    Torture(torture::Args),
     /// Set other people's clients on a broker
     Foreign(foreign::Args),
     /// Run one of Apache Kafka's own command-line tools
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Prove(args) => prove::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Kafka(args) => kafka::run(&args),
+        Task::Torture(args) => torture::run(&args),
         Task::Foreign(args) => foreign::run(&args),
         Task::KafkaTool(args) => kafka_tool::run(&args),
         Task::Postgres(args) => postgres::run(&args),

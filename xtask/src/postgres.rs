@@ -53,6 +53,12 @@ pub struct Args {
     command: Vec<String>,
 }
 
+/// Fetches PostgreSQL, and what unpacks it, where they are missing.
+pub fn bring() -> Result<()> {
+    apt::ensure(&[apt::XZ])?;
+    maven::fetch(SERVER).map(drop)
+}
+
 /// `cargo xtask postgres`
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut postgres = Postgres::start(args.data.as_deref(), &[])?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::test::{self, Length};
-use crate::{bench, brokers};
+use crate::{bench, brokers, torture};
 
 /// Ten times those of CI.
 const SIMULATED_SEEDS: u64 = 200_000;
@@ -28,6 +28,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         brokers::run_integration_tests(&mut steps, args.filter.as_deref(), Length::Full);
         test::run_durability_tests(&mut steps, args.filter.as_deref(), Length::Full);
         if args.filter.is_none() {
+            torture::run_full(&mut steps);
             steps.run("bench publish", || bench::publish(&[]));
             steps.run("bench consume", || bench::consume(&[]));
             steps.run("bench outbox", || bench::outbox(&[]));

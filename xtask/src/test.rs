@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 
 use crate::steps::Steps;
-use crate::{apt, brokers, child, dirs};
+use crate::{apt, brokers, child, dirs, torture};
 
 /// Run every check and test, with the set-up they need.
 #[derive(clap::Args)]
@@ -53,6 +53,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             if !args.quick {
                 brokers::run_integration_tests(&mut steps, filter, Length::Short);
                 run_durability_tests(&mut steps, filter, Length::Short);
+                if filter.is_none() {
+                    torture::run_short(&mut steps);
+                }
             }
         }
     }

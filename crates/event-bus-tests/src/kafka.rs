@@ -48,7 +48,15 @@ pub fn raw(
 /// # Panics
 /// When Kafka does not take one.
 pub async fn send_all(records: Vec<OutgoingRecord>) -> Vec<Delivered> {
-    let producer = Producer::connect(&servers::kafka()).expect("a producer can be made");
+    send_all_at(&servers::kafka(), records).await
+}
+
+/// As [`send_all`], to this Kafka.
+///
+/// # Panics
+/// When it does not take one.
+pub async fn send_all_at(kafka: &KafkaConfig, records: Vec<OutgoingRecord>) -> Vec<Delivered> {
+    let producer = Producer::connect(kafka).expect("a producer can be made");
     let mut reports = Vec::with_capacity(records.len());
     for record in &records {
         let (report, reported) = oneshot::channel();

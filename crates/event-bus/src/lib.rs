@@ -144,6 +144,7 @@ pub mod metrics;
 pub mod topics;
 pub mod store;
 pub mod kafka;
+mod flaw;
 mod shutdown;
 
 pub use catalogue::Catalogue;

@@ -25,6 +25,7 @@ pub use database::Letter;
 pub use event::Nature;
 pub use fault::{Fault, POINTS, Point};
 pub use plan::{Plan, PlannedEvent};
+pub use random::Random;
 pub use world::{Millis, Published, World};
 
 /// Runs a plan to its end. A run that broke a promise has a [`World::violation`].

@@ -239,7 +239,7 @@ impl World {
     pub(super) fn after(&mut self, wait: Millis, step: Step) {
         self.last_order += 1;
         // What falls into one millisecond happens in any order.
-        let order = (self.random.next() << 24) | self.last_order;
+        let order = (self.random.draw() << 24) | self.last_order;
         self.queue.push(Reverse(Arranged { at: self.now + wait, order, step }));
     }
 

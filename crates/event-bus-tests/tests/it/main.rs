@@ -31,4 +31,5 @@ mod lone_relay;
 mod relay_bloat;
 mod broker_process;
 mod coordinator;
+mod flaws;
 mod up;

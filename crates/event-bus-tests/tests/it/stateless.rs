@@ -4,17 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use event_bus::kafka::admin::Admin;
 use event_bus::names::{EventId, IdempotencyKey};
 use event_bus::service::RunError;
 use event_bus::{
     Catalogue, Event, Failure, Handled, StatelessContext, StatelessHandler, StatelessService,
 };
 use event_bus_tests::eventually::{equal, eventually};
-use event_bus_tests::kafka::{committed, create_topics, everything_in, lag};
+use event_bus_tests::kafka::{
+    committed, create_topics, create_topics_at, everything_at, everything_in, lag, send_all_at,
+};
 use event_bus_tests::kafka_tools::reset_to_earliest;
 use event_bus_tests::letters::{self, Expected};
-use event_bus_tests::servers;
+use event_bus_tests::servers::{self, kafka_at};
 use event_bus_tests::shop::{self, Fate, OrderPlaced, Running, order};
+
+use crate::coordinator::{broker_with, stop};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -164,4 +169,33 @@ async fn a_key_cannot_be_parked_without_a_database() {
     let service = service.expect("billing is in the contract").on::<OrderPlaced>(Mail::default());
     let ended = service.run(std::future::ready(())).await;
     assert!(matches!(ended, Err(RunError::ParkNeedsDatabase { .. })), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offset_waits_for_the_report_of_its_dead_letter() {
+    // The first append is the order's; those of its dead letter are refused for a while.
+    let refused = (2..=12).map(|nth| {
+        format!("[[request]]\napi = \"Produce\"\nnth = {nth}\nerror = \"NOT_ENOUGH_REPLICAS\"\n")
+    });
+    let (broker, address) = broker_with(&refused.collect::<String>()).await;
+    let kafka = kafka_at(address, &[]);
+    let catalogue = shop::catalogue(1, "");
+    create_topics_at(&kafka, &catalogue).await;
+    let (topic, group) = (shop::orders(&catalogue), shop::billing_group(&catalogue));
+    let order = shop::sealed(&catalogue, &order("o", 0, Fate::Reject));
+    send_all_at(&kafka, vec![order]).await;
+    let service = StatelessService::new("billing", Arc::clone(&catalogue), kafka.clone());
+    let service = service.expect("billing is in the catalogue").on::<OrderPlaced>(Mail::default());
+    let running = Running::start_stateless(service);
+    let admin = Admin::connect(&kafka).expect("an admin client can be made");
+    eventually(SOON, async || {
+        let offsets = admin.committed_offsets(&group).await.expect("Kafka answers");
+        let committed = offsets.values().any(|offset| matches!(offset, Ok(Some(1))));
+        if committed { Ok(()) } else { Err(offsets) }
+    })
+    .await;
+    let dead = everything_at(&kafka, &[topic.dead_letter()]).await;
+    assert_eq!(dead.len(), 1, "what is committed has its dead letter");
+    running.stop().await;
+    stop(broker).await;
 }

@@ -15,6 +15,7 @@ use super::receive::Received;
 use super::trouble::Trouble;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
+use crate::flaw::{Flaw, Flaws};
 use crate::kafka::admin::Admin;
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
@@ -97,6 +98,9 @@ impl Executor {
         attempts: impl Fn(&Event) -> Option<u32>,
     ) -> Result<(), Broken> {
         let store = self.outbox.store();
+        if Flaws::of_process().have(Flaw::AttemptsInMemory) {
+            return Ok(());
+        }
         for job in turn.jobs.iter() {
             if let Some(attempts) = attempts(job) {
                 let offset = job.received.record.offset;
@@ -190,6 +194,9 @@ impl Executor {
         }
         tx.flush().await.map_err(by_own)?;
         self.outbox.end(tx).await.map_err(by_commit)?;
+        if Flaws::of_process().have(Flaw::EffectBeforeInbox) {
+            self.claim_late(&claimant, jobs).await.map_err(by_own)?;
+        }
         self.invoker.metrics.committed(&told.tally);
         told.attempts.committed();
         Ok(batch.committed())
@@ -207,6 +214,17 @@ impl Executor {
             .map(|job| job.received.claim.clone())
             .collect();
         if claims.is_empty() { Ok(Vec::new()) } else { tx.claim(claimant, &claims).await }
+    }
+
+    /// What [`Flaw::EffectBeforeInbox`] does behind the commit of the effects.
+    async fn claim_late(&self, claimant: &Claimant<'_>, jobs: &[Event]) -> Result<(), sqlx::Error> {
+        // Long enough for a process to be killed between the two.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut tx = self.outbox.begin().await?;
+        for job in jobs.iter().filter(|job| job.death.is_none()) {
+            tx.claim_now(claimant, std::slice::from_ref(&job.received.claim)).await?;
+        }
+        self.outbox.commit(tx).await
     }
 
     async fn handle_marked(

@@ -110,7 +110,7 @@ impl Lanes {
     }
 
     /// A taken event runs again, not before `until`, and its lane does not wait with it. That is wrong: it is
-    /// [`Flaw::LaneReleasedEarly`](super::flaw::Flaw::LaneReleasedEarly).
+    /// [`Flaw::LaneReleasedEarly`](crate::flaw::Flaw::LaneReleasedEarly).
     pub(super) fn wait_alone(&mut self, offset: i64, until: Instant) {
         self.put_back(offset);
         self.waiting.insert((until, offset));

@@ -13,7 +13,6 @@ mod commits;
 mod drain;
 pub(crate) mod erased;
 mod execute;
-mod flaw;
 mod gauges;
 mod infrastructure;
 mod invoke;
@@ -51,12 +50,12 @@ pub mod core {
     pub use super::command::{
         Assignment, Command, CutOff, Input, Notice, Offer, Outcome, Release, TaskId, Turn,
     };
-    pub use super::flaw::{Flaw, Flaws};
     pub use super::job::{Arrival, Death, Job, Report, Verdict};
     pub use super::moment::Moment;
     pub use super::session::Session;
     pub use super::settings::Settings;
     pub use super::stuck::Position;
     pub use super::trouble::Trouble;
+    pub use crate::flaw::{Flaw, Flaws};
     pub use crate::store::Holding;
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::Offer;
-use super::flaw::Flaw;
 use super::job::{Arrival, Death, Job, Verdict};
 use super::lane::{LaneKey, Lanes};
 use super::moment::Moment;
@@ -16,6 +15,7 @@ use super::track::Tracker;
 use super::trouble::Trouble;
 use crate::catalogue::BehindDeadLetter;
 use crate::dead_letter::{Cause, Reason};
+use crate::flaw::Flaw;
 use crate::retry::{self, Next};
 use crate::store::Holding;
 
@@ -351,9 +351,13 @@ impl<E: Arrival> Partition<E> {
 
     /// The offset to commit, if it differs from the last committed one.
     pub fn to_commit(&self) -> Option<i64> {
-        let watermark = match self.settings.flaws.have(Flaw::WatermarkPastGap) {
-            true => self.tracker.last_settled().map(|last| last + 1),
-            false => self.tracker.watermark(),
+        let flaws = self.settings.flaws;
+        let watermark = if flaws.have(Flaw::WatermarkPastGap) {
+            self.tracker.last_settled().map(|last| last + 1)
+        } else if flaws.have(Flaw::OffsetBeforeEffect) {
+            self.next
+        } else {
+            self.tracker.watermark()
         };
         watermark.filter(|watermark| self.committed != Some(*watermark))
     }

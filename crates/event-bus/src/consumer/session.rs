@@ -13,7 +13,6 @@ use std::time::Instant;
 use super::command::{Assignment, Command, Input, Notice, Offer, Outcome, Release, TaskId, Turn};
 use super::commits::{COMMIT_EVENTS, Commits};
 use super::drain::Drain;
-use super::flaw::Flaw;
 use super::gauges::Gauges;
 use super::job::{Arrival, Report};
 use super::moment::Moment;
@@ -24,6 +23,7 @@ use super::settings::Settings;
 use super::stuck::Watch;
 use super::trouble::Trouble;
 use crate::catalogue::Execution;
+use crate::flaw::Flaw;
 use crate::store::Holding;
 use assigned::Assigned;
 

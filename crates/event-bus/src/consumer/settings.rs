@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flaw::Flaws;
 use super::lane::Width;
 use crate::catalogue::{BehindDeadLetter, Execution};
+use crate::flaw::Flaws;
 use crate::limits::{COMMIT_EVERY, MAX_BATCH, PARTITION_WINDOW, STUCK_AFTER};
 
 /// So many times what can run at once is held ready: the next events are there when the running ones end.
@@ -56,7 +56,7 @@ impl Settings {
             behind,
             careful: 2 * PARTITION_WINDOW,
             stuck_after: STUCK_AFTER,
-            flaws: Flaws::default(),
+            flaws: Flaws::of_process(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::job::{Death, Job, Report, Verdict};
 use super::receive::Received;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
+use crate::flaw::{Flaw, Flaws};
 use crate::kafka::lasting_producer::LastingProducer;
 use crate::kafka::producer::{OnDelivery, SendError};
 use crate::metrics::Tally;
@@ -123,6 +124,9 @@ impl StatelessExecutor {
         let (report, delivered) = oneshot::channel();
         let sent = producer.send(&record, OnDelivery::Tell(report));
         sent.map_err(|(error, _)| error)?;
+        if Flaws::of_process().have(Flaw::DeadLetterUnawaited) {
+            return Ok(());
+        }
         let delivered = delivered.await.unwrap_or(Err(SendError::Gone));
         if matches!(delivered, Err(SendError::UnknownTopic { .. })) {
             producer.forget_partition_count(&record.topic);

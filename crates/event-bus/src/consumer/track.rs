@@ -58,7 +58,7 @@ impl Tracker {
     }
 
     /// The newest settled offset that was received. Committing behind it is wrong: it is
-    /// [`Flaw::WatermarkPastGap`](super::flaw::Flaw::WatermarkPastGap).
+    /// [`Flaw::WatermarkPastGap`](crate::flaw::Flaw::WatermarkPastGap).
     pub(super) fn last_settled(&self) -> Option<i64> {
         match self.window.iter().rev().find(|tracked| tracked.settled) {
             Some(tracked) => Some(tracked.offset),

@@ -4,7 +4,7 @@ mod groups;
 mod lag;
 mod topics;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
@@ -78,12 +78,37 @@ pub struct Admin {
     /// When librdkafka 2.12 hears that a group's coordinator has moved or still loads, it tells the consumer group of
     /// its own client, without asking whether that has one (`rd_kafka_handle_OffsetFetch`): the process dies. So this
     /// client has a group, which it never joins.
-    grouped: Arc<OnceLock<Grouped>>,
+    /// One that left a request unanswered is replaced, see [`admin_native::list_group_offsets`].
+    grouped: Arc<Mutex<Option<Arc<Grouped>>>>,
     config: Arc<KafkaConfig>,
 }
 
 /// A consumer's client.
 struct Grouped(Client<Logged>);
+
+impl Grouped {
+    /// The one that there is, or a new one.
+    fn of(slot: &Mutex<Option<Arc<Self>>>, config: &KafkaConfig) -> KafkaResult<Arc<Self>> {
+        let mut slot = Self::lock(slot);
+        if let Some(grouped) = &*slot {
+            return Ok(Arc::clone(grouped));
+        }
+        let made = admin_native::consumer_client(&config.consumer(READER_GROUP), Logged)?;
+        Ok(Arc::clone(slot.insert(Arc::new(Self(made)))))
+    }
+
+    /// Has nobody begin anything with it any more. It ends with the last request that runs.
+    fn retire(self: &Arc<Self>, slot: &Mutex<Option<Arc<Self>>>) {
+        let mut slot = Self::lock(slot);
+        if slot.as_ref().is_some_and(|present| Arc::ptr_eq(present, self)) {
+            *slot = None;
+        }
+    }
+
+    fn lock(slot: &Mutex<Option<Arc<Self>>>) -> MutexGuard<'_, Option<Arc<Self>>> {
+        slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl std::fmt::Debug for Grouped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -125,18 +150,13 @@ impl Admin {
     ) -> Result<T, AdminError> {
         let (grouped, config) = (Arc::clone(&self.grouped), Arc::clone(&self.config));
         let answered = away(move || {
-            let client = match grouped.get() {
-                Some(Grouped(client)) => client,
-                None => {
-                    let made =
-                        admin_native::consumer_client(&config.consumer(READER_GROUP), Logged)?;
-                    // Of two that are made at a time one is kept.
-                    &grouped.get_or_init(|| Grouped(made)).0
-                }
-            };
-            let answer = call(client);
+            let client = Grouped::of(&grouped, &config)?;
+            let answer = call(&client.0);
+            if matches!(answer, Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))) {
+                client.retire(&grouped);
+            }
             // Asked after each call, for nobody else listens to this client: what it says would pile up.
-            let complaint = admin_native::last_complaint(client);
+            let complaint = admin_native::last_complaint(&client.0);
             Ok((answer, complaint))
         });
         match answered.await {

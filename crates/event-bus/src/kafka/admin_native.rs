@@ -21,6 +21,9 @@ use rdkafka_sys::types::RDKafkaRespErr;
 /// How much longer than the request's own time-out its answer is awaited: librdkafka reports the time-out itself.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The longest time-out of a request that librdkafka takes.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// A consumer's client without the consumer: it has a consumer group, which it does not join.
 pub(super) fn consumer_client<C: ClientContext>(
     config: &ClientConfig,
@@ -100,6 +103,11 @@ pub(super) fn list_offsets<C: ClientContext>(
 }
 
 /// All offsets that a group has committed, whether it has members or not. Blocks.
+///
+/// After [`RDKafkaErrorCode::OperationTimedOut`] the request is still there, and the client must be dropped within an
+/// hour: a request to a coordinator that librdkafka 2.12 itself has timed out takes its process along once that
+/// coordinator is found (`rd_kafka_admin_coord_request` gives its last reference back, and fails the request, which gives
+/// it back once more).
 pub(super) fn list_group_offsets<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -111,7 +119,7 @@ pub(super) fn list_group_offsets<C: ClientContext>(
         unsafe { native::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null()) };
     let request = Owned::new(request, native::rd_kafka_ListConsumerGroupOffsets_destroy)?;
     let options =
-        Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+        Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, LONGEST)?;
     let event = performed(client, timeout, |queue| {
         let mut requests = [request.ptr()];
         let list = requests.as_mut_ptr();

@@ -14,6 +14,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::flaw::{Flaw, Flaws};
 use crate::names::TopicName;
 
 /// How often a look begins at the start, whatever is known.
@@ -27,11 +28,18 @@ pub(super) struct Look {
     floor: i64,
     left_out: Vec<TopicName>,
     everything_at: Instant,
+    flaws: Flaws,
 }
 
 impl Look {
     pub(super) fn new(now: Instant) -> Self {
-        Self { decided: 0, floor: 0, left_out: Vec::new(), everything_at: now }
+        Self {
+            decided: 0,
+            floor: 0,
+            left_out: Vec::new(),
+            everything_at: now,
+            flaws: Flaws::of_process(),
+        }
     }
 
     /// The next look begins at the start: shards came, for example.
@@ -50,15 +58,19 @@ impl Look {
             self.floor = 0;
         }
         self.left_out = left_out.to_vec();
-        if now >= self.everything_at {
+        if now >= self.everything_at && !self.flaws.have(Flaw::CursorRelay) {
             self.floor = 0;
             self.everything_at = now + EVERYTHING;
         }
         self.floor
     }
 
-    /// The look found this row first.
-    pub(super) fn end(&mut self, first: Option<i64>) {
+    /// The look found rows from this one to that one.
+    pub(super) fn end(&mut self, first: Option<i64>, last: Option<i64>) {
+        if self.flaws.have(Flaw::CursorRelay) {
+            self.floor = last.map_or(self.floor, |last| last + 1);
+            return;
+        }
         let behind = self.decided.saturating_add(1);
         self.floor = first.map_or(behind, |first| first.min(behind));
     }
@@ -73,15 +85,15 @@ mod tests {
         let now = Instant::now();
         let mut look = Look::new(now);
         assert_eq!(look.begin(&[], now), 0);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&[], now), 1, "nothing is decided, so the first id may come yet");
         look.decide(50);
-        look.end(Some(20));
+        look.end(Some(20), Some(20));
         assert_eq!(look.begin(&[], now), 20);
-        look.end(Some(80));
+        look.end(Some(80), Some(80));
         assert_eq!(look.begin(&[], now), 51, "an id between may come yet");
         look.decide(40);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&[], now), 51, "what is decided stays so");
     }
 
@@ -92,18 +104,18 @@ mod tests {
         let mut look = Look::new(now);
         look.begin(&[], now);
         look.decide(50);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&missing, now), 51);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&missing, now), 51);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&[], now), 0, "its rows may be below the floor");
-        look.end(None);
+        look.end(None, None);
         look.forget();
         assert_eq!(look.begin(&[], now), 0);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&[], now + EVERYTHING), 0);
-        look.end(None);
+        look.end(None, None);
         assert_eq!(look.begin(&[], now + EVERYTHING), 51);
     }
 }

@@ -276,7 +276,7 @@ impl<'a> Work<'a> {
             left_out: &left_out,
         };
         let found = in_time(self.relay.store.waiting_outgoing(&scan)).await?;
-        self.look.end(found.first().map(|row| row.id));
+        self.look.end(found.first().map(|row| row.id), found.last().map(|row| row.id));
         let is_full = found.len() >= most;
         self.waiting.extend(found.into_iter().filter(|row| !self.flight.has(row.id)));
         self.pause = match (is_full, self.waiting.is_empty()) {

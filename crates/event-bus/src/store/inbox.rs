@@ -4,6 +4,7 @@ use sqlx::types::Uuid;
 
 use super::tx::{Connection, Tx};
 use super::{postgres, sqlite};
+use crate::flaw::{Flaw, Flaws};
 use crate::names::{EventId, GroupName, TopicName};
 
 /// An event of one partition about to be handled, as the inbox knows it.
@@ -64,10 +65,50 @@ impl Tx {
         claimant: &Claimant<'_>,
         claims: &[Claim],
     ) -> Result<Vec<Claimed>, sqlx::Error> {
+        let flaws = Flaws::of_process();
+        if flaws.have(Flaw::SelectThenInsert) {
+            let claimed = self.look_up(claimant, claims).await?;
+            self.claim_now(claimant, claims).await?;
+            return Ok(claimed);
+        }
+        if flaws.have(Flaw::EffectBeforeInbox) {
+            return self.look_up(claimant, claims).await;
+        }
+        self.claim_now(claimant, claims).await
+    }
+
+    pub(crate) async fn claim_now(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claims: &[Claim],
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         match &mut self.connection {
             Connection::Postgres(tx) => postgres::claim(tx, claimant, claims).await,
             Connection::Sqlite(tx) => sqlite::claim(tx, claimant, claims).await,
         }
+    }
+
+    /// What a mistake does instead of claiming, see [`Flaw`].
+    async fn look_up(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claims: &[Claim],
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
+        let sql = "SELECT value_sha256 FROM processed_events
+                   WHERE consumer_group = $1 AND epoch = 0 AND topic = $2 AND tenant_id = $3
+                     AND CAST(event_id AS text) = $4";
+        let mut claimed = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let (tenant, id) = ((&claim.tenant).into(), claim.event_id.to_string().into());
+            let values =
+                [claimant.group.as_ref().into(), claimant.topic.as_ref().into(), tenant, id];
+            let known: Option<Vec<u8>> = match self.fetch_optional(sql, &values).await? {
+                Some(row) => row.get("value_sha256")?,
+                None => None,
+            };
+            claimed.push(known.map_or(Claimed::Fresh, |hash| claim.against(Some(&hash))));
+        }
+        Ok(claimed)
     }
 
     /// Notes an event as dead, unless it has a row already; then nothing is written, and the answer says whose it is.

@@ -1,9 +1,10 @@
 //! The outbox's rows on PostgreSQL.
 
 use sqlx::types::Uuid;
-use sqlx::{Error, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
 
 use crate::envelope::OutgoingRecord;
+use crate::flaw::{Flaw, Flaws};
 use crate::store::outbox::{Outgoing, RawRow, encode_headers, waiting};
 use crate::store::relays::{Lease, Scan};
 
@@ -48,13 +49,33 @@ pub(in crate::store) async fn insert_outgoing(
     .map(drop)
 }
 
+/// The statement, unless a mistake is to be made, see [`Flaw`].
+fn mistaken(sql: &'static str) -> SqlStr {
+    const ORDER: &str = " ORDER BY id";
+    const FENCE: &str = " AND bucket & 7 IN (";
+    let flaws = Flaws::of_process();
+    let mistaken = if flaws.have(Flaw::OrderByTransactionId) {
+        sql.replace(ORDER, " ORDER BY xmin::text::bigint, id")
+    } else if flaws.have(Flaw::SkipLockedWorkers) && sql.contains(" LIMIT ") {
+        // As FOR UPDATE SKIP LOCKED, for as long as the session lasts.
+        sql.replace(ORDER, " AND pg_try_advisory_lock(1, id::integer) ORDER BY id")
+    } else if flaws.have(Flaw::LeaseWithoutFence)
+        && let Some((rest, _)) = sql.split_once(FENCE)
+    {
+        rest.to_owned()
+    } else {
+        return sql.into_sql_str();
+    };
+    AssertSqlSafe(mistaken).into_sql_str()
+}
+
 /// Ids, shards, and how large key, value and headers are.
 pub(in crate::store) async fn waiting_outgoing(
     connection: &mut PgConnection,
     scan: &Scan<'_>,
 ) -> Result<Vec<(i64, i32, i64)>, Error> {
     let left_out: Vec<&str> = scan.left_out.iter().map(AsRef::as_ref).collect();
-    sqlx::query_as(waiting!("bucket & 7 = ANY ($3)", "topic <> ALL ($4)"))
+    sqlx::query_as(mistaken(waiting!("bucket & 7 = ANY ($3)", "topic <> ALL ($4)")))
         .bind(scan.most)
         .bind(scan.from)
         .bind(scan.shards)
@@ -67,11 +88,11 @@ pub(in crate::store) async fn outgoing(
     connection: &mut PgConnection,
     ids: &[i64],
 ) -> Result<Vec<Outgoing>, Error> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(mistaken(
         "SELECT id, event_id, topic, partition_id, record_key, record_value, headers,
                 (extract(epoch FROM created_at) * 1000)::bigint AS created_ms
          FROM outbox WHERE id = ANY ($1) AND status = 'pending' ORDER BY id",
-    )
+    ))
     .bind(ids)
     .fetch_all(connection)
     .await?;
@@ -99,11 +120,11 @@ pub(in crate::store) async fn remove_sent(
 ) -> Result<(), Error> {
     let (shards, tokens): (Vec<i32>, Vec<i64>) =
         leases.iter().map(|lease| (lease.shard, lease.token)).unzip();
-    sqlx::query(
+    sqlx::query(mistaken(
         "DELETE FROM outbox WHERE id = ANY ($1) AND bucket & 7 IN (
            SELECT shard FROM outbox_lease JOIN unnest($2::integer[], $3::bigint[]) AS held (shard, token)
            USING (shard, token))",
-    )
+    ))
     .bind(ids)
     .bind(shards)
     .bind(tokens)

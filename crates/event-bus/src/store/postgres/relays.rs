@@ -46,6 +46,13 @@ pub(in crate::store) async fn keep_leases(
     .await
 }
 
+/// All leases, whoever holds them: what a mistake works under, see [`Flaw::SkipLockedWorkers`](crate::flaw::Flaw).
+pub(in crate::store) async fn all_leases(
+    connection: &mut PgConnection,
+) -> Result<Vec<(i32, i64)>, Error> {
+    sqlx::query_as("SELECT shard, token FROM outbox_lease").fetch_all(connection).await
+}
+
 pub(in crate::store) async fn take_leases(
     connection: &mut PgConnection,
     holder: Uuid,
