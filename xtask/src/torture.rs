@@ -49,18 +49,20 @@ struct Run {
     seeds: u64,
     at_once: u32,
     seconds: u64,
+    /// Transactions of each writer in a second. While a broker is away they pile up, and Kafka takes long to start.
+    rate: u32,
 }
 
 /// What fits into CI.
 const SHORT: [Run; 2] = [
-    Run { broker: "embedded", store: "sqlite", seeds: 4, at_once: 4, seconds: 15 },
-    Run { broker: "kafka", store: "postgres", seeds: 2, at_once: 2, seconds: 15 },
+    Run { broker: "embedded", store: "sqlite", seeds: 4, at_once: 4, seconds: 15, rate: 40 },
+    Run { broker: "kafka", store: "postgres", seeds: 2, at_once: 2, seconds: 15, rate: 20 },
 ];
 
 /// The full length. A world of Kafka has a virtual machine, which starts again and again.
 const FULL: [Run; 2] = [
-    Run { broker: "embedded", store: "sqlite", seeds: 20, at_once: 5, seconds: 60 },
-    Run { broker: "kafka", store: "postgres", seeds: 20, at_once: 4, seconds: 60 },
+    Run { broker: "embedded", store: "sqlite", seeds: 20, at_once: 5, seconds: 60, rate: 40 },
+    Run { broker: "kafka", store: "postgres", seeds: 20, at_once: 4, seconds: 60, rate: 20 },
 ];
 
 /// `cargo xtask torture`
@@ -106,6 +108,7 @@ impl Run {
     fn torture(&self) -> Result<()> {
         let mut torture = command(self.broker, self.store)?;
         torture.arg(format!("--seeds={}", self.seeds)).arg(format!("--at-once={}", self.at_once));
+        torture.arg(format!("--rate={}", self.rate));
         child::run(torture.arg(format!("--seconds={}", self.seconds)))
     }
 }

@@ -24,7 +24,7 @@ impl World<'_> {
     async fn shows_it(self) {
         let logs = TempDir::new().expect("a temporary directory can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_torture"));
-        command.args(["run", "--broker=embedded", "--settles-within=45"]);
+        command.args(["run", "--broker=embedded", "--stands-still-within=20"]);
         command.arg(format!("--flaw={}", self.flaw)).arg(format!("--store={}", self.store));
         command.arg(format!("--seed={}", self.seed)).arg(format!("--seconds={}", self.seconds));
         command.args(self.only.iter().map(|kind| format!("--only={kind}")));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -44,9 +45,9 @@ pub struct Args {
     /// Only faults of this kind, and of others that are given too
     #[arg(long, value_enum)]
     only: Vec<Kind>,
-    /// How many seconds everything may take to settle once nothing goes wrong any more
-    #[arg(long, default_value_t = 180)]
-    settles_within: u64,
+    /// For how many seconds nothing may move before everything has settled, once nothing goes wrong any more
+    #[arg(long, default_value_t = 60)]
+    stands_still_within: u64,
     /// A mistake that all nodes make
     #[arg(long)]
     flaw: Option<String>,
@@ -146,7 +147,7 @@ impl Args {
             programs,
             folder,
             rate: self.rate,
-            settles_within: Duration::from_secs(self.settles_within),
+            stands_still_within: Duration::from_secs(self.stands_still_within),
             flaw: self.flaw,
         };
         World::start(shape, plan).await?.run().await
@@ -184,11 +185,14 @@ impl Args {
     fn command(&self, seed: u64) -> String {
         let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
         let flaw = self.flaw.as_ref().map(|flaw| format!(" --flaw {flaw}")).unwrap_or_default();
+        let only = self.only.iter().filter_map(|kind| kind.to_possible_value());
+        let only: String = only.map(|kind| format!(" --only {}", kind.get_name())).collect();
         format!(
-            "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw}",
+            "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw} -- --rate {}{only}",
             self.seconds,
             name(&self.broker),
-            name(&self.store)
+            name(&self.store),
+            self.rate
         )
     }
 }

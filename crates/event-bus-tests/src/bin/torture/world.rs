@@ -31,6 +31,8 @@ use crate::reading::number;
 use crate::servers::{BrokerKind, Database, Programs, Server, StoreKind, free_port};
 
 const LOOK: Duration = Duration::from_millis(200);
+/// What moves all the time and never settles is given up after so many times the limit of what stands still.
+const MOST_LIMITS: u32 = 15;
 /// Between two samples of offsets and inbox.
 const SAMPLE: Duration = Duration::from_secs(1);
 
@@ -44,8 +46,8 @@ pub struct Shape {
     pub folder: PathBuf,
     /// Transactions of each writer in a second.
     pub rate: u32,
-    /// How long everything may take to settle once nothing goes wrong any more.
-    pub settles_within: Duration,
+    /// How long nothing may move before everything has settled, once nothing goes wrong any more.
+    pub stands_still_within: Duration,
     /// The mistake that nodes make.
     pub flaw: Option<String>,
 }
@@ -249,10 +251,11 @@ impl World {
         Ok(found)
     }
 
-    /// Waits until nothing is left to happen.
+    /// Waits until nothing is left to happen. A busy machine takes long for it, but goes on.
     async fn settled(&self) -> Result<(), Violation> {
-        let deadline = Instant::now() + self.shape.settles_within;
         let admin = Admin::connect(&self.kafka).expect("an admin client can be made");
+        let (begun, mut moved, mut last) = (Instant::now(), Instant::now(), String::new());
+        let limit = self.shape.stands_still_within;
         loop {
             let seen = match self.look(&admin).await {
                 Ok(None) => return Ok(()),
@@ -266,8 +269,12 @@ impl World {
                 );
                 return Err(Violation::of(Promise::BoundedDeaths, what));
             }
-            if Instant::now() > deadline {
-                let what = format!("not within {:?}: {seen}", self.shape.settles_within);
+            if seen != last {
+                (last, moved) = (seen, Instant::now());
+            }
+            if moved.elapsed() > limit || begun.elapsed() > limit * MOST_LIMITS {
+                let what =
+                    format!("after {:.0?}, for {:.0?}: {last}", begun.elapsed(), moved.elapsed());
                 return Err(Violation::of(Promise::Settles, what));
             }
             clock::pass(LOOK).await;
@@ -342,7 +349,7 @@ impl World {
         for partition in 0..PARTITIONS {
             let request =
                 commit_request(self.group.as_str(), self.topic.as_str(), partition, 0, "");
-            let deadline = Instant::now() + self.shape.settles_within;
+            let deadline = Instant::now() + self.shape.stands_still_within;
             // A member that was killed is in the group until its session ends.
             while let Err(error) = send_commit(&mut connection, &request).await {
                 if Instant::now() > deadline {
