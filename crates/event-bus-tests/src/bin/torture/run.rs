@@ -51,6 +51,9 @@ pub struct Args {
     /// A mistake that all nodes make
     #[arg(long)]
     flaw: Option<String>,
+    /// Kill at any moment, and not only in the midst of a transaction
+    #[arg(long)]
+    blind: bool,
     /// The `event-bus` program
     #[arg(long, value_name = "FILE")]
     event_bus: PathBuf,
@@ -148,6 +151,7 @@ impl Args {
             folder,
             rate: self.rate,
             stands_still_within: Duration::from_secs(self.stands_still_within),
+            is_blind: self.blind,
             flaw: self.flaw,
         };
         World::start(shape, plan).await?.run().await
