@@ -93,7 +93,8 @@ impl Relay {
     /// can't be sent in time.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         tokio::select! {
-            () = self.work(stop) => {}
+            // Boxed: it is large, and whoever runs a relay holds it.
+            () = Box::pin(self.work(stop)) => {}
             () = self.measure() => {}
         }
     }

@@ -32,7 +32,7 @@ use crate::names::TopicName;
 use crate::store::{Mark, PendingRow, Scan, Waiting};
 
 /// Ids of one look, beside those on their way: 40 bytes each.
-const LOOK: usize = 5_000;
+const LOOK: usize = 2_000;
 /// Rows that are read by one statement.
 const READ_ROWS: usize = 500;
 /// How many bytes of rows are read by one statement, at least one row.
