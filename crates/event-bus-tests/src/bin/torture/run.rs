@@ -189,7 +189,7 @@ impl Args {
     fn command(&self, seed: u64) -> String {
         let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
         let flaw = self.flaw.as_ref().map(|flaw| format!(" --flaw {flaw}")).unwrap_or_default();
-        let only = self.only.iter().filter_map(|kind| kind.to_possible_value());
+        let only = self.only.iter().filter_map(ValueEnum::to_possible_value);
         let only: String = only.map(|kind| format!(" --only {}", kind.get_name())).collect();
         format!(
             "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw} -- --rate {}{only}",
