@@ -194,12 +194,13 @@ impl Executor {
         }
         tx.flush().await.map_err(by_own)?;
         self.outbox.end(tx).await.map_err(by_commit)?;
-        if Flaws::of_process().have(Flaw::EffectBeforeInbox) {
-            self.claim_late(&claimant, jobs).await.map_err(by_own)?;
-        }
         self.invoker.metrics.committed(&told.tally);
         told.attempts.committed();
-        Ok(batch.committed())
+        let report = batch.committed();
+        if Flaws::of_process().have(Flaw::EffectBeforeInbox) {
+            self.claim_late(&claimant, jobs, &report).await.map_err(by_own)?;
+        }
+        Ok(report)
     }
 
     async fn claim(
@@ -217,11 +218,19 @@ impl Executor {
     }
 
     /// What [`Flaw::EffectBeforeInbox`] does behind the commit of the effects.
-    async fn claim_late(&self, claimant: &Claimant<'_>, jobs: &[Event]) -> Result<(), sqlx::Error> {
+    async fn claim_late(
+        &self,
+        claimant: &Claimant<'_>,
+        jobs: &[Event],
+        report: &Report,
+    ) -> Result<(), sqlx::Error> {
         // Long enough for a process to be killed between the two.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
         let mut tx = self.outbox.begin().await?;
-        for job in jobs.iter().filter(|job| job.death.is_none()) {
+        let settled = report.verdicts.iter().filter(|(_, verdict)| verdict.is_settled());
+        let settled: Vec<i64> = settled.map(|(offset, _)| *offset).collect();
+        let is_settled = |job: &&Event| settled.contains(&job.received.record.offset);
+        for job in jobs.iter().filter(|job| job.death.is_none()).filter(is_settled) {
             tx.claim_now(claimant, std::slice::from_ref(&job.received.claim)).await?;
         }
         self.outbox.commit(tx).await

@@ -51,6 +51,9 @@ pub struct Args {
     /// A mistake that all nodes make
     #[arg(long)]
     flaw: Option<String>,
+    /// Kill at any moment, and not only in the midst of a transaction
+    #[arg(long)]
+    blind: bool,
     /// The `event-bus` program
     #[arg(long, value_name = "FILE")]
     event_bus: PathBuf,
@@ -148,6 +151,7 @@ impl Args {
             folder,
             rate: self.rate,
             stands_still_within: Duration::from_secs(self.stands_still_within),
+            is_blind: self.blind,
             flaw: self.flaw,
         };
         World::start(shape, plan).await?.run().await
@@ -185,7 +189,7 @@ impl Args {
     fn command(&self, seed: u64) -> String {
         let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
         let flaw = self.flaw.as_ref().map(|flaw| format!(" --flaw {flaw}")).unwrap_or_default();
-        let only = self.only.iter().filter_map(|kind| kind.to_possible_value());
+        let only = self.only.iter().filter_map(ValueEnum::to_possible_value);
         let only: String = only.map(|kind| format!(" --only {}", kind.get_name())).collect();
         format!(
             "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw} -- --rate {}{only}",

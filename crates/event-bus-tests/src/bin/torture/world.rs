@@ -48,6 +48,8 @@ pub struct Shape {
     pub rate: u32,
     /// How long nothing may move before everything has settled, once nothing goes wrong any more.
     pub stands_still_within: Duration,
+    /// Whether kills come at any moment.
+    pub is_blind: bool,
     /// The mistake that nodes make.
     pub flaw: Option<String>,
 }
