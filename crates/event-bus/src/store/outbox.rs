@@ -227,7 +227,7 @@ macro_rules! waiting {
             "SELECT id, bucket & 7 AS shard,
                     CAST(coalesce(length(record_key), 0) + coalesce(length(record_value), 0) + length(headers) AS bigint) AS bytes
              FROM outbox AS waiting
-             WHERE status = 'pending' AND id >= $2 AND ",
+             WHERE status <> 'quarantined' AND id >= $2 AND ",
             $shards,
             " AND ",
             $topics,
