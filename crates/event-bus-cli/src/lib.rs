@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod settings;
 mod stop;
+mod telling;
 mod view;
 
 mod catalogue;

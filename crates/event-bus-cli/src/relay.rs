@@ -4,12 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context;
-use event_bus::dead_letter::error_chain;
 use event_bus::metrics::Metrics;
 use event_bus::relay::Relay;
 use event_bus::store::Store;
-use event_bus_ops::{STALLED_AFTER, Watch, http};
+use event_bus_ops::{STALLED_AFTER, Watch};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -17,7 +15,7 @@ use crate::address::address;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::settings::Settings;
-use crate::stop;
+use crate::{stop, telling};
 
 /// The pause between two looks at the database. Answers are for probes, which come every few seconds.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -47,9 +45,7 @@ impl Args {
         let requested = stop::requested(false)?;
         let store = Store::open_existing(&self.store).await?;
         let listener = match self.http {
-            Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
-                format!("{address} can't be listened on: choose another address with --http")
-            })?),
+            Some(address) => Some(telling::listen(address).await?),
             None => None,
         };
         let metrics = Metrics::default();
@@ -80,11 +76,7 @@ impl Args {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(service = self.service, http = %address, "health and metrics");
         }
-        let serving = async {
-            if let Err(error) = http::serve(listener, watch.clone(), metrics, stop.clone()).await {
-                tracing::error!(error = error_chain(&error), "HTTP is not answered any more");
-            }
-        };
-        tokio::join!(serving, watch.look_at_store(store, PAUSE, stop::of(stop.clone())));
+        let answering = telling::answer(listener, watch.clone(), metrics, stop.clone());
+        tokio::join!(answering, watch.look_at_store(store, PAUSE, stop::of(stop.clone())));
     }
 }

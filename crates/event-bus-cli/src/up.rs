@@ -15,11 +15,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use event_bus::Catalogue;
-use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
-use event_bus_ops::{Watch, http};
+use event_bus_ops::Watch;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,7 +28,7 @@ use crate::exit::Exit;
 use crate::global::Global;
 use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
-use crate::{logging, stop};
+use crate::{logging, stop, telling};
 use cluster::Cluster;
 use data::{DataDir, Databases};
 use notes::Notes;
@@ -83,9 +82,7 @@ impl Args {
         // Before anything is opened, so that a signal meanwhile is not lost.
         let requested = stop::requested(false)?;
         let data = DataDir::open(&self.data)?;
-        let listener = TcpListener::bind(self.http).await.with_context(|| {
-            format!("{} can't be listened on: choose another address with --http", self.http)
-        })?;
+        let listener = telling::listen(self.http).await?;
         let http = listener.local_addr()?;
         let cluster = Cluster::start(&settings, listen, &data).await?;
         let facts = Facts {
@@ -262,13 +259,7 @@ impl Operations {
     fn start(watch: Watch, metrics: Metrics, listener: TcpListener) -> Self {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
-        let telling = watch.clone();
-        running.spawn(async move {
-            if let Err(error) = http::serve(listener, telling.clone(), metrics, stopping).await {
-                tracing::error!(error = error_chain(&error), "HTTP is not answered any more");
-                telling.part_ended("the HTTP server", error_chain(&error));
-            }
-        });
+        running.spawn(telling::answer(listener, watch.clone(), metrics, stopping));
         Self { watch, stop, running }
     }
 

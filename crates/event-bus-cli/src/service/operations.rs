@@ -3,18 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context;
-use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::outbox::Outbox;
 use event_bus::{KafkaConfig, Service};
-use event_bus_ops::{Watch, http};
+use event_bus_ops::Watch;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::Run;
-use crate::stop;
+use crate::{stop, telling};
 
 /// The pause between two looks at Kafka and at the database. Answers are for probes, which come every few seconds.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -36,9 +34,7 @@ impl Operations {
         address: SocketAddr,
         run: &Run,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("{address} can't be listened on: choose another address with --http")
-        })?;
+        let listener = telling::listen(address).await?;
         let outbox = service.outbox().clone();
         let stalled_after = Duration::from_secs(run.stalled_after);
         let watch =
@@ -52,13 +48,8 @@ impl Operations {
     pub async fn run(self, stop: watch::Receiver<bool>) {
         self.watch.started();
         let Self { listener, admin, watch, outbox, metrics } = self;
-        let serving = async {
-            if let Err(error) = http::serve(listener, watch.clone(), metrics, stop.clone()).await {
-                tracing::error!(error = error_chain(&error), "HTTP is not answered any more");
-            }
-        };
         tokio::join!(
-            serving,
+            telling::answer(listener, watch.clone(), metrics, stop.clone()),
             watch.run(admin, PAUSE, stop::of(stop.clone())),
             watch.look_at_store(outbox.store(), PAUSE, stop::of(stop.clone())),
         );
