@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use crate::dead_letter::error_chain;
 use crate::kafka::producer::SendError;
 use crate::names::TopicName;
 
@@ -41,7 +42,7 @@ impl Topics {
         self.passed_over.insert(topic.clone());
         // Told once, not every second.
         if self.missing.insert(topic, now).is_none() {
-            tracing::error!(%error, "events wait in the outbox");
+            tracing::error!(error = error_chain(error), "events wait in the outbox");
         }
     }
 

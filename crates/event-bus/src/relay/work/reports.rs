@@ -40,7 +40,11 @@ impl Work<'_> {
                 trouble.refused.push((id, shard, error));
             }
             error @ SendError::Refused { .. } => {
-                tracing::warn!(row = id, %error, "Kafka refused a row in company: its topic's rows go one by one");
+                tracing::warn!(
+                    row = id,
+                    error = error_chain(&error),
+                    "Kafka refused a row in company: its topic's rows go one by one"
+                );
                 trouble.again = true;
                 self.topics.goes_one_by_one_now(topic);
             }
