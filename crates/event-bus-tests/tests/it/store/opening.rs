@@ -159,3 +159,18 @@ async fn a_database_that_does_not_answer_is_an_error_that_shows_no_password() {
     assert!(matches!(refused, ConnectError::Unreachable { .. }), "{refused:?}");
     assert!(!format!("{refused} {refused:?}").contains("secret"), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_is_left_alone_ends_in_a_minute_or_when_the_url_says() {
+    let databases = Databases::postgres().await;
+    let url = databases.url(SERVICE);
+    let longer = format!("{url}%20-cidle_in_transaction_session_timeout%3D5min");
+    for (url, wanted) in [(&url, "1min"), (&longer, "5min")] {
+        let store = Store::open(url, TABLES).await.expect("the store opens");
+        let mut tx = store.begin().await.expect("a transaction begins");
+        let sql = "SELECT current_setting('idle_in_transaction_session_timeout') AS time";
+        let row = tx.fetch_optional(sql, &[]).await.expect("it is told").expect("there is one");
+        assert_eq!(row.get::<String>("time").expect("it is text"), wanted);
+    }
+    databases.drop_all().await;
+}
