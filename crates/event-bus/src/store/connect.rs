@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 
 use super::migrations::{self, Migration};
+use super::sql::{Row, Value};
 use super::{postgres, sqlite, tx::Tx};
 
 /// Connections of one service on PostgreSQL. A batch takes one, so this bounds batches in flight.
@@ -126,6 +127,18 @@ impl Store {
             // A deferred transaction that writes later ignores the busy time-out.
             Backend::Sqlite(pool) => Ok(Tx::on_sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
         }
+    }
+
+    /// The rows of a query that reads the same on both databases, in a transaction of its own.
+    pub(super) async fn rows(
+        &self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let mut tx = self.begin().await?;
+        let rows = tx.fetch_all(sql, values).await?;
+        tx.rollback().await?;
+        Ok(rows)
     }
 
     /// Asks the database for a sign of life.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::types::Uuid;
 
 use super::Value;
-use super::connect::Store;
+use super::connect::{Backend, Store};
 use super::inbox::Claimant;
 use super::tx::{Connection, Tx};
 use crate::flaw::{Flaw, Flaws};
@@ -30,22 +30,22 @@ pub struct InboxShare {
     pub oldest: Timestamp,
 }
 
-/// Rows that may go.
+/// Which rows of one partition may go.
 #[derive(Clone, Copy, Debug)]
 pub struct Expired<'a> {
-    /// Of this group,
+    /// The consumer group.
     pub group: &'a GroupName,
-    /// this topic,
+    /// The topic.
     pub topic: &'a TopicName,
-    /// and this partition,
+    /// The partition of the topic.
     pub partition: i32,
-    /// below this offset, which the group has committed,
+    /// What the group has committed: rows of events from this offset on stay.
     pub committed: i64,
-    /// older than this, by the database's clock.
+    /// Rows that are younger stay, by the database's clock. Whole seconds count.
     pub older_than: Duration,
 }
 
-/// What stands in [`Expired`] says which rows; a dead letter's row stays, for replays are told by it.
+/// The condition for [`Expired::values`]. A dead letter's row stays, for replays are told by it.
 macro_rules! expired {
     ($older:literal) => {
         concat!(
@@ -55,7 +55,7 @@ macro_rules! expired {
     };
 }
 
-/// By the database's clock; `$5` is seconds.
+/// A statement on expired rows of either database.
 macro_rules! on {
     (postgres, $before:literal, $after:literal) => {
         concat!($before, expired!("processed_at < now() - make_interval(secs => $5)"), $after)
@@ -90,23 +90,21 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn inbox_shares(&self) -> Result<Vec<InboxShare>, sqlx::Error> {
-        let mut tx = self.begin().await?;
-        let sql = match &tx.connection {
-            Connection::Postgres(_) => {
+        let sql = match &self.backend {
+            Backend::Postgres(_) => {
                 "SELECT consumer_group, topic, count(*) FILTER (WHERE status = 'done') AS done,
                         count(*) FILTER (WHERE status = 'dead') AS dead,
                         (extract(epoch FROM min(processed_at)) * 1000)::bigint AS oldest
                  FROM processed_events GROUP BY consumer_group, topic ORDER BY consumer_group, topic"
             }
-            Connection::Sqlite(_) => {
+            Backend::Sqlite(_) => {
                 "SELECT consumer_group, topic, count(*) FILTER (WHERE status = 'done') AS done,
                         count(*) FILTER (WHERE status = 'dead') AS dead,
                         CAST(unixepoch(min(processed_at), 'subsec') * 1000 AS INTEGER) AS oldest
                  FROM processed_events GROUP BY consumer_group, topic ORDER BY consumer_group, topic"
             }
         };
-        let rows = tx.fetch_all(sql, &[]).await?;
-        tx.rollback().await?;
+        let rows = self.rows(sql, &[]).await?;
         rows.iter()
             .map(|row| {
                 let oldest = Timestamp::from_millisecond(row.get("oldest")?);
@@ -131,9 +129,7 @@ impl Store {
     ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
         let sql = "SELECT CAST(topic_id AS text) AS topic_id, record_offset FROM inbox_purged_below
                    WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3";
-        let mut tx = self.begin().await?;
-        let rows = tx.fetch_all(sql, &claimant.values()).await?;
-        tx.rollback().await?;
+        let rows = self.rows(sql, &claimant.values()).await?;
         rows.iter()
             .map(|row| {
                 let topic_id: String = row.get("topic_id")?;

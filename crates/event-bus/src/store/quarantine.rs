@@ -83,6 +83,7 @@ impl Store {
                      WHERE later.topic = halted.topic AND later.record_key IS NOT DISTINCT FROM halted.record_key
                        AND later.id > halted.id) AS behind
              FROM outbox AS halted WHERE status = 'quarantined' ORDER BY id",
+            &[],
         );
         let read = |row: &Row| {
             Ok(Quarantined {
@@ -107,6 +108,7 @@ impl Store {
             "SELECT id, CAST(event_id AS text) AS event_id, topic, record_key, coalesce(error, '') AS error, reason,
                     CAST(discarded_at AS text) AS discarded
              FROM outbox_discarded ORDER BY discarded_at, id",
+            &[],
         );
         let read = |row: &Row| {
             Ok(Discarded {
@@ -154,13 +156,6 @@ impl Store {
         tx.commit().await?;
         tracing::warn!(row = id, reason, rows = lifted, "a quarantined outbox row is discarded");
         Ok(lifted)
-    }
-
-    async fn rows(&self, sql: &'static str) -> Result<Vec<Row>, sqlx::Error> {
-        let mut tx = self.begin().await?;
-        let rows = tx.fetch_all(sql, &[]).await?;
-        tx.rollback().await?;
-        Ok(rows)
     }
 }
 
