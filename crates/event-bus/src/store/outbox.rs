@@ -9,6 +9,7 @@ use sqlx::{PgConnection, SqliteConnection};
 
 use super::connect::{Backend, Store};
 use super::relays::{Lease, Scan};
+use super::sql::{Row, RowOf};
 use super::{postgres, sqlite};
 use crate::envelope::OutgoingRecord;
 use crate::headers::Header;
@@ -155,14 +156,17 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn outgoing(&self, ids: &[i64]) -> Result<Vec<Outgoing>, sqlx::Error> {
-        match &self.backend {
+        let rows: Vec<Row> = match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::outbox::outgoing(&mut *pool.acquire().await?, ids).await
+                let rows = postgres::outbox::outgoing(&mut *pool.acquire().await?, ids).await?;
+                rows.into_iter().map(|row| Row(RowOf::Postgres(row))).collect()
             }
             Backend::Sqlite(pool) => {
-                sqlite::outbox::outgoing(&mut *pool.acquire().await?, ids).await
+                let rows = sqlite::outbox::outgoing(&mut *pool.acquire().await?, ids).await?;
+                rows.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
             }
-        }
+        };
+        rows.iter().map(|row| Ok(RawRow::of(row)?.decoded())).collect()
     }
 
     /// Removes rows that Kafka acknowledged, unless a later lease of their shard exists.
@@ -255,6 +259,20 @@ pub(super) struct RawRow {
 }
 
 impl RawRow {
+    /// The row of a query that names the columns as the fields are named here.
+    pub(super) fn of(row: &Row) -> Result<RawRow, sqlx::Error> {
+        Ok(RawRow {
+            id: row.get("id")?,
+            event_id: row.get("event_id")?,
+            topic: row.get("topic")?,
+            partition: row.get("partition_id")?,
+            key: row.get("record_key")?,
+            value: row.get("record_value")?,
+            headers: row.get("headers")?,
+            created_ms: row.get("created_ms")?,
+        })
+    }
+
     pub(super) fn decoded(self) -> Outgoing {
         let id = self.id;
         self.read().map_err(|(column, source)| UnreadableRow { id, column, source })

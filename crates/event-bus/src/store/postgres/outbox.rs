@@ -1,11 +1,12 @@
 //! The outbox's rows on PostgreSQL.
 
+use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, Error, PgConnection, SqlSafeStr as _, SqlStr};
 
 use crate::envelope::OutgoingRecord;
 use crate::flaw::{Flaw, Flaws};
-use crate::store::outbox::{Outgoing, RawRow, encode_headers, waiting};
+use crate::store::outbox::{encode_headers, waiting};
 use crate::store::relays::{Lease, SHARDS, Scan};
 
 /// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two
@@ -92,30 +93,15 @@ pub(in crate::store) async fn waiting_outgoing(
 pub(in crate::store) async fn outgoing(
     connection: &mut PgConnection,
     ids: &[i64],
-) -> Result<Vec<Outgoing>, Error> {
-    let rows = sqlx::query(mistaken(
-        "SELECT id, event_id, topic, partition_id, record_key, record_value, headers,
+) -> Result<Vec<PgRow>, Error> {
+    sqlx::query(mistaken(
+        "SELECT id, CAST(event_id AS text) AS event_id, topic, partition_id, record_key, record_value, headers,
                 (extract(epoch FROM created_at) * 1000)::bigint AS created_ms
          FROM outbox WHERE id = ANY ($1) AND status = 'pending' ORDER BY id",
     ))
     .bind(ids)
     .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let raw = RawRow {
-                id: row.try_get("id")?,
-                event_id: row.try_get::<Uuid, _>("event_id")?.to_string(),
-                topic: row.try_get("topic")?,
-                partition: row.try_get("partition_id")?,
-                key: row.try_get("record_key")?,
-                value: row.try_get("record_value")?,
-                headers: row.try_get("headers")?,
-                created_ms: row.try_get("created_ms")?,
-            };
-            Ok(raw.decoded())
-        })
-        .collect()
+    .await
 }
 
 pub(in crate::store) async fn remove_sent(

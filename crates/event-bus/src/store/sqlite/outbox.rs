@@ -1,9 +1,10 @@
 //! The outbox's rows on SQLite.
 
-use sqlx::{Error, Row as _, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Error, SqliteConnection};
 
 use crate::envelope::OutgoingRecord;
-use crate::store::outbox::{Outgoing, RawRow, encode_headers, waiting};
+use crate::store::outbox::{encode_headers, waiting};
 use crate::store::relays::{Lease, Scan};
 
 pub(in crate::store) async fn insert_outgoing(
@@ -48,9 +49,9 @@ pub(in crate::store) async fn waiting_outgoing(
 pub(in crate::store) async fn outgoing(
     connection: &mut SqliteConnection,
     ids: &[i64],
-) -> Result<Vec<Outgoing>, Error> {
+) -> Result<Vec<SqliteRow>, Error> {
     // A service in another language may have written text where bytes belong.
-    let rows = sqlx::query(
+    sqlx::query(
         "SELECT id, event_id, topic, partition_id, CAST(record_key AS BLOB) AS record_key,
                 CAST(record_value AS BLOB) AS record_value, headers,
                 CAST(round(unixepoch(created_at, 'subsec') * 1000) AS INTEGER) AS created_ms
@@ -58,22 +59,7 @@ pub(in crate::store) async fn outgoing(
     )
     .bind(json(ids))
     .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let raw = RawRow {
-                id: row.try_get("id")?,
-                event_id: row.try_get("event_id")?,
-                topic: row.try_get("topic")?,
-                partition: row.try_get("partition_id")?,
-                key: row.try_get("record_key")?,
-                value: row.try_get("record_value")?,
-                headers: row.try_get("headers")?,
-                created_ms: row.try_get("created_ms")?,
-            };
-            Ok(raw.decoded())
-        })
-        .collect()
+    .await
 }
 
 pub(in crate::store) async fn remove_sent(
