@@ -2,6 +2,7 @@
 
 pub mod collector;
 pub mod databases;
+pub mod defaults;
 pub mod kafka;
 pub mod kafka_tools;
 pub mod letters;

@@ -19,6 +19,7 @@ pub use billing::{
 };
 pub use load::{Load, PER_SECOND};
 
+use crate::defaults::Defaults;
 use crate::{kafka, servers};
 
 /// The tenant of all orders.
@@ -119,22 +120,14 @@ pub fn catalogue(partitions: u32, settings: &str) -> Arc<Catalogue> {
 /// # Panics
 /// As [`catalogue`].
 pub fn catalogue_keeping(retention: &str, partitions: u32, settings: &str) -> Arc<Catalogue> {
+    let defaults = Defaults { partitions, retention, ..Defaults::QUICK };
     let toml = format!(
         r#"
         namespace = "shop"
         [services]
         shop = {{ title = "Shop" }}
         billing = {{ title = "Billing" }}
-        [defaults]
-        partitions = {partitions}
-        replication = 1
-        min-insync-replicas = 1
-        retention = "{retention}"
-        dlq-retention = "unlimited"
-        retry = ["100ms", "200ms", "300ms"]
-        execution = "batched"
-        behind-dead-letter = "continue"
-        handler-timeout = "5s"
+        {defaults}
         [events.OrderPlaced]
         topic = "order.placed"
         description = "An order was placed."

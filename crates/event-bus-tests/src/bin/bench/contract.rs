@@ -5,6 +5,7 @@ use std::sync::Arc;
 use event_bus::kafka::admin::Admin;
 use event_bus::names::Namespace;
 use event_bus::{Catalogue, KafkaConfig, topics};
+use event_bus_tests::defaults::Defaults;
 
 /// `OrderPlaced` from `retailer` to `payment`.
 pub struct Contract {
@@ -37,22 +38,19 @@ impl Contract {
 
     fn toml(&self, consumption: &str) -> String {
         let key = self.key;
+        let defaults = Defaults {
+            partitions: 6,
+            retry: &["200ms", "200ms", "200ms"],
+            handler_timeout: "30s",
+            ..Defaults::QUICK
+        };
         format!(
             r#"
             namespace = "bench"
             [services]
             retailer = {{ title = "Retailer" }}
             payment = {{ title = "Payment" }}
-            [defaults]
-            partitions = 6
-            replication = 1
-            min-insync-replicas = 1
-            retention = "unlimited"
-            dlq-retention = "unlimited"
-            retry = ["200ms", "200ms", "200ms"]
-            execution = "batched"
-            behind-dead-letter = "continue"
-            handler-timeout = "30s"
+            {defaults}
             [events.OrderPlaced]
             topic = "order.placed"
             description = "An order was placed."

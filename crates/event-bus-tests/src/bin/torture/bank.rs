@@ -9,6 +9,7 @@ use std::sync::Arc;
 use event_bus::names::{GroupName, Namespace, TenantId, TopicName};
 use event_bus::store::Migration;
 use event_bus::{Catalogue, EventType};
+use event_bus_tests::defaults::Defaults;
 use serde::{Deserialize, Serialize};
 
 /// The service whose transactions publish.
@@ -100,22 +101,19 @@ impl EventType for MoneyMoved {
 
 /// The contract of bank and ledger in a namespace of its own. `consumption` is how the ledger consumes, as TOML lines.
 pub fn catalogue(namespace: &Namespace, consumption: &str) -> Arc<Catalogue> {
+    let defaults = Defaults {
+        partitions: PARTITIONS.unsigned_abs(),
+        retry: &["100ms", "200ms", "400ms"],
+        handler_timeout: "20s",
+        ..Defaults::QUICK
+    };
     let toml = format!(
         r#"
         namespace = "torture"
         [services]
         bank = {{ title = "Bank" }}
         ledger = {{ title = "Ledger" }}
-        [defaults]
-        partitions = {PARTITIONS}
-        replication = 1
-        min-insync-replicas = 1
-        retention = "unlimited"
-        dlq-retention = "unlimited"
-        retry = ["100ms", "200ms", "400ms"]
-        execution = "batched"
-        behind-dead-letter = "continue"
-        handler-timeout = "20s"
+        {defaults}
         [events.MoneyMoved]
         topic = "money.moved"
         description = "A customer moved money between accounts."

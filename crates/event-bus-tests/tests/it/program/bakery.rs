@@ -3,6 +3,7 @@
 use std::process::{Output, Stdio};
 
 use event_bus::names::Namespace;
+use event_bus_tests::defaults::Defaults;
 use event_bus_tests::servers;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -100,22 +101,14 @@ impl Bakery {
 
     /// Writes the catalogue; all topics have so many partitions.
     pub fn write_catalogue(&self, partitions: u32) {
+        let defaults = Defaults { partitions, retry: &["100ms"], ..Defaults::QUICK };
         let toml = format!(
             r#"
             namespace = "bakery"
             [services]
             counter = {{ title = "Counter" }}
             oven = {{ title = "Oven" }}
-            [defaults]
-            partitions = {partitions}
-            replication = 1
-            min-insync-replicas = 1
-            retention = "unlimited"
-            dlq-retention = "unlimited"
-            retry = ["100ms"]
-            execution = "batched"
-            behind-dead-letter = "continue"
-            handler-timeout = "5s"
+            {defaults}
             [events.LoafOrdered]
             topic = "loaf.ordered"
             description = "Somebody ordered loaves."
