@@ -129,8 +129,11 @@ impl Store {
         }
     }
 
-    /// The rows of a query that reads the same on both databases, in a transaction of its own.
-    pub(super) async fn rows(
+    /// Runs a query that reads the same on both databases, in a transaction of its own.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fetch_all(
         &self,
         sql: &'static str,
         values: &[Value],

@@ -104,7 +104,7 @@ impl Store {
                  FROM processed_events GROUP BY consumer_group, topic ORDER BY consumer_group, topic"
             }
         };
-        let rows = self.rows(sql, &[]).await?;
+        let rows = self.fetch_all(sql, &[]).await?;
         rows.iter()
             .map(|row| {
                 let oldest = Timestamp::from_millisecond(row.get("oldest")?);
@@ -129,7 +129,7 @@ impl Store {
     ) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
         let sql = "SELECT CAST(topic_id AS text) AS topic_id, record_offset FROM inbox_purged_below
                    WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3";
-        let rows = self.rows(sql, &claimant.values()).await?;
+        let rows = self.fetch_all(sql, &claimant.values()).await?;
         rows.iter()
             .map(|row| {
                 let topic_id: String = row.get("topic_id")?;

@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn quarantined(&self) -> Result<Vec<Quarantined>, sqlx::Error> {
-        let rows = self.rows(
+        let rows = self.fetch_all(
             "SELECT id, CAST(event_id AS text) AS event_id, topic, record_key, coalesce(error, '') AS error,
                     CAST(created_at AS text) AS since,
                     (SELECT count(*) FROM outbox AS later
@@ -104,7 +104,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn discarded(&self) -> Result<Vec<Discarded>, sqlx::Error> {
-        let rows = self.rows(
+        let rows = self.fetch_all(
             "SELECT id, CAST(event_id AS text) AS event_id, topic, record_key, coalesce(error, '') AS error, reason,
                     CAST(discarded_at AS text) AS discarded
              FROM outbox_discarded ORDER BY discarded_at, id",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use event_bus::headers::{self, Header};
 use event_bus::kafka::Record;
 use event_bus::kafka::admin::Admin;
-use event_bus::store::{Row, Store};
+use event_bus::store::Store;
 use event_bus::{dead_letter, names::GroupName};
 use event_bus_tests::{kafka, letters};
 
@@ -77,28 +77,21 @@ impl World {
     /// The ids of all events that the ledger has settled.
     pub async fn inbox(&self) -> Result<BTreeSet<Id>, sqlx::Error> {
         let sql = "SELECT CAST(event_id AS text) AS id FROM processed_events";
-        rows(&self.ledger, sql).await?.iter().map(|row| row.get("id")).collect()
+        self.ledger.fetch_all(sql, &[]).await?.iter().map(|row| row.get("id")).collect()
     }
 }
 
 /// A number that a query gives in a service's database.
 pub async fn number(store: &Store, sql: &'static str) -> Result<i64, sqlx::Error> {
-    let rows = rows(store, sql).await?;
+    let rows = store.fetch_all(sql, &[]).await?;
     rows.first().ok_or(sqlx::Error::RowNotFound)?.get("number")
-}
-
-async fn rows(store: &Store, sql: &'static str) -> Result<Vec<Row>, sqlx::Error> {
-    let mut tx = store.begin().await?;
-    let rows = tx.fetch_all(sql, &[]).await?;
-    tx.rollback().await?;
-    Ok(rows)
 }
 
 async fn movements(bank: &Store) -> Result<BTreeMap<Key, Vec<Movement>>, sqlx::Error> {
     let sql =
         "SELECT customer, version, event_id, pence, fate FROM history ORDER BY customer, version";
     let mut source: BTreeMap<Key, Vec<Movement>> = BTreeMap::new();
-    for row in rows(bank, sql).await? {
+    for row in bank.fetch_all(sql, &[]).await? {
         let fate: String = row.get("fate")?;
         let fate = Fate::parse(&fate).ok_or(sqlx::Error::RowNotFound)?;
         let (version, id, pence) = (row.get("version")?, row.get("event_id")?, row.get("pence")?);
@@ -109,7 +102,8 @@ async fn movements(bank: &Store) -> Result<BTreeMap<Key, Vec<Movement>>, sqlx::E
 
 async fn bookings(ledger: &Store) -> Result<Vec<Booking>, sqlx::Error> {
     let sql = "SELECT customer, version, event_id, pence FROM bookings ORDER BY place";
-    rows(ledger, sql)
+    ledger
+        .fetch_all(sql, &[])
         .await?
         .iter()
         .map(|row| {
@@ -124,7 +118,8 @@ async fn bookings(ledger: &Store) -> Result<Vec<Booking>, sqlx::Error> {
 }
 
 async fn balances(store: &Store, sql: &'static str) -> Result<BTreeMap<Key, Balance>, sqlx::Error> {
-    rows(store, sql)
+    store
+        .fetch_all(sql, &[])
         .await?
         .iter()
         .map(|row| {
