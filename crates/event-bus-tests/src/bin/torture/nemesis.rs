@@ -13,7 +13,7 @@ use crate::node::Role;
 use crate::nodes::Node;
 use crate::plan::{Fault, Link, Member, Server, Step};
 use crate::proxy::Proxy;
-use crate::reading::number;
+use crate::reading::{OUTBOX, number};
 use crate::world::World;
 
 /// How much longer a message takes over a slow connection.
@@ -139,8 +139,8 @@ impl World {
         let notes = node.notes();
         match node.member.role {
             Role::Writer => open_transactions(&notes) > 0,
-            // What it sent or had to send is somebody else's now.
-            Role::Relay => true,
+            // What it was to send, or sent and did not remove, is somebody else's now.
+            Role::Relay => number(&self.bank, OUTBOX).await.is_ok_and(|rows| rows > 0),
             Role::Consumer => {
                 let begun = notes.iter().rev().filter_map(|note| match note {
                     Note::Handling(id) => Some(id.clone()),

@@ -81,6 +81,9 @@ impl World {
     }
 }
 
+/// How many rows an outbox has.
+pub const OUTBOX: &str = "SELECT count(*) AS number FROM outbox";
+
 /// A number that a query gives in a service's database.
 pub async fn number(store: &Store, sql: &'static str) -> Result<i64, sqlx::Error> {
     let rows = store.fetch_all(sql, &[]).await?;

@@ -27,7 +27,7 @@ use crate::node::{self, Role};
 use crate::nodes::Node;
 use crate::plan::{CONSUMERS, Member, Plan, RELAYS, WRITERS};
 use crate::proxy::Proxy;
-use crate::reading::number;
+use crate::reading::{OUTBOX, number};
 use crate::servers::{BrokerKind, Database, Programs, Server, StoreKind, free_port};
 
 const LOOK: Duration = Duration::from_millis(200);
@@ -285,8 +285,7 @@ impl World {
 
     /// What is still to happen, in the order in which it does.
     async fn look(&self, admin: &Admin) -> Result<Option<String>, Failed> {
-        let waiting = "SELECT count(*) AS number FROM outbox";
-        match number(&self.bank, waiting).await? {
+        match number(&self.bank, OUTBOX).await? {
             0 => {}
             rows => return Ok(Some(format!("{rows} rows in the bank's outbox"))),
         }
@@ -296,7 +295,7 @@ impl World {
         if lag > 0 || unknown > 0 {
             return Ok(Some(format!("a lag of {lag} events, {unknown} partitions that don't say")));
         }
-        match number(&self.ledger, waiting).await? {
+        match number(&self.ledger, OUTBOX).await? {
             0 => Ok(None),
             rows => Ok(Some(format!("{rows} rows in the ledger's outbox"))),
         }
