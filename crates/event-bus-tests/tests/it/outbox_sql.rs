@@ -1,27 +1,19 @@
 //! The outbox as a service without the library writes to it: by the SQL that docs/CONTRACT.md shows, word for word, and
 //! by `outbox::enqueue` in a transaction of sqlx.
 
-use std::time::Duration;
-
 use event_bus::envelope::{Draft, Envelope, SealError};
 use event_bus::headers::last;
 use event_bus::outbox::{EnqueueError, enqueue};
-use event_bus::relay::Relay;
 use event_bus::store::Store;
 use event_bus::{Catalogue, EventType};
 use event_bus_tests::databases::Databases;
-use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{create_topics, everything_in};
-use event_bus_tests::servers;
 use event_bus_tests::shop::{self, Fate, OrderPlaced, order, tenant};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::both::on_both_databases;
-use crate::selling::{create_topic, topic, waiting};
+use crate::selling::{Relaying, create_topic, topic, waiting};
 
-const SOON: Duration = Duration::from_secs(60);
 const CONTRACT: &str = include_str!("../../../../docs/CONTRACT.md");
 
 on_both_databases!(
@@ -37,26 +29,11 @@ fn documented(below: &str) -> &'static str {
     block.split_once("```").expect("the block ends").0
 }
 
-/// A relay of the shop's database.
-struct Relaying {
-    stop: watch::Sender<bool>,
-    relay: JoinHandle<()>,
-}
-
-impl Relaying {
-    async fn start(databases: &Databases) -> Self {
-        let store = Store::open_existing(&databases.url("shop")).await.expect("the store is there");
-        let (stop, stopping) = watch::channel(false);
-        let relay = tokio::spawn(Relay::new(store, servers::kafka(), "shop").run(stopping));
-        Self { stop, relay }
-    }
-
-    /// Waits until everything is sent.
-    async fn end(self, databases: &Databases) {
-        eventually(SOON, async || equal(waiting(databases).await, 0)).await;
-        self.stop.send(true).expect("the relay runs");
-        self.relay.await.expect("the relay ends");
-    }
+/// Has a relay send everything.
+async fn relay(databases: &Databases) {
+    let relaying = Relaying::start(databases).await;
+    relaying.sends_all(databases).await;
+    relaying.end().await;
 }
 
 /// A connection of sqlx, as a service has it.
@@ -123,7 +100,7 @@ async fn the_documented_sql_publishes_in_order(databases: &Databases) {
         // The namespace is the test's own; all else is as it stands there.
         client.run(&sql.replace("blindstrader", catalogue.namespace().as_str())).await;
     }
-    Relaying::start(databases).await.end(databases).await;
+    relay(databases).await;
     let sent = everything_in(&[placed]).await;
     let keys: Vec<&[u8]> = sent.iter().filter_map(|record| record.key.as_deref()).collect();
     let first: &[u8] = b"thomas-sanderson/o-100234";
@@ -161,7 +138,7 @@ async fn events_enqueued_in_a_transaction_of_sqlx_leave_if_it_commits(databases:
         assert_eq!(client.enqueue(events.to_vec()).await.expect("they are right"), 3);
         client.run(end).await;
     }
-    Relaying::start(databases).await.end(databases).await;
+    relay(databases).await;
     let sent = everything_in(&[shop::orders(&catalogue)]).await;
     let numbers: Vec<i64> = sent
         .iter()

@@ -2,39 +2,15 @@
 
 use std::time::Duration;
 
-use event_bus::relay::Relay;
-use event_bus::store::Store;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::create_topics;
-use event_bus_tests::{servers, shop};
+use event_bus_tests::shop;
 use sqlx::{Connection, PgConnection};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use crate::selling::{text, texts_in, waiting};
+use crate::selling::{Relaying, text, texts_in, waiting};
 
 const SOON: Duration = Duration::from_secs(60);
-
-struct Relaying {
-    store: Store,
-    stop: watch::Sender<bool>,
-    relay: JoinHandle<()>,
-}
-
-impl Relaying {
-    async fn start(databases: &Databases) -> Self {
-        let store = Store::open(&databases.url("shop"), &[]).await.expect("the store opens");
-        let (stop, stopping) = watch::channel(false);
-        let relay = Relay::new(store.clone(), servers::kafka(), "shop").run(stopping);
-        Self { store, stop, relay: tokio::spawn(relay) }
-    }
-
-    async fn end(self) {
-        self.stop.send(true).expect("the relay runs");
-        self.relay.await.expect("the relay ends");
-    }
-}
 
 /// Entries of the outbox's key that scans went over, and how often the outbox was scanned. A small one is read whole,
 /// without its key.
@@ -87,12 +63,12 @@ async fn a_foreign_transaction_that_stays_open_stops_no_relay_and_makes_no_look_
         }
         tx.commit().await.expect("it commits");
     }
-    eventually(SOON, async || equal(waiting(&databases).await, 0)).await;
+    relaying.sends_all(&databases).await;
     looks_become_cheap(&databases).await;
     let mut tx = relaying.store.begin().await.expect("a transaction begins");
     tx.enqueue(text(&orders, "k", "behind the dead"));
     tx.commit().await.expect("it commits");
-    eventually(SOON, async || equal(waiting(&databases).await, 0)).await;
+    relaying.sends_all(&databases).await;
     assert_eq!(texts_in(&orders).await.len(), ROWS + 1);
     let open = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
     assert_eq!(databases.number("shop", open).await, 1, "the foreign transaction ended");
@@ -121,7 +97,7 @@ async fn a_row_whose_transaction_was_open_for_many_looks_is_sent_once_it_commits
         tx.enqueue(text(&orders, "k", &number.to_string()));
     }
     tx.commit().await.expect("it commits");
-    eventually(SOON, async || equal(waiting(&databases).await, 0)).await;
+    relaying.sends_all(&databases).await;
     // Some seconds of looks, in which a floor that rose too far would have.
     let (_, before) = walked(&databases).await;
     eventually(SOON, async || {

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_bus::envelope::OutgoingRecord;
 use event_bus::kafka::admin::{Admin, NewTopic};
 use event_bus::names::TopicName;
 use event_bus::outbox::Outbox;
-use event_bus::store::Migration;
+use event_bus::relay::Relay;
+use event_bus::store::{Migration, Store};
 use event_bus::{Catalogue, Context, Event, Handled, Handler, KafkaConfig, Service};
 use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{everything_in, raw};
 use event_bus_tests::servers;
 use event_bus_tests::shop::OrderBilled;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// The last order number of each key, whose row's lock puts the orders of a key in their order.
 const TABLES: &[Migration] = &[Migration::same(
@@ -70,10 +77,7 @@ pub async fn create_topic(topic: &TopicName, configs: &[(&'static str, &str)]) {
         outcome.expect("the topic is made");
     }
     let wanted = [(topic.clone(), 1)];
-    admin
-        .await_topics(&wanted, std::time::Duration::from_secs(20))
-        .await
-        .expect("it gets its leader");
+    admin.await_topics(&wanted, Duration::from_secs(20)).await.expect("it gets its leader");
 }
 
 /// A record with a text as its value.
@@ -95,4 +99,30 @@ pub async fn texts_in(topic: &TopicName) -> Vec<(String, String)> {
 /// How many rows wait in the shop's outbox.
 pub async fn waiting(databases: &Databases) -> i64 {
     databases.number("shop", "SELECT count(*) FROM outbox").await
+}
+
+/// A relay of the shop's database without the shop's service.
+pub struct Relaying {
+    pub store: Store,
+    stop: watch::Sender<bool>,
+    relay: JoinHandle<()>,
+}
+
+impl Relaying {
+    pub async fn start(databases: &Databases) -> Self {
+        let store = Store::open(&databases.url("shop"), &[]).await.expect("the store opens");
+        let (stop, stopping) = watch::channel(false);
+        let relay = Relay::new(store.clone(), servers::kafka(), "shop").run(stopping);
+        Self { store, stop, relay: tokio::spawn(relay) }
+    }
+
+    /// Waits until everything is sent.
+    pub async fn sends_all(&self, databases: &Databases) {
+        eventually(SOON, async || equal(waiting(databases).await, 0)).await;
+    }
+
+    pub async fn end(self) {
+        self.stop.send(true).expect("the relay runs");
+        self.relay.await.expect("the relay ends");
+    }
 }
