@@ -1,5 +1,6 @@
 //! What PostgreSQL's concurrency makes hard, and a relay gets wrong easily.
 
+use event_bus::envelope::OutgoingRecord;
 use event_bus::store::{Migration, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
@@ -70,15 +71,16 @@ async fn a_row_whose_smaller_id_commits_later_is_not_passed_over() {
     databases.drop_all().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_second_transaction_of_one_key_draws_its_ids_behind_the_first_ones_commit() {
+/// Commits rows, one of them under the key `a`, beside a transaction of that key which hangs in its COMMIT. None of them
+/// may draw an id before that one ends. Gives the values of all rows in the order of their ids.
+async fn committed_behind_a_slow_one(rows: Vec<OutgoingRecord>) -> Vec<String> {
     let databases = Databases::postgres().await;
     let store = open(&databases).await;
     let gate = closed_gate(&databases).await;
     let first = commit_slowly(&databases, &store, b"a", "first").await;
     let mut second = {
         let store = store.clone();
-        tokio::spawn(async move { commit(&store, [record("orders", Some(b"a"), "second")]).await })
+        tokio::spawn(async move { commit(&store, rows).await })
     };
     assert_waits(&databases, &mut second, 2).await;
     let drawn = databases.number(SERVICE, "SELECT last_value FROM outbox_id_seq").await;
@@ -86,8 +88,15 @@ async fn the_second_transaction_of_one_key_draws_its_ids_behind_the_first_ones_c
     drop(gate);
     first.await.expect("it commits");
     second.await.expect("it commits");
-    assert_eq!(values(&pending(&store).await), ["first", "second"]);
+    let values = values(&pending(&store).await);
     databases.drop_all().await;
+    values
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_transaction_of_one_key_draws_its_ids_behind_the_first_ones_commit() {
+    let rows = vec![record("orders", Some(b"a"), "second")];
+    assert_eq!(committed_behind_a_slow_one(rows).await, ["first", "second"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,26 +189,11 @@ async fn a_row_that_somebody_has_locked_is_not_passed_over() {
 /// a transaction which commits first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_rows_none_draws_its_id_before_all_locks_are_held() {
-    let databases = Databases::postgres().await;
-    let store = open(&databases).await;
-    let gate = closed_gate(&databases).await;
-    let first = commit_slowly(&databases, &store, b"a", "first").await;
-    let mut second = {
-        let store = store.clone();
-        // Some of these keys' buckets are locked before the one that is taken, some would be behind it.
-        let others = (0..200_u32).map(|key| record("orders", Some(&key.to_be_bytes()), "other"));
-        let rows: Vec<_> = others.chain([record("orders", Some(b"a"), "second")]).collect();
-        tokio::spawn(async move { commit(&store, rows).await })
-    };
-    assert_waits(&databases, &mut second, 2).await;
-    let drawn = databases.number(SERVICE, "SELECT last_value FROM outbox_id_seq").await;
-    assert_eq!(drawn, 1, "the second transaction drew an id before it held all locks");
-    drop(gate);
-    first.await.expect("it commits");
-    second.await.expect("it commits");
-    let values = values(&pending(&store).await);
+    // Some of these keys' buckets are locked before the one that is taken, some would be behind it.
+    let others = (0..200_u32).map(|key| record("orders", Some(&key.to_be_bytes()), "other"));
+    let rows = others.chain([record("orders", Some(b"a"), "second")]).collect();
+    let values = committed_behind_a_slow_one(rows).await;
     assert_eq!((values[0].as_str(), values[201].as_str()), ("first", "second"));
-    databases.drop_all().await;
 }
 
 /// What is decided may be passed over by a relay: an id that may still show up must not be.
