@@ -144,6 +144,17 @@ impl Store {
         Ok(rows)
     }
 
+    /// Runs a statement that reads the same on both databases, in a transaction of its own.
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<(), sqlx::Error> {
+        let mut tx = self.begin().await?;
+        tx.execute(sql, values).await?;
+        tx.commit().await
+    }
+
     /// Asks the database for a sign of life.
     ///
     /// # Errors

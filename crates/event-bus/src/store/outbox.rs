@@ -194,14 +194,10 @@ impl Store {
         id: i64,
         error: &str,
     ) -> Result<(), sqlx::Error> {
-        match &self.backend {
-            Backend::Postgres(pool) => {
-                postgres::outbox::quarantine(&mut *pool.acquire().await?, lease, id, error).await
-            }
-            Backend::Sqlite(pool) => {
-                sqlite::outbox::quarantine(&mut *pool.acquire().await?, lease, id, error).await
-            }
-        }
+        let sql =
+            "UPDATE outbox SET status = 'quarantined', error = $4 WHERE id = $1 AND bucket & 7 = $2
+                   AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = $2 AND token = $3)";
+        self.execute(sql, &[id.into(), lease.shard.into(), lease.token.into(), error.into()]).await
     }
 
     /// How many rows wait to be sent, quarantined ones among them.

@@ -78,9 +78,7 @@ impl Store {
     pub async fn release(&self, claimant: &Claimant<'_>, token: i64) -> Result<(), sqlx::Error> {
         let sql = "UPDATE partition_owners SET is_dirty = false
                    WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND token = $4";
-        let mut tx = self.begin().await?;
-        tx.execute(sql, &claimant.values_and([token.into()])).await?;
-        tx.commit().await
+        self.execute(sql, &claimant.values_and([token.into()])).await
     }
 
     /// Begins a transaction of a partition's owner. PostgreSQL ends it when one of its statements takes longer than `limit`,

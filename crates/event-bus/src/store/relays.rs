@@ -117,14 +117,8 @@ impl Store {
     /// The database's.
     pub async fn relay_leaves(&self, holder: Uuid, leases: &[Lease]) -> Result<(), sqlx::Error> {
         self.release_leases(leases).await?;
-        match &self.backend {
-            Backend::Postgres(pool) => {
-                postgres::relays::relay_leaves(&mut *pool.acquire().await?, holder).await
-            }
-            Backend::Sqlite(pool) => {
-                sqlite::relays::relay_leaves(&mut *pool.acquire().await?, holder).await
-            }
-        }
+        let sql = "DELETE FROM outbox_relays WHERE CAST(holder AS text) = $1";
+        self.execute(sql, &[holder.to_string().into()]).await
     }
 }
 

@@ -137,25 +137,6 @@ pub(in crate::store) async fn outbox_backlog(
     .await
 }
 
-pub(in crate::store) async fn quarantine(
-    connection: &mut PgConnection,
-    lease: Lease,
-    id: i64,
-    error: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE outbox SET status = 'quarantined', error = $4 WHERE id = $1 AND bucket & 7 = $2
-         AND EXISTS (SELECT FROM outbox_lease WHERE shard = $2 AND token = $3)",
-    )
-    .bind(id)
-    .bind(lease.shard)
-    .bind(lease.token)
-    .bind(error)
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
 /// Waits until no transaction has a row under the bucket of this row's topic and key that is not committed, and lets
 /// none begin before this one ends.
 pub(in crate::store) async fn lock_bucket_of(

@@ -87,17 +87,6 @@ pub(in crate::store) async fn release_lease(
     .map(drop)
 }
 
-pub(in crate::store) async fn relay_leaves(
-    connection: &mut PgConnection,
-    holder: Uuid,
-) -> Result<(), Error> {
-    sqlx::query("DELETE FROM outbox_relays WHERE holder = $1")
-        .bind(holder)
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
 /// The last id that was drawn; 0 before the first.
 pub(in crate::store) async fn last_drawn(connection: &mut PgConnection) -> Result<i64, Error> {
     sqlx::query_scalar(

@@ -93,25 +93,6 @@ pub(in crate::store) async fn outbox_backlog(
     .await
 }
 
-pub(in crate::store) async fn quarantine(
-    connection: &mut SqliteConnection,
-    lease: Lease,
-    id: i64,
-    error: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE outbox SET status = 'quarantined', error = $4 WHERE id = $1 AND bucket & 7 = $2
-         AND EXISTS (SELECT 1 FROM outbox_lease WHERE shard = $2 AND token = $3)",
-    )
-    .bind(id)
-    .bind(lease.shard)
-    .bind(lease.token)
-    .bind(error)
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
 fn json(values: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(values).expect("numbers and strings always serialise")
 }

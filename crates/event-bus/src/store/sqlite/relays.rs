@@ -81,14 +81,3 @@ pub(in crate::store) async fn release_lease(
     .await
     .map(drop)
 }
-
-pub(in crate::store) async fn relay_leaves(
-    connection: &mut SqliteConnection,
-    holder: Uuid,
-) -> Result<(), Error> {
-    sqlx::query("DELETE FROM outbox_relays WHERE holder = $1")
-        .bind(holder.to_string())
-        .execute(connection)
-        .await
-        .map(drop)
-}
