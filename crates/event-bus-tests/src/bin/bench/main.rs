@@ -4,6 +4,7 @@
 mod broker;
 mod consume;
 mod contract;
+mod database;
 mod outbox;
 mod publish;
 

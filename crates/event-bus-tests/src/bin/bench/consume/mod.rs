@@ -19,9 +19,8 @@ use clap::ValueEnum;
 use event_bus::kafka::admin::Admin;
 use event_bus::names::GroupName;
 use event_bus::{Catalogue, KafkaConfig};
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor};
 
+use crate::database;
 use crate::publish::turn::Quartiles;
 use mark::Mark;
 use side::{Running, Side, Work};
@@ -97,13 +96,7 @@ impl Setting {
 
     /// The URL of a new database.
     async fn new_database(&self) -> String {
-        let name = format!("bench_{:08x}", rand::random::<u32>());
-        let mut connection =
-            PgConnection::connect(&self.postgres).await.expect("PostgreSQL answers");
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        connection.execute(create).await.expect("a database can be made");
-        let (server, _) = self.postgres.rsplit_once('/').expect("a URL has a path");
-        format!("{server}/{name}")
+        database::create(&self.postgres).await.1
     }
 
     fn start(

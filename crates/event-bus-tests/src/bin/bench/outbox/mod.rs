@@ -16,10 +16,9 @@ use clap::ValueEnum;
 use event_bus::KafkaConfig;
 use event_bus::kafka::admin::{Admin, NewTopic};
 use event_bus::names::TopicName;
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::consume::mark::Mark;
+use crate::database;
 use side::Side;
 
 /// Partitions of the topic, as every workload has.
@@ -82,13 +81,7 @@ struct Turn {
 
 impl Setting {
     async fn turn(&self, side: Side) -> Turn {
-        let name = format!("bench_{:08x}", rand::random::<u32>());
-        let mut connection =
-            PgConnection::connect(&self.postgres).await.expect("PostgreSQL answers");
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        connection.execute(create).await.expect("a database can be made");
-        let (server, _) = self.postgres.rsplit_once('/').expect("a URL has a path");
-        let url = format!("{server}/{name}");
+        let (name, url) = database::create(&self.postgres).await;
         rows::prepare(side, &url).await;
         Turn { topic: self.topic(&name).await, url }
     }
