@@ -48,10 +48,21 @@ impl Log {
     /// The next row, checked: once, under its key, and in its writer's order.
     pub fn next(&mut self) -> Appended {
         let deadline = Instant::now() + SILENCE;
+        let mut last_error = None;
         loop {
-            assert!(Instant::now() < deadline, "nothing came behind {} rows", self.count);
-            let Some(polled) = self.consumer.poll(Duration::from_millis(100)) else { continue };
-            let Ok(message) = polled else { continue };
+            assert!(
+                Instant::now() < deadline,
+                "nothing came behind {} rows: {last_error:?}",
+                self.count
+            );
+            let message = match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
+                    last_error = Some(error);
+                    continue;
+                }
+                None => continue,
+            };
             let number = number_in(message.payload().expect("it has a value"));
             assert_eq!(message.key(), Some(key(number).as_bytes()), "{number}");
             let last = self.last[number % KEYS].replace(number);
