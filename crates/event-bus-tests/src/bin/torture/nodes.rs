@@ -22,6 +22,9 @@ const BETWEEN_STARTS: Duration = Duration::from_millis(500);
 /// How long a node may take to end after it was asked to: handlers and the relay have 10 s each, its clients their own.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
+/// How a process ends that aborts itself.
+const SIGABRT: i32 = 6;
+
 /// A node: one process after the other.
 #[derive(Debug)]
 pub struct Node {
@@ -136,7 +139,7 @@ impl State {
         let Some(mut child) = self.child.take() else { return true };
         match tokio::time::timeout(ENDS_WITHIN, child.wait()).await {
             // Where a handler aborted it in the same moment, it was not asked in time.
-            Ok(Ok(status)) => status.success() || status.signal().is_some(),
+            Ok(Ok(status)) => status.success() || status.signal() == Some(SIGABRT),
             _ => {
                 let _ = child.kill().await;
                 false
