@@ -58,8 +58,7 @@ async fn an_offset_before_its_effect_is_noticed() {
 #[tokio::test]
 async fn an_effect_before_its_inbox_row_is_noticed() {
     let (flaw, only) = ("effect-before-inbox", &["kill-consumer"][..]);
-    // The moment that matters is behind the transaction of the effect, and it is long.
-    let (more, broken) = (&["--blind", "--rate=10"], &["ExactlyOnce"]);
+    let (more, broken) = (&["--aim=behind", "--rate=10"], &["ExactlyOnce"]);
     World { flaw, seed: 23, store: "sqlite", seconds: 20, only, more, broken }.shows_it().await;
 }
 

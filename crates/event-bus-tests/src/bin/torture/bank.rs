@@ -68,13 +68,14 @@ impl Fate {
             .find(|fate| fate.as_str() == text)
     }
 
-    /// The reason of its dead letter; `None` for an event that lives.
-    pub const fn death(self) -> Option<&'static str> {
+    /// What its dead letter may give as the reason; nothing for an event that lives.
+    pub const fn deaths(self) -> &'static [&'static str] {
         match self {
-            Self::Book => None,
-            Self::Fail => Some("retries-exhausted"),
-            Self::Reject => Some("rejected"),
-            Self::Abort => Some("crashed"),
+            Self::Book => &[],
+            // A kill may come in the last attempt, and then nobody knows how that would have ended.
+            Self::Fail => &["retries-exhausted", "crashed"],
+            Self::Reject => &["rejected"],
+            Self::Abort => &["crashed"],
         }
     }
 }

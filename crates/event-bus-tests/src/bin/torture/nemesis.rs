@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::clock;
+use crate::history::Id;
 use crate::journal::{Note, open_transactions};
 use crate::node::Role;
 use crate::nodes::Node;
 use crate::plan::{Fault, Link, Member, Server, Step};
 use crate::proxy::Proxy;
-use crate::reading::{OUTBOX, number};
+use crate::reading::{OUTBOX, bookings, number};
 use crate::world::World;
 
 /// How much longer a message takes over a slow connection.
@@ -31,6 +32,15 @@ const TAKEN_OVER: &str =
     "SELECT CAST(coalesce(sum(token), 0) AS bigint) AS number FROM partition_owners";
 /// Times that relays took the lease over.
 const LEASES: &str = "SELECT CAST(coalesce(sum(token), 0) AS bigint) AS number FROM outbox_lease";
+
+/// The moment in which a process is killed or stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Aim {
+    /// In the midst of a transaction.
+    Inside,
+    /// Behind a transaction whose events are not in the inbox.
+    Behind,
+}
 
 impl World {
     /// All steps of the plan, each at its time. Returns once nothing is broken any more.
@@ -126,9 +136,13 @@ impl World {
             |notes: &[Note]| notes.iter().filter(|note| matches!(note, Note::Pausing(_))).count();
         let before = pauses(&node.notes());
         let start = Instant::now();
-        while !self.shape.is_blind && start.elapsed() < AIM {
+        while start.elapsed() < AIM {
             let notes = node.notes();
-            if open_transactions(&notes) > 0 || pauses(&notes) > before {
+            let is_there = match self.shape.aim {
+                Aim::Inside => open_transactions(&notes) > 0 || pauses(&notes) > before,
+                Aim::Behind => self.has_effects_only(&notes).await.unwrap_or(false),
+            };
+            if is_there {
                 return;
             }
             clock::pass(AIM_LOOK).await;
@@ -142,14 +156,19 @@ impl World {
             // What it was to send, or sent and did not remove, is somebody else's now.
             Role::Relay => number(&self.bank, OUTBOX).await.is_ok_and(|rows| rows > 0),
             Role::Consumer => {
-                let begun = notes.iter().rev().filter_map(|note| match note {
-                    Note::Handling(id) => Some(id.clone()),
-                    _ => None,
-                });
-                let begun: BTreeSet<String> = begun.take(LAST_EVENTS).collect();
+                let begun: BTreeSet<Id> = last_begun(&notes).collect();
                 self.inbox().await.is_ok_and(|inbox| !begun.is_subset(&inbox))
             }
         }
+    }
+
+    /// Whether one of the last events that a replica began has its effect and is not in the inbox.
+    async fn has_effects_only(&self, notes: &[Note]) -> Result<bool, sqlx::Error> {
+        // The inbox is read last: it has every effect that was whole when the effects were read.
+        let booked: BTreeSet<Id> =
+            bookings(&self.ledger).await?.into_iter().map(|booking| booking.id).collect();
+        let inbox = self.inbox().await?;
+        Ok(last_begun(notes).any(|id| booked.contains(&id) && !inbox.contains(&id)))
     }
 
     /// Whether others took over what the process held when it stood still.
@@ -233,4 +252,13 @@ async fn is_asked(proxies: &[&Proxy]) {
     {
         clock::pass(AIM_LOOK).await;
     }
+}
+
+/// The last events that a replica began, the latest first.
+fn last_begun(notes: &[Note]) -> impl Iterator<Item = Id> {
+    let begun = notes.iter().rev().filter_map(|note| match note {
+        Note::Handling(id) => Some(id.clone()),
+        _ => None,
+    });
+    begun.take(LAST_EVENTS)
 }

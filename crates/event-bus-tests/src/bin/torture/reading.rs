@@ -103,7 +103,8 @@ async fn movements(bank: &Store) -> Result<BTreeMap<Key, Vec<Movement>>, sqlx::E
     Ok(source)
 }
 
-async fn bookings(ledger: &Store) -> Result<Vec<Booking>, sqlx::Error> {
+/// The effects, in the order in which they were written.
+pub async fn bookings(ledger: &Store) -> Result<Vec<Booking>, sqlx::Error> {
     let sql = "SELECT customer, version, event_id, pence FROM bookings ORDER BY place";
     ledger
         .fetch_all(sql, &[])

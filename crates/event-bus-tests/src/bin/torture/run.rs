@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::bites::Bites;
 use crate::checks::{Promise, Violation};
+use crate::nemesis::Aim;
 use crate::plan::{Kind, Plan, Shape as PlanShape};
 use crate::servers::{BrokerKind, Programs, StoreKind};
 use crate::world::{Ended, Failed, Shape, World};
@@ -51,9 +52,9 @@ pub struct Args {
     /// A mistake that all nodes make
     #[arg(long)]
     flaw: Option<String>,
-    /// Kill at any moment, and not only in the midst of a transaction
-    #[arg(long)]
-    blind: bool,
+    /// The moment in which kills come
+    #[arg(long, value_enum, default_value = "inside")]
+    aim: Aim,
     /// The `event-bus` program
     #[arg(long, value_name = "FILE")]
     event_bus: PathBuf,
@@ -151,7 +152,7 @@ impl Args {
             folder,
             rate: self.rate,
             stands_still_within: Duration::from_secs(self.stands_still_within),
-            is_blind: self.blind,
+            aim: self.aim,
             flaw: self.flaw,
         };
         World::start(shape, plan).await?.run().await
@@ -192,11 +193,12 @@ impl Args {
         let only = self.only.iter().filter_map(ValueEnum::to_possible_value);
         let only: String = only.map(|kind| format!(" --only {}", kind.get_name())).collect();
         format!(
-            "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw} -- --rate {}{only}",
+            "cargo xtask torture --seed {seed} --seconds {} --broker {} --store {}{flaw} -- --rate {} --aim {}{only}",
             self.seconds,
             name(&self.broker),
             name(&self.store),
-            self.rate
+            self.rate,
+            name(&self.aim)
         )
     }
 }

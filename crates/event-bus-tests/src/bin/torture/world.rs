@@ -23,6 +23,7 @@ use crate::checks::{Promise, Violation, unchanged, violations};
 use crate::clock;
 use crate::history::Sample;
 use crate::journal::Note;
+use crate::nemesis::Aim;
 use crate::node::{self, Role};
 use crate::nodes::Node;
 use crate::plan::{CONSUMERS, Member, Plan, RELAYS, WRITERS};
@@ -48,8 +49,8 @@ pub struct Shape {
     pub rate: u32,
     /// How long nothing may move before everything has settled, once nothing goes wrong any more.
     pub stands_still_within: Duration,
-    /// Whether kills come at any moment.
-    pub is_blind: bool,
+    /// The moment in which kills come.
+    pub aim: Aim,
     /// The mistake that nodes make.
     pub flaw: Option<String>,
 }

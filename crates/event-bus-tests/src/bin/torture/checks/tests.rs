@@ -18,12 +18,12 @@ fn healthy() -> History {
             bank.current -= pence;
             bank.savings += pence;
             let (key, previous) = (key.to_owned(), version - 1);
-            if let Some(reason) = fate.death() {
+            if let Some(reason) = fate.deaths().first() {
                 history.letters.push(Letter {
                     dlq_id: dlq_id.clone(),
                     partition,
                     offset,
-                    reason: reason.to_owned(),
+                    reason: (*reason).to_owned(),
                     attempts: "4".to_owned(),
                     bytes: bytes.clone(),
                 });
