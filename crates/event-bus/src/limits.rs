@@ -34,8 +34,8 @@ pub const MAX_BATCH: usize = 500;
 /// How long a settled event's offset waits for a commit with others. A shorter time costs a request each; a longer one
 /// brings more events again after a crash, for the inbox to skip.
 pub const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// How long a consumer may fetch nothing while there is something to fetch and brokers answer others, before it is built
-/// anew: twice the client's default `socket.timeout.ms`, after which it gives a silent connection up and makes another.
+/// How long a client may fetch nothing while there is something to fetch, or hear of nothing that it sent, while brokers
+/// answer others, before it is made anew: twice the default `socket.timeout.ms`, after which it gives a silent connection up and makes another.
 pub const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 /// Which limit a record exceeds.

@@ -82,6 +82,7 @@ struct RelayFamilies {
     oldest: Family<Relaying, Gauge<f64, AtomicU64>>,
     quarantined: Family<Relaying, Gauge>,
     leases: Family<Relaying, Gauge>,
+    rebuilds: Family<Relaying, Counter>,
 }
 
 impl RelayFamilies {
@@ -92,7 +93,13 @@ impl RelayFamilies {
             oldest: Family::default(),
             quarantined: Family::default(),
             leases: Family::default(),
+            rebuilds: Family::default(),
         };
+        registry.register(
+            "relay_producer_rebuilds",
+            "Times that a relay's producer was made anew, because it was stuck",
+            families.rebuilds.clone(),
+        );
         registry.register(
             "relay_published",
             "Rows of the outbox that Kafka acknowledged to this relay",
@@ -230,6 +237,7 @@ impl Metrics {
             oldest: families.oldest.get_or_create_owned(&labels),
             quarantined: families.quarantined.get_or_create_owned(&labels),
             leases: families.leases.get_or_create_owned(&labels),
+            rebuilds: families.rebuilds.get_or_create_owned(&labels),
         }
     }
 
@@ -265,9 +273,15 @@ pub(crate) struct RelayMetrics {
     oldest: Gauge<f64, AtomicU64>,
     quarantined: Gauge,
     leases: Gauge,
+    rebuilds: Counter,
 }
 
 impl RelayMetrics {
+    /// Its producer was stuck.
+    pub(crate) fn rebuilt(&self) {
+        self.rebuilds.inc();
+    }
+
     /// Kafka acknowledged a row.
     pub(crate) fn published(&self) {
         self.published.inc();

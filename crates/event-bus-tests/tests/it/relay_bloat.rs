@@ -1,11 +1,12 @@
 //! Dead rows of the outbox that no vacuum may take, for a transaction is open that never heard of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use event_bus::names::TopicName;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::create_topics;
-use event_bus_tests::shop;
+use event_bus_tests::{servers, shop};
 use sqlx::{Connection, PgConnection};
 
 use crate::selling::{Relaying, text, texts_in, waiting};
@@ -41,6 +42,28 @@ async fn looks_become_cheap(databases: &Databases) {
     .await;
 }
 
+/// Commits rows every second, for ten minutes at full length, and has each of them sent before the next ones. Says how
+/// many.
+async fn keeps_sending(relaying: &Relaying, databases: &Databases, orders: &TopicName) -> usize {
+    const AT_ONCE: usize = 200;
+    let seconds = if servers::at_full_length() { 600 } else { 5 };
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    let mut longest = Duration::ZERO;
+    for second in 0..seconds {
+        beat.tick().await;
+        let mut tx = relaying.store.begin().await.expect("a transaction begins");
+        for number in 0..AT_ONCE {
+            tx.enqueue(text(orders, &format!("later {number}"), &second.to_string()));
+        }
+        tx.commit().await.expect("it commits");
+        let committed = Instant::now();
+        relaying.sends_all(databases).await;
+        longest = longest.max(committed.elapsed());
+    }
+    println!("{seconds} s: {AT_ONCE} rows were sent and removed within {longest:.0?}");
+    seconds * AT_ONCE
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_transaction_that_stays_open_stops_no_relay_and_makes_no_look_longer() {
     const ROWS: usize = 20_000;
@@ -64,12 +87,13 @@ async fn a_foreign_transaction_that_stays_open_stops_no_relay_and_makes_no_look_
         tx.commit().await.expect("it commits");
     }
     relaying.sends_all(&databases).await;
+    let more = keeps_sending(&relaying, &databases, &orders).await;
     looks_become_cheap(&databases).await;
     let mut tx = relaying.store.begin().await.expect("a transaction begins");
     tx.enqueue(text(&orders, "k", "behind the dead"));
     tx.commit().await.expect("it commits");
     relaying.sends_all(&databases).await;
-    assert_eq!(texts_in(&orders).await.len(), ROWS + 1);
+    assert_eq!(texts_in(&orders).await.len(), ROWS + more + 1);
     let open = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
     assert_eq!(databases.number("shop", open).await, 1, "the foreign transaction ended");
     drop(foreign);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use event_bus::envelope::OutgoingRecord;
 use event_bus::kafka::admin::{Admin, NewTopic};
+use event_bus::metrics::Metrics;
 use event_bus::names::TopicName;
 use event_bus::outbox::Outbox;
 use event_bus::relay::Relay;
@@ -110,10 +111,15 @@ pub struct Relaying {
 
 impl Relaying {
     pub async fn start(databases: &Databases) -> Self {
+        Self::start_at(databases, &servers::kafka(), &Metrics::default()).await
+    }
+
+    /// As [`Self::start`], to this Kafka and counting in these metrics.
+    pub async fn start_at(databases: &Databases, kafka: &KafkaConfig, metrics: &Metrics) -> Self {
         let store = Store::open(&databases.url("shop"), &[]).await.expect("the store opens");
         let (stop, stopping) = watch::channel(false);
-        let relay = Relay::new(store.clone(), servers::kafka(), "shop").run(stopping);
-        Self { store, stop, relay: tokio::spawn(relay) }
+        let relay = Relay::new(store.clone(), kafka.clone(), "shop").counting_in(metrics);
+        Self { store, stop, relay: tokio::spawn(relay.run(stopping)) }
     }
 
     /// Waits until everything is sent.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
 use event_bus::{
     Event, Failure, Handled, KafkaConfig, StatelessContext, StatelessHandler, StatelessService,
@@ -19,6 +20,8 @@ use event_bus_tests::process::Process;
 use event_bus_tests::servers;
 use event_bus_tests::shop::{self, Billing, Fate, OrderPlaced, Running, open_billing_at, order};
 use tempfile::NamedTempFile;
+
+use crate::selling::{Relaying, text};
 
 const SOON: Duration = Duration::from_secs(60);
 /// A consumer counts as stuck after twice this, in milliseconds.
@@ -100,6 +103,27 @@ async fn a_consumer_whose_fetches_are_never_answered_is_built_anew() {
     let bills = "SELECT count(*) FROM bills";
     eventually(SOON, async || equal(databases.number("billing", bills).await, 3)).await;
     running.stop().await;
+    databases.drop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_whose_producer_is_never_answered_makes_it_anew() {
+    // So many that the client, which gives up each after two seconds, is not through with them before it is stuck.
+    let broker = Faulty::start("Produce", 1..=6, "delay-ms = 600000").await;
+    let (catalogue, databases) = (shop::catalogue(1, ""), Databases::sqlite());
+    create_topics_at(&broker.kafka, &catalogue).await;
+    let metrics = Metrics::default();
+    let relaying = Relaying::start_at(&databases, &broker.kafka, &metrics).await;
+    let orders = shop::orders(&catalogue);
+    let mut tx = relaying.store.begin().await.expect("a transaction begins");
+    (0..3).for_each(|number| tx.enqueue(text(&orders, "k", &number.to_string())));
+    tx.commit().await.expect("it commits");
+    relaying.sends_all(&databases).await;
+    assert!(counted(&metrics, "relay_producer_rebuilds_total").is_some_and(|times| times > 0));
+    let sent = everything_at(&broker.kafka, &[orders]).await;
+    let sent: Vec<_> = sent.iter().filter_map(|record| record.value.as_deref()).collect();
+    assert_eq!(sent[..3], [b"0", b"1", b"2"]);
+    relaying.end().await;
     databases.drop_all().await;
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use crate::limits::STUCK_AFTER;
+
 /// Properties that the promises of the bus rest on. A caller may not change them.
 const KEPT: &[(&str, &str)] = &[
     ("acks", "an acknowledgement by fewer replicas than all may lose an event"),
@@ -86,10 +88,12 @@ impl KafkaConfig {
         &self.bootstrap
     }
 
-    /// How long the client waits for an answer before it gives a connection up (`socket.timeout.ms`), if that was said.
-    pub(crate) fn socket_timeout(&self) -> Option<Duration> {
-        let millis = self.properties.get("socket.timeout.ms")?;
-        Some(Duration::from_millis(millis.parse().ok()?))
+    /// How long a client may get nowhere while brokers answer others, before it is stuck: twice as long as it waits for an
+    /// answer before it gives a connection up (`socket.timeout.ms`).
+    pub(crate) fn stuck_after(&self) -> Duration {
+        let millis =
+            self.properties.get("socket.timeout.ms").and_then(|millis| millis.parse().ok());
+        millis.map_or(STUCK_AFTER, |millis| Duration::from_millis(millis) * 2)
     }
 
     pub(super) fn client(&self) -> ClientConfig {

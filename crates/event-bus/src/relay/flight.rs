@@ -1,6 +1,6 @@
 //! The rows on their way: handed to the producer, and not removed from the outbox yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::names::TopicName;
@@ -29,6 +29,8 @@ pub(super) struct Flight {
     delivered: Vec<i64>,
     delivered_since: Option<Instant>,
     bytes: i64,
+    /// When the last report came, or the first row took off that waits for one.
+    moved_at: Option<Instant>,
 }
 
 impl Flight {
@@ -39,6 +41,11 @@ impl Flight {
     /// How many there are, delivered ones among them.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// How many there are from this id on.
+    pub(super) fn len_from(&self, first: i64) -> usize {
+        self.rows.keys().filter(|id| **id >= first).count()
     }
 
     /// How many have no delivery report yet.
@@ -56,7 +63,15 @@ impl Flight {
         self.rows.values().any(|row| shards.contains(&row.shard))
     }
 
-    pub(super) fn takes_off(&mut self, id: i64, row: Flying) {
+    /// Since when no report has come although one is awaited.
+    pub(super) fn stands_since(&self) -> Option<Instant> {
+        self.moved_at.filter(|_| self.unreported() > 0)
+    }
+
+    pub(super) fn takes_off(&mut self, id: i64, row: Flying, now: Instant) {
+        if self.unreported() == 0 {
+            self.moved_at = Some(now);
+        }
         self.bytes += row.bytes;
         self.rows.insert(id, row);
     }
@@ -65,15 +80,24 @@ impl Flight {
     pub(super) fn arrived(&mut self, id: i64, now: Instant) {
         let Some(row) = self.rows.get(&id) else { return };
         self.bytes -= row.bytes;
+        self.moved_at = Some(now);
         self.delivered.push(id);
         self.delivered_since.get_or_insert(now);
     }
 
     /// Kafka does not have it, as far as is known.
-    pub(super) fn came_back(&mut self, id: i64) -> Option<Flying> {
+    pub(super) fn came_back(&mut self, id: i64, now: Instant) -> Option<Flying> {
         let row = self.rows.remove(&id)?;
         self.bytes -= row.bytes;
+        self.moved_at = Some(now);
         Some(row)
+    }
+
+    /// No report is awaited any more of those that have none.
+    pub(super) fn give_up(&mut self) {
+        let delivered: HashSet<i64> = self.delivered.iter().copied().collect();
+        self.rows.retain(|id, _| delivered.contains(id));
+        self.bytes = 0;
     }
 
     /// When delivered rows are to be removed at the latest.
@@ -93,6 +117,9 @@ impl Flight {
 
     /// The first `count` delivered rows are not in the outbox any more.
     pub(super) fn removed(&mut self, count: usize, now: Instant) {
+        if count == 0 {
+            return;
+        }
         for id in self.delivered.drain(..count) {
             self.rows.remove(&id);
         }
@@ -111,13 +138,13 @@ mod tests {
     #[test]
     fn a_row_is_on_its_way_until_it_is_removed_and_takes_room_until_its_report() {
         let (mut flight, now) = (Flight::default(), Instant::now());
-        flight.takes_off(1, flying(0, MOST_BYTES));
-        flight.takes_off(2, flying(3, 10));
+        flight.takes_off(1, flying(0, MOST_BYTES), now);
+        flight.takes_off(2, flying(3, 10), now);
         assert!(!flight.has_room());
         flight.arrived(1, now);
         assert!(flight.has_room() && flight.has(1));
-        assert_eq!((flight.len(), flight.unreported()), (2, 1));
-        assert_eq!(flight.came_back(2), Some(flying(3, 10)));
+        assert_eq!((flight.len(), flight.len_from(2), flight.unreported()), (2, 1, 1));
+        assert_eq!(flight.came_back(2, now), Some(flying(3, 10)));
         assert!(!flight.has_any_of(&[3]) && flight.has_any_of(&[0, 5]));
         assert!(!flight.is_to_be_removed(now));
         assert!(flight.is_to_be_removed(now + REMOVE_AFTER));
@@ -127,10 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_report_for_long_can_be_given_up() {
+        let (mut flight, start) = (Flight::default(), Instant::now());
+        let later = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(flight.stands_since(), None);
+        (1..=3).for_each(|id| flight.takes_off(id, flying(0, 5), later(u64::from(id == 3))));
+        assert_eq!(flight.stands_since(), Some(start));
+        flight.arrived(2, later(5));
+        assert_eq!(flight.stands_since(), Some(later(5)));
+        flight.give_up();
+        assert_eq!((flight.len(), flight.unreported(), flight.bytes), (1, 0, 0));
+        assert_eq!((flight.stands_since(), flight.delivered()), (None, &[2][..]));
+    }
+
+    #[test]
     fn rows_are_bounded_by_number_too_and_many_are_removed_without_a_wait() {
         let (mut flight, now) = (Flight::default(), Instant::now());
         for id in 0..i64::try_from(MOST_ROWS).unwrap() {
-            flight.takes_off(id, flying(0, 1));
+            flight.takes_off(id, flying(0, 1), now);
         }
         assert!(!flight.has_room());
         (0..999).for_each(|id| flight.arrived(id, now));

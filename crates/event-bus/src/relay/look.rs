@@ -4,13 +4,15 @@
 //! Done with is, among what is decided,
 //!
 //! - what is gone;
+//! - what is on its way, or was found by an earlier look and is about to be: once any of that comes back, or is forgotten,
+//!   the next look begins at the start;
 //! - what is quarantined or waits behind a quarantined row: whoever sets it free gives it new ids (`store::quarantine`);
 //! - what belongs to other shards: whenever shards come, the next look begins at the start;
 //! - what belongs to a topic that is left out because it is missing: whenever a topic is not left out any more, the next
 //!   look begins at the start.
 //!
-//! All else that waits bounds the floor: the first row of a look does. And once a minute a look begins at the start
-//! whatever is known, for what somebody does to the table by hand.
+//! Where a look ends early, with as many rows as it may have, what is behind its last one bounds the floor. And once a
+//! minute a look begins at the start whatever is known, for what somebody does to the table by hand.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +44,7 @@ impl Look {
         }
     }
 
-    /// The next look begins at the start: shards came, for example.
+    /// The next look begins at the start: shards came, or rows that were found are not on their way.
     pub(super) fn forget(&mut self) {
         self.floor = 0;
     }
@@ -65,14 +67,14 @@ impl Look {
         self.floor
     }
 
-    /// The look found rows from this one to that one.
-    pub(super) fn end(&mut self, first: Option<i64>, last: Option<i64>) {
-        if self.flaws.have(Flaw::CursorRelay) {
-            self.floor = last.map_or(self.floor, |last| last + 1);
-            return;
-        }
-        let behind = self.decided.saturating_add(1);
-        self.floor = first.map_or(behind, |first| first.min(behind));
+    /// The look found rows up to this one, and there may be more behind it if the look was full.
+    pub(super) fn end(&mut self, last: Option<i64>, is_full: bool) {
+        self.floor = match last {
+            Some(last) if self.flaws.have(Flaw::CursorRelay) => last + 1,
+            None if self.flaws.have(Flaw::CursorRelay) => self.floor,
+            Some(last) if is_full => last.min(self.decided) + 1,
+            _ => self.decided + 1,
+        };
     }
 }
 
@@ -81,20 +83,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_floor_is_bounded_by_what_is_undecided_and_by_what_waits() {
+    fn the_floor_is_bounded_by_what_is_undecided_and_by_what_was_not_seen() {
         let now = Instant::now();
         let mut look = Look::new(now);
         assert_eq!(look.begin(&[], now), 0);
-        look.end(None, None);
+        look.end(Some(20), false);
         assert_eq!(look.begin(&[], now), 1, "nothing is decided, so the first id may come yet");
         look.decide(50);
-        look.end(Some(20), Some(20));
-        assert_eq!(look.begin(&[], now), 20);
-        look.end(Some(80), Some(80));
+        look.end(Some(20), true);
+        assert_eq!(look.begin(&[], now), 21, "what is behind the last one was not seen");
+        look.end(Some(80), true);
         assert_eq!(look.begin(&[], now), 51, "an id between may come yet");
         look.decide(40);
-        look.end(None, None);
+        look.end(Some(52), false);
         assert_eq!(look.begin(&[], now), 51, "what is decided stays so");
+        look.forget();
+        assert_eq!(look.begin(&[], now), 0);
     }
 
     #[test]
@@ -104,18 +108,18 @@ mod tests {
         let mut look = Look::new(now);
         look.begin(&[], now);
         look.decide(50);
-        look.end(None, None);
+        look.end(None, false);
         assert_eq!(look.begin(&missing, now), 51);
-        look.end(None, None);
+        look.end(None, false);
         assert_eq!(look.begin(&missing, now), 51);
-        look.end(None, None);
+        look.end(None, false);
         assert_eq!(look.begin(&[], now), 0, "its rows may be below the floor");
-        look.end(None, None);
+        look.end(None, false);
         look.forget();
         assert_eq!(look.begin(&[], now), 0);
-        look.end(None, None);
+        look.end(None, false);
         assert_eq!(look.begin(&[], now + EVERYTHING), 0);
-        look.end(None, None);
+        look.end(None, false);
         assert_eq!(look.begin(&[], now + EVERYTHING), 51);
     }
 }

@@ -1,9 +1,9 @@
 //! What a running relay does, a turn at a time: it renews, looks, reads, hands over, and removes what arrived.
 //!
-//! A look tells the ids of the rows that may be sent, in order and as of one moment; then the rows themselves are read
-//! piece by piece, bounded by their bytes, while earlier ones are on their way. Rows that are on their way are passed
-//! over by the next look, so nothing waits for the end of a round. And since a look is of one moment, a row is never
-//! handed over before an earlier one of its topic and key.
+//! A look tells the ids of the rows that may be sent, in order and as of one moment, and what the first new ones say,
+//! bounded by their bytes. What it only tells the ids of is read piece by piece, while earlier rows are on their way. Rows
+//! that are on their way are passed over by the next look, so nothing waits for the end of a round. And since a look is of
+//! one moment, a row is never handed over before an earlier one of its topic and key.
 //!
 //! After a trouble nothing is handed over until each row on its way has its report; what did not arrive is then found by
 //! the next look.
@@ -29,14 +29,14 @@ use super::topics::Topics;
 use crate::dead_letter::error_chain;
 use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::names::TopicName;
-use crate::store::{Mark, PendingRow, Scan, Waiting};
+use crate::store::{Mark, Scan, Waiting};
 
-/// Ids of one look, beside those on their way: 40 bytes each.
-const LOOK: usize = 2_000;
+/// Rows of one look, beside those on their way.
+const LOOK: usize = 1_000;
 /// Rows that are read by one statement.
 const READ_ROWS: usize = 500;
-/// How many bytes of rows are read by one statement, at least one row.
-const READ_BYTES: i64 = 1024 * 1024;
+/// How many bytes of rows are read by one statement; of a statement that reads nothing else, at least one row.
+const READ_BYTES: i64 = 512 * 1024;
 /// The wait between looks while rows come, but from another process, for rows of this one nudge.
 const BUSY: Duration = Duration::from_millis(3);
 /// The longest wait between looks.
@@ -72,13 +72,6 @@ pub(super) enum Turn {
     Until(Instant),
 }
 
-/// A row that was read, and what its look told of it.
-struct Ready {
-    row: PendingRow,
-    shard: i32,
-    bytes: i64,
-}
-
 /// A relay that runs.
 pub(super) struct Work<'a> {
     relay: &'a Relay,
@@ -88,8 +81,10 @@ pub(super) struct Work<'a> {
     mark: Option<Mark>,
     decide_at: Instant,
     topics: Topics,
+    /// What was found and is not on its way yet.
     waiting: VecDeque<Waiting>,
-    ready: VecDeque<Ready>,
+    /// The greatest id that was ever found.
+    last_found: i64,
     flight: Flight,
     /// The row that went alone and has no report yet.
     alone: Option<(i64, Option<Place>)>,
@@ -105,6 +100,8 @@ pub(super) struct Work<'a> {
     not_before: Instant,
     /// The database is not asked before, after a trouble with it.
     resting_until: Instant,
+    /// When it was last asked whether a producer that gets nowhere is alone with that.
+    asked_at: Instant,
 }
 
 impl<'a> Work<'a> {
@@ -118,7 +115,7 @@ impl<'a> Work<'a> {
             decide_at: now,
             topics: Topics::default(),
             waiting: VecDeque::new(),
-            ready: VecDeque::new(),
+            last_found: 0,
             flight: Flight::default(),
             alone: None,
             trouble: None,
@@ -130,6 +127,7 @@ impl<'a> Work<'a> {
             back_off: BackOff::default(),
             not_before: now,
             resting_until: now,
+            asked_at: now,
         }
     }
 
@@ -144,15 +142,16 @@ impl<'a> Work<'a> {
         self.not_before = now + self.back_off.next(rand::random());
         if matches!(error, TurnError::Store(_) | TurnError::NoAnswer(_)) {
             self.resting_until = self.not_before;
+            // It may be another server that answers next.
+            (self.look, self.mark, self.decide_at) = (Look::new(now), None, now);
         }
     }
 
     /// Whether all that was committed at `since` is sent, or can't be.
     pub(super) fn is_done(&self, since: Instant) -> bool {
         let has_looked = self.looked_at.is_some_and(|at| at > since);
-        let has_nothing = self.waiting.is_empty() && self.ready.is_empty();
         self.holdings.leases().is_empty()
-            || (has_looked && has_nothing && self.flight.unreported() == 0)
+            || (has_looked && self.waiting.is_empty() && self.flight.unreported() == 0)
     }
 
     /// Waits for a delivery report. Giving the wait up loses none.
@@ -176,9 +175,11 @@ impl<'a> Work<'a> {
             self.end_trouble().await?;
             return Ok(Turn::More);
         }
+        self.watch_the_producer().await;
         let wait = self.waits_until();
-        let reads = wait.is_none() && self.ready.is_empty() && !self.waiting.is_empty();
-        if !reads && self.flight.is_to_be_removed(Instant::now()) {
+        let asks = wait.is_none() && self.waiting.front().is_none_or(|next| next.row.is_none());
+        // What asks the database has delivered rows removed beside it.
+        if !asks && self.flight.is_to_be_removed(Instant::now()) {
             self.remove().await?;
             return Ok(Turn::More);
         }
@@ -186,13 +187,13 @@ impl<'a> Work<'a> {
         if let Some(wait) = wait {
             return Ok(self.until(wait));
         }
-        if self.ready.is_empty() && self.waiting.is_empty() {
-            self.decide().await?;
-            self.look_around().await?;
-        } else if self.ready.is_empty() {
-            self.read().await?;
-        } else {
-            self.hand_over().await?;
+        match self.waiting.front() {
+            None => {
+                self.decide().await?;
+                self.look_around().await?;
+            }
+            Some(next) if next.row.is_none() => self.read().await?,
+            Some(_) => self.hand_over().await?,
         }
         Ok(Turn::More)
     }
@@ -203,13 +204,12 @@ impl<'a> Work<'a> {
         let renew_at = self.holdings.renew_at();
         let waits_for_reports =
             self.trouble.is_some() || self.alone.is_some() || !self.flight.has_room();
-        let has_nothing = self.ready.is_empty() && self.waiting.is_empty();
         if waits_for_reports || self.holdings.working().is_empty() {
             Some(renew_at)
         } else if now < self.not_before {
             Some(self.not_before)
         } else {
-            (has_nothing && now < self.look_at).then_some(self.look_at)
+            (self.waiting.is_empty() && now < self.look_at).then_some(self.look_at)
         }
     }
 
@@ -226,7 +226,6 @@ impl<'a> Work<'a> {
         self.relay.metrics.holds(held.leases.len());
         if self.holdings.note(held, Instant::now()) {
             self.start_over();
-            self.look.forget();
             self.look_at = Instant::now();
         }
         Ok(())
@@ -242,10 +241,10 @@ impl<'a> Work<'a> {
         in_time(self.relay.store.release_leases(&leases)).await
     }
 
-    /// Forgets what was read and not handed over: the next look finds it.
+    /// Forgets what was found and not handed over: the next look finds it, and whatever came back.
     fn start_over(&mut self) {
         self.waiting.clear();
-        self.ready.clear();
+        self.look.forget();
     }
 
     /// Finds out which ids are decided, every now and then.
@@ -261,24 +260,35 @@ impl<'a> Work<'a> {
             }
             self.look.decide(mark.last_drawn());
         }
-        self.mark = in_time(self.relay.store.mark()).await?;
+        let mark = in_time(self.relay.store.mark()).await?;
+        if mark.is_free() {
+            self.look.decide(mark.last_drawn());
+        }
+        self.mark = Some(mark);
         Ok(())
     }
 
     async fn look_around(&mut self) -> Result<(), TurnError> {
         let (now, shards) = (Instant::now(), self.holdings.working());
         let left_out = self.topics.look(now);
-        let most = LOOK + self.flight.len();
+        let from = self.look.begin(&left_out, now);
+        let most = LOOK + self.flight.len_from(from);
         let scan = Scan {
             most: i64::try_from(most).unwrap_or(i64::MAX),
-            from: self.look.begin(&left_out, now),
+            from,
             shards: &shards,
             left_out: &left_out,
+            whole_from: self.last_found + 1,
+            whole_bytes: READ_BYTES,
         };
-        let found = in_time(self.relay.store.waiting_outgoing(&scan)).await?;
-        self.look.end(found.first().map(|row| row.id), found.last().map(|row| row.id));
-        let is_full = found.len() >= most;
+        let (found, removed) =
+            self.beside_removal(self.relay.store.waiting_outgoing(&scan)).await?;
+        let (is_full, last) = (found.len() >= most, found.last().map(|row| row.id));
+        // What is removed only now is not to be sent once more.
         self.waiting.extend(found.into_iter().filter(|row| !self.flight.has(row.id)));
+        self.flight.removed(removed, Instant::now());
+        self.look.end(last, is_full);
+        self.last_found = self.last_found.max(last.unwrap_or(0));
         self.pause = match (is_full, self.waiting.is_empty()) {
             (true, _) => Duration::ZERO,
             (false, false) => BUSY,
@@ -292,61 +302,73 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Reads the next rows, and removes at the same time what is to be removed.
+    /// Reads what the next rows say that only their ids are known of.
     async fn read(&mut self) -> Result<(), TurnError> {
-        let told = self.next_to_read();
-        let ids: Vec<i64> = told.iter().map(|told| told.id).collect();
-        let store = &self.relay.store;
-        let rows = if self.flight.is_to_be_removed(Instant::now()) {
-            let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
-            let count = delivered.len();
-            let (removed, rows) = tokio::join!(
-                in_time(store.remove_sent(leases, delivered)),
-                in_time(store.outgoing(&ids))
-            );
-            removed?;
-            self.flight.removed(count, Instant::now());
-            rows?
-        } else {
-            in_time(store.outgoing(&ids)).await?
-        };
+        let ids = self.next_to_read();
+        let (rows, removed) = self.beside_removal(self.relay.store.outgoing(&ids)).await?;
+        self.flight.removed(removed, Instant::now());
+        let told: Vec<Waiting> = self.waiting.drain(..ids.len()).collect();
         let mut told = told.into_iter();
+        let mut read = Vec::with_capacity(rows.len());
         for row in rows {
             let id = match &row {
                 Ok(row) => row.id,
                 Err(unreadable) => unreadable.id,
             };
             // Both are in the order of ids; a row that is missing was removed meanwhile.
-            let Some(Waiting { shard, bytes, .. }) = told.find(|told| told.id == id) else { break };
-            match row {
-                Ok(row) => self.ready.push_back(Ready { row, shard, bytes }),
-                Err(unreadable) => {
-                    // Those behind it may be of its topic and key: the next look knows.
-                    self.waiting.clear();
-                    self.quarantine(id, shard, error_chain(&unreadable)).await?;
-                    break;
-                }
-            }
+            let Some(waiting) = told.find(|told| told.id == id) else { break };
+            read.push(Waiting { row: Some(row), ..waiting });
+        }
+        for waiting in read.into_iter().rev() {
+            self.waiting.push_front(waiting);
         }
         Ok(())
     }
 
-    /// As many of the rows that wait as are read by one statement.
-    fn next_to_read(&mut self) -> Vec<Waiting> {
-        let (mut told, mut bytes) = (Vec::new(), 0);
-        while let Some(next) = self.waiting.front() {
-            if told.len() >= READ_ROWS || (bytes + next.bytes > READ_BYTES && !told.is_empty()) {
+    /// The ids of as many of the rows that wait as are read by one statement.
+    fn next_to_read(&self) -> Vec<i64> {
+        let (mut ids, mut bytes) = (Vec::new(), 0);
+        for next in self.waiting.iter().take_while(|next| next.row.is_none()) {
+            if ids.len() >= READ_ROWS || (bytes + next.bytes > READ_BYTES && !ids.is_empty()) {
                 break;
             }
             bytes += next.bytes;
-            told.extend(self.waiting.pop_front());
+            ids.push(next.id);
         }
-        told
+        ids
+    }
+
+    /// Awaits a question to the database, and has delivered rows removed meanwhile if that is due. Says how many were.
+    async fn beside_removal<T>(
+        &self,
+        question: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<(T, usize), TurnError> {
+        if !self.flight.is_to_be_removed(Instant::now()) {
+            return Ok((in_time(question).await?, 0));
+        }
+        let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
+        let removal = in_time(self.relay.store.remove_sent(leases, delivered));
+        let (answer, removed) = tokio::join!(in_time(question), removal);
+        removed?;
+        Ok((answer?, delivered.len()))
     }
 
     async fn hand_over(&mut self) -> Result<(), TurnError> {
-        while let Some(Ready { row, shard, bytes }) = self.ready.pop_front() {
-            let (id, topic) = (row.id, row.record.topic.clone());
+        while let Some(Waiting { id, shard, bytes, row }) = self.waiting.pop_front() {
+            let row = match row {
+                Some(Ok(row)) => row,
+                Some(Err(unreadable)) => {
+                    // Those behind it may be of its topic and key: the next look knows.
+                    self.start_over();
+                    self.quarantine(id, shard, error_chain(&unreadable)).await?;
+                    break;
+                }
+                None => {
+                    self.waiting.push_front(Waiting { id, shard, bytes, row });
+                    break;
+                }
+            };
+            let topic = row.record.topic.clone();
             if self.topics.is_passed_over(&topic) {
                 continue;
             }
@@ -354,17 +376,17 @@ impl<'a> Work<'a> {
             let sender = self.sender().await?;
             match sender.hand_over(row, goes_alone).await {
                 Ok(Handed::Full(row)) => {
-                    self.ready.push_front(Ready { row, shard, bytes });
+                    self.waiting.push_front(Waiting { id, shard, bytes, row: Some(Ok(row)) });
                     self.not_before = Instant::now() + FULL;
                     break;
                 }
                 Ok(Handed::Streamed) => {
                     self.topics.streamed(&topic, id);
-                    self.flight.takes_off(id, Flying { shard, bytes, topic });
+                    self.flight.takes_off(id, Flying { shard, bytes, topic }, Instant::now());
                 }
                 Ok(Handed::Alone(place)) => {
                     self.topics.found(&topic);
-                    self.flight.takes_off(id, Flying { shard, bytes, topic });
+                    self.flight.takes_off(id, Flying { shard, bytes, topic }, Instant::now());
                     self.alone = Some((id, place));
                     break;
                 }
@@ -406,6 +428,7 @@ impl<'a> Work<'a> {
             sender.forget_partition_count(topic);
         }
         self.topics.miss(topic.clone(), error, Instant::now());
+        self.look.forget();
         // Its rows may have filled the look; without them others have their turn.
         self.look_at = Instant::now();
     }

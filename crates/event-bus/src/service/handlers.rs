@@ -16,7 +16,7 @@ use crate::consumer::{
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::Admin;
 use crate::kafka::lasting_producer::LastingProducer;
-use crate::limits::{COMMIT_EVERY, STUCK_AFTER};
+use crate::limits::COMMIT_EVERY;
 use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
 use crate::names::{InstanceId, ServiceName};
@@ -139,7 +139,7 @@ impl Handlers {
                 }
                 (Registered::Stateless(_), None) => return Err(no_handler()),
             };
-        let stuck_after = bus.kafka.socket_timeout().map_or(STUCK_AFTER, |timeout| timeout * 2);
+        let stuck_after = bus.kafka.stuck_after();
         let commit_every = self.commit_every;
         let settings = Arc::new(Settings { commit_every, stuck_after, ..settings });
         let (kafka, instance) = (bus.kafka.clone(), self.instance.clone());

@@ -23,16 +23,24 @@
 //! - *A prepared transaction* gives up its name (`virtualtransaction`) with PREPARE and goes on under another. All that
 //!   are prepared share the prefix `-1/`, so nothing is decided while any of them holds the lock.
 //! - *The fast path* of locks: `pg_locks` reads it before the shared table, and locks only move from there to here.
-//! - *A crash* of the server: the sequence may go on up to 32 ids further. S is then greater than what was drawn, and what
-//!   will be drawn is greater than S.
+//! - *A crash* of the server. The sequence may go on up to 32 ids further: S is then greater than what was drawn, and what
+//!   will be drawn is greater than S. But it may also fall back, to where its last record in the log was that reached the
+//!   disk, and ids up to S would be drawn once more. So where the log ends is read behind S, and nothing is decided before
+//!   the log is on the disk up to there.
+//! - *A failover* to a server that has not got everything: a relay forgets what is decided at each error of the database,
+//!   which a connection's end is. A service that commits without waiting (`synchronous_commit = off`) and a failover that
+//!   loses what was committed lose order as well as events.
 //! - *An id from elsewhere* (`OVERRIDING SYSTEM VALUE`, a `setval` back) would break the rule. It breaks the order of the
 //!   outbox as well and is forbidden by the contract.
 //!
 //! What is decided and still there (it is on its way, its topic is missing, it is halted behind a quarantined row) is the
-//! relay's own affair, see `relay::scan`. On SQLite none of this is needed: a removed row is gone, and there is one writer.
+//! relay's own affair, see `relay::look`.
+//!
+//! SQLite has one writer at a time, who draws ids behind the lock that it holds to the end of its transaction: whatever was
+//! drawn is decided, and what is rolled back is drawn again.
 
 use super::connect::{Backend, Store};
-use super::postgres;
+use super::{postgres, sqlite};
 
 /// Of what a name of a prepared transaction begins with.
 const PREPARED: &str = "-1/";
@@ -41,6 +49,8 @@ const PREPARED: &str = "-1/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     last_drawn: i64,
+    /// How far the server's log has to be on the disk, as text; `None` where that is so.
+    log_end: Option<String>,
     writers: Vec<String>,
 }
 
@@ -49,6 +59,12 @@ impl Mark {
     #[must_use]
     pub fn last_drawn(&self) -> i64 {
         self.last_drawn
+    }
+
+    /// Whether it is decided from the start, for nobody was writing.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.writers.is_empty() && self.log_end.is_none()
     }
 
     /// Whether everybody who might have drawn an id up to the mark has ended, if these are all who write now.
@@ -60,16 +76,25 @@ impl Mark {
 }
 
 impl Store {
-    /// Marks the last id that was drawn. `None` on SQLite, where nothing is gained by it.
+    /// Marks the last id that was drawn.
     ///
     /// # Errors
     /// The database's.
-    pub async fn mark(&self) -> Result<Option<Mark>, sqlx::Error> {
-        let Backend::Postgres(pool) = &self.backend else { return Ok(None) };
-        let connection = &mut *pool.acquire().await?;
-        let last_drawn = postgres::relays::last_drawn(connection).await?;
-        let writers = postgres::relays::writers(connection).await?;
-        Ok(Some(Mark { last_drawn, writers }))
+    pub async fn mark(&self) -> Result<Mark, sqlx::Error> {
+        match &self.backend {
+            Backend::Postgres(pool) => {
+                let connection = &mut *pool.acquire().await?;
+                let last_drawn = postgres::relays::last_drawn(connection).await?;
+                let log_end = postgres::relays::log_end(connection).await?;
+                let writers = postgres::relays::writers(connection).await?;
+                Ok(Mark { last_drawn, log_end, writers })
+            }
+            Backend::Sqlite(pool) => {
+                let connection = &mut *pool.acquire().await?;
+                let last_drawn = sqlite::relays::last_drawn(connection).await?;
+                Ok(Mark { last_drawn, log_end: None, writers: Vec::new() })
+            }
+        }
     }
 
     /// Whether each id up to the mark is visible to whoever looks after this answer, or will never be.
@@ -78,8 +103,13 @@ impl Store {
     /// The database's.
     pub async fn is_decided(&self, mark: &Mark) -> Result<bool, sqlx::Error> {
         let Backend::Postgres(pool) = &self.backend else { return Ok(true) };
-        let writers = postgres::relays::writers(&mut *pool.acquire().await?).await?;
-        Ok(mark.is_decided(&writers))
+        let connection = &mut *pool.acquire().await?;
+        if let Some(end) = &mark.log_end
+            && !postgres::relays::is_logged(connection, end).await?
+        {
+            return Ok(false);
+        }
+        Ok(mark.is_decided(&postgres::relays::writers(connection).await?))
     }
 }
 
@@ -91,10 +121,13 @@ mod tests {
     fn a_mark_is_decided_once_its_writers_are_gone_and_nobody_is_prepared() {
         let names =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let mark = Mark { last_drawn: 7, writers: names(&["3/17", "4/2"]) };
+        let mark = Mark { last_drawn: 7, log_end: None, writers: names(&["3/17", "4/2"]) };
         assert!(!mark.is_decided(&names(&["3/17", "5/1"])));
         assert!(!mark.is_decided(&names(&["-1/812"])));
         assert!(mark.is_decided(&names(&["3/18", "5/1"])));
-        assert!(mark.is_decided(&[]));
+        assert!(mark.is_decided(&[]) && !mark.is_free());
+        assert!(Mark { writers: Vec::new(), ..mark.clone() }.is_free());
+        let log_end = Some("0/16B3748".to_owned());
+        assert!(!Mark { writers: Vec::new(), log_end, ..mark }.is_free());
     }
 }

@@ -18,7 +18,7 @@ use crate::headers::Header;
 const MOST_COUNTED: i64 = 1_000_000;
 
 /// A row that waits, and may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Waiting {
     /// Its place in the order.
     pub id: i64,
@@ -26,6 +26,8 @@ pub struct Waiting {
     pub shard: i32,
     /// How large its key, value and headers are.
     pub bytes: i64,
+    /// What it says, where it was asked for whole.
+    pub row: Option<Outgoing>,
 }
 
 /// What a row says that was read to be sent.
@@ -40,6 +42,18 @@ pub struct PendingRow {
     pub record: OutgoingRecord,
     /// When it was written, by the database's clock: on PostgreSQL the begin of its transaction.
     pub since: Timestamp,
+}
+
+impl Waiting {
+    fn of(row: &Row) -> Result<Self, sqlx::Error> {
+        let is_whole = row.get::<Option<String>>("event_id")?.is_some();
+        Ok(Self {
+            id: row.get("id")?,
+            shard: row.get("shard")?,
+            bytes: row.get("bytes")?,
+            row: is_whole.then(|| RawRow::of(row)).transpose()?.map(RawRow::decoded),
+        })
+    }
 }
 
 /// A row that is none of ours: another program wrote what can't be a record.
@@ -140,15 +154,19 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn waiting_outgoing(&self, scan: &Scan<'_>) -> Result<Vec<Waiting>, sqlx::Error> {
-        let rows = match &self.backend {
+        let rows: Vec<Row> = match &self.backend {
             Backend::Postgres(pool) => {
-                postgres::outbox::waiting_outgoing(&mut *pool.acquire().await?, scan).await?
+                let connection = &mut *pool.acquire().await?;
+                let rows = postgres::outbox::waiting_outgoing(connection, scan).await?;
+                rows.into_iter().map(|row| Row(RowOf::Postgres(row))).collect()
             }
             Backend::Sqlite(pool) => {
-                sqlite::outbox::waiting_outgoing(&mut *pool.acquire().await?, scan).await?
+                let connection = &mut *pool.acquire().await?;
+                let rows = sqlite::outbox::waiting_outgoing(connection, scan).await?;
+                rows.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
             }
         };
-        Ok(rows.into_iter().map(|(id, shard, bytes)| Waiting { id, shard, bytes }).collect())
+        rows.iter().map(Waiting::of).collect()
     }
 
     /// Those of these rows that are still to be sent, in the order of their ids.
@@ -216,27 +234,92 @@ impl Store {
     }
 }
 
+/// What a row says, in the words of a database. Each column stands between the two words.
+macro_rules! contents {
+    (postgres, $before:literal, $behind:literal) => {
+        contents!(
+            $before,
+            $behind,
+            "CAST(event_id AS text)",
+            "record_key",
+            "record_value",
+            "(extract(epoch FROM created_at) * 1000)::bigint"
+        )
+    };
+    // A service in another language may have written text where bytes belong.
+    (sqlite, $before:literal, $behind:literal) => {
+        contents!(
+            $before,
+            $behind,
+            "event_id",
+            "CAST(record_key AS BLOB)",
+            "CAST(record_value AS BLOB)",
+            "CAST(round(unixepoch(created_at, 'subsec') * 1000) AS INTEGER)"
+        )
+    };
+    ($before:literal, $behind:literal, $id:literal, $key:literal, $value:literal, $created:literal) => {
+        concat!(
+            $before,
+            $id,
+            $behind,
+            " AS event_id, ",
+            $before,
+            "topic",
+            $behind,
+            " AS topic, ",
+            $before,
+            "partition_id",
+            $behind,
+            " AS partition_id, ",
+            $before,
+            $key,
+            $behind,
+            " AS record_key, ",
+            $before,
+            $value,
+            $behind,
+            " AS record_value, ",
+            $before,
+            "headers",
+            $behind,
+            " AS headers, ",
+            $before,
+            $created,
+            $behind,
+            " AS created_ms"
+        )
+    };
+}
+pub(super) use contents;
+
 /// The selection of the relay. `$1` is the most rows and `$2` the first id; the conditions are for its shards and leave
-/// topics out.
+/// topics out. Rows from the id `$5` on come with what they say, as far as they are no more than `$6` bytes together.
 ///
 /// By status and not behind a cursor: ids commit out of order, so a cursor would pass rows that show up later. `$2` is
-/// none, see `decided`.
+/// none, see `decided`, and neither is `$5`: what shows up below comes too, and is read afterwards.
 macro_rules! waiting {
-    ($shards:literal, $topics:literal) => {
+    ($database:ident, $shards:literal, $topics:literal) => {
         concat!(
-            "SELECT id, bucket & 7 AS shard,
-                    CAST(coalesce(length(record_key), 0) + coalesce(length(record_value), 0) + length(headers) AS bigint) AS bytes
-             FROM outbox AS waiting
-             WHERE status <> 'quarantined' AND id >= $2 AND ",
+            "SELECT id, shard, CAST(bytes AS bigint) AS bytes, ",
+            contents!($database, "CASE WHEN together <= $6 THEN ", " END"),
+            " FROM (
+               SELECT first.*, CASE WHEN id >= $5 THEN
+                 sum(CASE WHEN id >= $5 THEN bytes END) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) END AS together
+               FROM (
+                 SELECT waiting.*, id AS nth, bucket & 7 AS shard,
+                   coalesce(length(record_key), 0) + coalesce(length(record_value), 0) + length(headers) AS bytes
+                 FROM outbox AS waiting
+                 WHERE status <> 'quarantined' AND id >= $2 AND ",
             $shards,
             " AND ",
             $topics,
             " AND NOT EXISTS (
-                 SELECT 1 FROM outbox AS halted
-                 WHERE halted.status = 'quarantined' AND halted.topic = waiting.topic
-                   AND halted.record_key IS NOT DISTINCT FROM waiting.record_key AND halted.id < waiting.id)
-             ORDER BY id
-             LIMIT $1"
+                     SELECT 1 FROM outbox AS halted
+                     WHERE halted.status = 'quarantined' AND halted.topic = waiting.topic
+                       AND halted.record_key IS NOT DISTINCT FROM waiting.record_key AND halted.id < waiting.id)
+                 ORDER BY nth
+                 LIMIT $1) AS first) AS measured
+             ORDER BY nth"
         )
     };
 }

@@ -47,6 +47,10 @@ pub struct Scan<'a> {
     pub shards: &'a [i32],
     /// Topics whose rows are not asked for.
     pub left_out: &'a [TopicName],
+    /// The first id of those that are asked for whole.
+    pub whole_from: i64,
+    /// How many bytes these may have together.
+    pub whole_bytes: i64,
 }
 
 impl Store {

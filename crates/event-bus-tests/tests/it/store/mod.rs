@@ -67,11 +67,15 @@ async fn pending(store: &Store) -> Vec<PendingRow> {
 /// The first rows of a relay that holds all shards.
 async fn pending_of(store: &Store, most: i64, left_out: &[TopicName]) -> Vec<PendingRow> {
     let shards: Vec<i32> = (0..SHARDS).collect();
-    let scan = Scan { most, from: 0, shards: &shards, left_out };
+    let scan = Scan { most, left_out, ..whole(&shards) };
     let waiting = store.waiting_outgoing(&scan).await.expect("the outbox can be read");
-    let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
-    let rows = store.outgoing(&ids).await.expect("its rows can be read");
-    rows.into_iter().map(|row| row.expect("each is a record")).collect()
+    let rows = waiting.into_iter().map(|waiting| waiting.row.expect("it comes whole"));
+    rows.map(|row| row.expect("each is a record")).collect()
+}
+
+/// All rows of these shards, whole.
+fn whole(shards: &[i32]) -> Scan<'_> {
+    Scan { most: ALL, from: 0, shards, left_out: &[], whole_from: 0, whole_bytes: i64::MAX }
 }
 
 /// All shards, for one relay.

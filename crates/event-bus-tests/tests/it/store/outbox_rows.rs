@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use event_bus::envelope::OutgoingRecord;
 use event_bus::headers::Header;
-use event_bus::store::{Lease, Scan, Store};
+use event_bus::store::{Lease, SHARDS, Scan, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::kafka::raw;
 use sqlx::types::Uuid;
 
-use super::{SERVICE, commit, hold_all, open, pending, pending_of, record, topic, values};
+use super::{SERVICE, commit, hold_all, open, pending, pending_of, record, topic, values, whole};
 use crate::both::on_both_databases;
 
 on_both_databases!(
@@ -21,6 +21,7 @@ on_both_databases!(
     a_quarantined_row_without_a_key_halts_its_topics_rows_without_a_key_only,
     a_former_lease_removes_and_quarantines_nothing,
     a_row_is_removed_under_the_lease_of_its_own_shard_only,
+    rows_come_whole_from_an_id_on_and_up_to_so_many_bytes,
     a_row_that_is_no_record_is_told_and_hides_no_other,
 );
 
@@ -196,13 +197,35 @@ async fn a_row_is_removed_under_the_lease_of_its_own_shard_only(databases: &Data
     let leases = hold_all(&store, 1).await;
     let ids: Vec<i64> = pending(&store).await.iter().map(|row| row.id).collect();
     let (one, others) = leases.split_first().expect("there are leases");
-    let scan = Scan { most: 100, from: 0, shards: &[one.shard], left_out: &[] };
-    let of_one = store.waiting_outgoing(&scan).await.expect("the outbox is read");
-    assert!((1..32).contains(&of_one.len()), "{} of 64 keys are in one shard", of_one.len());
+    let of_one = async || {
+        let waiting = store.waiting_outgoing(&whole(&[one.shard])).await;
+        let waiting = waiting.expect("the outbox is read");
+        waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>()
+    };
+    let before = of_one().await;
+    assert!((1..32).contains(&before.len()), "{} of 64 keys are in one shard", before.len());
     store.remove_sent(others, &ids).await.expect("they are removed");
-    let left = store.waiting_outgoing(&scan).await.expect("the outbox is read");
-    assert_eq!(left, of_one);
-    assert_eq!(pending(&store).await.len(), of_one.len());
+    assert_eq!(of_one().await, before);
+    assert_eq!(pending(&store).await.len(), before.len());
+}
+
+/// What a look tells of a row is what is read of it afterwards.
+async fn rows_come_whole_from_an_id_on_and_up_to_so_many_bytes(databases: &Databases) {
+    let store = open(databases).await;
+    let records = ["1", "22", "333", "4444", "55555"].map(|text| record("orders", None, text));
+    commit(&store, records).await;
+    let shards: Vec<i32> = (0..SHARDS).collect();
+    // Two bytes are those of no headers.
+    let scan = Scan { whole_from: 2, whole_bytes: 4 + 5 + 6, ..whole(&shards) };
+    let waiting = store.waiting_outgoing(&scan).await.expect("the outbox is read");
+    let told: Vec<(i64, i64, bool)> =
+        waiting.iter().map(|waiting| (waiting.id, waiting.bytes, waiting.row.is_some())).collect();
+    assert_eq!(told, [(1, 3, false), (2, 4, true), (3, 5, true), (4, 6, true), (5, 7, false)]);
+    let read = store.outgoing(&[2, 3, 4]).await.expect("the rows are read");
+    let whole = waiting.into_iter().filter_map(|waiting| waiting.row);
+    for (read, whole) in read.into_iter().zip(whole) {
+        assert_eq!(format!("{:?}", read.expect("a record")), format!("{:?}", whole.expect("one")));
+    }
 }
 
 /// Rows of a service in another language need no library to be read, and what is no record is named.

@@ -206,7 +206,7 @@ async fn an_id_is_decided_once_its_writer_has_ended_and_no_other_transaction_mat
     let gate = closed_gate(&databases).await;
     let committing = commit_slowly(&databases, &store, b"a", "drawn first").await;
     commit(&store, [record("orders", Some(b"b"), "drawn second")]).await;
-    let mark = store.mark().await.expect("it is asked").expect("PostgreSQL marks");
+    let mark = store.mark().await.expect("it is asked");
     assert_eq!(mark.last_drawn(), 2);
     assert!(!store.is_decided(&mark).await.expect("it is asked"), "its first id may show up");
     // Who comes later does not matter.

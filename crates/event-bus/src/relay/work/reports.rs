@@ -1,12 +1,18 @@
 //! What follows from delivery reports.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
 
 use super::super::flight::Flying;
 use super::super::sender::{Report, Sender};
 use super::{TurnError, Work, in_time};
 use crate::dead_letter::error_chain;
+use crate::kafka::admin::Admin;
 use crate::kafka::producer::SendError;
+
+/// How long the brokers may take to tell that they are there: less than a lease lasts.
+const ASK: Duration = Duration::from_secs(5);
 
 /// What is to be done once each row on its way has its report.
 #[derive(Default)]
@@ -32,7 +38,9 @@ impl Work<'_> {
             self.back_off.reset();
             return;
         };
-        let Some(Flying { shard, topic, .. }) = self.flight.came_back(id) else { return };
+        let Some(Flying { shard, topic, .. }) = self.flight.came_back(id, Instant::now()) else {
+            return;
+        };
         let trouble = self.trouble.get_or_insert_default();
         match error {
             error @ SendError::Refused { .. } if alone.is_some() => {
@@ -54,6 +62,35 @@ impl Work<'_> {
             }
             error => trouble.failure = Some(error),
         }
+    }
+
+    /// Makes the producer anew where it hears of nothing that it sent, although the brokers answer others. Its rows are
+    /// sent once more; those that it may send after all come twice and in order, as from a relay that died.
+    pub(super) async fn watch_the_producer(&mut self) {
+        let (now, limit) = (Instant::now(), self.relay.kafka.stuck_after());
+        let is_stuck = self.flight.stands_since().is_some_and(|since| since + limit <= now);
+        if !is_stuck || now < self.asked_at + limit {
+            return;
+        }
+        self.asked_at = now;
+        let asked = async { Admin::connect(&self.relay.kafka)?.cluster().await };
+        if !matches!(tokio::time::timeout(ASK, asked).await, Ok(Ok(_))) {
+            return;
+        }
+        tracing::error!(
+            service = self.relay.service,
+            rows = self.flight.unreported(),
+            "the relay's producer has sent nothing for {limit:?}, although brokers answer: it is made anew"
+        );
+        self.relay.metrics.rebuilt();
+        self.flight.give_up();
+        (self.alone, self.trouble) = (None, None);
+        self.start_over();
+        self.look_at = now;
+        // Late reports of the old one are nobody's, and its end may take as long as it likes.
+        self.reports = mpsc::unbounded_channel();
+        let stuck = self.sender.take();
+        tokio::task::spawn_blocking(move || drop(stuck));
     }
 
     /// Each row has its report: what follows from them.

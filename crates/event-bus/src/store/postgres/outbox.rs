@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Error, PgConnection, SqlSafeStr as _, SqlStr};
 
 use crate::envelope::OutgoingRecord;
 use crate::flaw::{Flaw, Flaws};
-use crate::store::outbox::{encode_headers, waiting};
+use crate::store::outbox::{contents, encode_headers, waiting};
 use crate::store::relays::{Lease, SHARDS, Scan};
 
 /// Locks the buckets (class 1161973592, the letters EBOX) of the rows' keys, in ascending order so that no two
@@ -53,13 +53,15 @@ pub(in crate::store) async fn insert_outgoing(
 /// The statement, unless a mistake is to be made, see [`Flaw`].
 fn mistaken(sql: &'static str) -> SqlStr {
     const ORDER: &str = " ORDER BY id";
+    const PLACE: &str = "id AS nth";
     const FENCE: &str = " AND bucket & 7 IN (";
     let flaws = Flaws::of_process();
     let mistaken = if flaws.have(Flaw::OrderByTransactionId) {
         sql.replace(ORDER, " ORDER BY xmin::text::bigint, id")
+            .replace(PLACE, "xmin::text::numeric * 1000000000 + id AS nth")
     } else if flaws.have(Flaw::SkipLockedWorkers) && sql.contains(" LIMIT ") {
         // As FOR UPDATE SKIP LOCKED, for as long as the session lasts.
-        sql.replace(ORDER, " AND pg_try_advisory_lock(1, id::integer) ORDER BY id")
+        sql.replacen(" ORDER BY nth", " AND pg_try_advisory_lock(1, id::integer) ORDER BY nth", 1)
     } else if flaws.have(Flaw::LeaseWithoutFence)
         && let Some((rest, _)) = sql.split_once(FENCE)
     {
@@ -78,14 +80,16 @@ fn mistaken(sql: &'static str) -> SqlStr {
 pub(in crate::store) async fn waiting_outgoing(
     connection: &mut PgConnection,
     scan: &Scan<'_>,
-) -> Result<Vec<(i64, i32, i64)>, Error> {
+) -> Result<Vec<PgRow>, Error> {
     let left_out: Vec<&str> = scan.left_out.iter().map(AsRef::as_ref).collect();
     let others: Vec<i32> = (0..SHARDS).filter(|shard| !scan.shards.contains(shard)).collect();
-    sqlx::query_as(mistaken(waiting!("bucket & 7 <> ALL ($3)", "topic <> ALL ($4)")))
+    sqlx::query(mistaken(waiting!(postgres, "bucket & 7 <> ALL ($3)", "topic <> ALL ($4)")))
         .bind(scan.most)
         .bind(scan.from)
         .bind(others)
         .bind(left_out)
+        .bind(scan.whole_from)
+        .bind(scan.whole_bytes)
         .fetch_all(connection)
         .await
 }
@@ -94,11 +98,11 @@ pub(in crate::store) async fn outgoing(
     connection: &mut PgConnection,
     ids: &[i64],
 ) -> Result<Vec<PgRow>, Error> {
-    sqlx::query(mistaken(
-        "SELECT id, CAST(event_id AS text) AS event_id, topic, partition_id, record_key, record_value, headers,
-                (extract(epoch FROM created_at) * 1000)::bigint AS created_ms
-         FROM outbox WHERE id = ANY ($1) AND status = 'pending' ORDER BY id",
-    ))
+    sqlx::query(mistaken(concat!(
+        "SELECT id, ",
+        contents!(postgres, "", ""),
+        " FROM outbox WHERE id = ANY ($1) AND status = 'pending' ORDER BY id"
+    )))
     .bind(ids)
     .fetch_all(connection)
     .await

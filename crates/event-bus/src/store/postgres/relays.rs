@@ -96,6 +96,29 @@ pub(in crate::store) async fn last_drawn(connection: &mut PgConnection) -> Resul
     .await
 }
 
+/// Where the server's log ends, unless it is on the disk up to there.
+pub(in crate::store) async fn log_end(
+    connection: &mut PgConnection,
+) -> Result<Option<String>, Error> {
+    sqlx::query_scalar(
+        "SELECT CAST(CASE WHEN pg_current_wal_flush_lsn() < log_end THEN log_end END AS text)
+         FROM pg_current_wal_insert_lsn() AS log_end",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether the server's log is on the disk up to there.
+pub(in crate::store) async fn is_logged(
+    connection: &mut PgConnection,
+    end: &str,
+) -> Result<bool, Error> {
+    sqlx::query_scalar("SELECT pg_current_wal_flush_lsn() >= $1::text::pg_lsn")
+        .bind(end)
+        .fetch_one(connection)
+        .await
+}
+
 /// The transactions that have written to the outbox and not ended.
 pub(in crate::store) async fn writers(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
     sqlx::query_scalar(

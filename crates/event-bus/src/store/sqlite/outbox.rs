@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, SqliteConnection};
 
 use crate::envelope::OutgoingRecord;
-use crate::store::outbox::{encode_headers, waiting};
+use crate::store::outbox::{contents, encode_headers, waiting};
 use crate::store::relays::{Lease, Scan};
 
 pub(in crate::store) async fn insert_outgoing(
@@ -32,9 +32,10 @@ pub(in crate::store) async fn insert_outgoing(
 pub(in crate::store) async fn waiting_outgoing(
     connection: &mut SqliteConnection,
     scan: &Scan<'_>,
-) -> Result<Vec<(i64, i32, i64)>, Error> {
+) -> Result<Vec<SqliteRow>, Error> {
     let left_out: Vec<&str> = scan.left_out.iter().map(AsRef::as_ref).collect();
-    sqlx::query_as(waiting!(
+    sqlx::query(waiting!(
+        sqlite,
         "bucket & 7 IN (SELECT value FROM json_each($3))",
         "topic NOT IN (SELECT value FROM json_each($4))"
     ))
@@ -42,6 +43,8 @@ pub(in crate::store) async fn waiting_outgoing(
     .bind(scan.from)
     .bind(json(scan.shards))
     .bind(json(&left_out))
+    .bind(scan.whole_from)
+    .bind(scan.whole_bytes)
     .fetch_all(connection)
     .await
 }
@@ -50,13 +53,11 @@ pub(in crate::store) async fn outgoing(
     connection: &mut SqliteConnection,
     ids: &[i64],
 ) -> Result<Vec<SqliteRow>, Error> {
-    // A service in another language may have written text where bytes belong.
-    sqlx::query(
-        "SELECT id, event_id, topic, partition_id, CAST(record_key AS BLOB) AS record_key,
-                CAST(record_value AS BLOB) AS record_value, headers,
-                CAST(round(unixepoch(created_at, 'subsec') * 1000) AS INTEGER) AS created_ms
-         FROM outbox WHERE id IN (SELECT value FROM json_each($1)) AND status = 'pending' ORDER BY id",
-    )
+    sqlx::query(concat!(
+        "SELECT id, ",
+        contents!(sqlite, "", ""),
+        " FROM outbox WHERE id IN (SELECT value FROM json_each($1)) AND status = 'pending' ORDER BY id"
+    ))
     .bind(json(ids))
     .fetch_all(connection)
     .await

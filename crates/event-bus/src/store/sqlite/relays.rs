@@ -81,3 +81,9 @@ pub(in crate::store) async fn release_lease(
     .await
     .map(drop)
 }
+
+pub(in crate::store) async fn last_drawn(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'")
+        .fetch_one(connection)
+        .await
+}
