@@ -24,6 +24,7 @@ mod inbox;
 mod outbox;
 mod relay;
 mod groups;
+mod dlq;
 mod broker;
 mod up;
 
@@ -69,6 +70,9 @@ enum Command {
     /// Show consumer groups and how far they are behind
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Find, understand and replay dead letters
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// Show what a service's inbox holds, and remove what is old
     #[command(subcommand)]
     Inbox(inbox::Command),
@@ -90,6 +94,7 @@ impl Command {
             Self::Outbox(command) => command.run(global).await,
             Self::Relay(args) => args.run(global).await,
             Self::Groups(command) => command.run(global).await,
+            Self::Dlq(command) => command.run(global).await,
             Self::Inbox(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
             Self::Up(args) => args.run(global).await,

@@ -158,6 +158,8 @@ pub struct Obituary<'a> {
     pub failed_at: Timestamp,
     /// Its place among the dead letters of its parked key, from 1.
     pub chain_seq: Option<i64>,
+    /// The dead letter whose replay the record is.
+    pub previous: Option<uuid::Uuid>,
 }
 
 /// The id of a dead letter: the same however often the event is dead-lettered from this place by this group.
@@ -212,9 +214,11 @@ impl Obituary<'_> {
         ] {
             list.push(Header::text(name, value));
         }
-        list.extend(
+        let more = [
             self.chain_seq.map(|seq| Header::text(headers::DLQ_CHAIN_SEQ, seq.to_string())),
-        );
+            self.previous.map(|id| Header::text(headers::DLQ_PREVIOUS, id.to_string())),
+        ];
+        list.extend(more.into_iter().flatten());
         list
     }
 }
@@ -249,6 +253,7 @@ mod tests {
             first_failed_at: at,
             failed_at: at,
             chain_seq: None,
+            previous: None,
         }
         .record(&record.topic.dead_letter())
     }

@@ -50,8 +50,10 @@ pub const DLQ_FIRST_FAILED_AT: &str = "dlq.first-failed-at";
 pub const DLQ_FAILED_AT: &str = "dlq.failed-at";
 /// The service that could not handle it.
 pub const DLQ_SERVICE: &str = "dlq.service";
-/// How often it was replayed before.
+/// How often it was replayed before. On a replay, which time this is.
 pub const DLQ_REPLAYS: &str = "dlq.replays";
+/// The [`DLQ_ID`] of the dead letter whose replay died here; absent at an event's first death.
+pub const DLQ_PREVIOUS: &str = "dlq.previous";
 
 /// Its place among the dead letters of its parked key, from 1; absent where keys are not parked.
 pub const DLQ_CHAIN_SEQ: &str = "dlq.chain.seq";
@@ -122,7 +124,7 @@ pub type Parts<'a> = (&'a str, Option<&'a [u8]>);
 
 /// Whether a header of this name is one that a replay carries on its way to the original topic.
 pub fn is_replays(name: &str) -> bool {
-    matches!(name, REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID)
+    matches!(name, REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID | DLQ_REPLAYS)
 }
 
 /// The text of the last header called `name`, if there is one and it is UTF-8. The last one counts,

@@ -139,6 +139,8 @@ pub mod consumer;
 pub mod inbox;
 pub mod retry;
 pub mod dead_letter;
+pub mod replay;
+pub mod dead_letters;
 pub mod lag;
 pub mod metrics;
 pub mod topics;

@@ -19,7 +19,7 @@ use crate::consumer::{Gauges, Job, Report, Verdict};
 use crate::dead_letter::Reason;
 use crate::limits::MAX_BATCH;
 use crate::names::{GroupName, TopicName};
-use crate::store::Backlog;
+use crate::store::{Backlog, Claimed};
 
 /// What all names begin with.
 const PREFIX: &str = "event_bus";
@@ -386,6 +386,17 @@ pub(crate) struct Tally {
     pub(crate) handled: u64,
     pub(crate) duplicates: u64,
     pub(crate) dead: Vec<Reason>,
+}
+
+impl Tally {
+    /// An event is settled of which the inbox said this.
+    pub(crate) fn count(&mut self, claimed: Claimed) {
+        match claimed {
+            Claimed::Fresh => self.handled += 1,
+            Claimed::Seen => self.duplicates += 1,
+            Claimed::Collides | Claimed::OutOfTurn => {}
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

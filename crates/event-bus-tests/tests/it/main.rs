@@ -29,6 +29,7 @@ mod outbox_sql;
 mod relay;
 mod lone_relay;
 mod relay_bloat;
+mod replays;
 mod broker_process;
 mod coordinator;
 mod flaws;

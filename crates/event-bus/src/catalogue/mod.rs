@@ -94,6 +94,29 @@ impl Catalogue {
         }
     }
 
+    /// Where services tell what became of replays, see [`replay`](crate::replay).
+    ///
+    /// # Panics
+    /// Never: a namespace is a valid beginning of a topic.
+    #[must_use]
+    pub fn outcomes_topic(&self) -> TopicName {
+        self.internal_topic("outcomes")
+    }
+
+    /// Where it is told what operators do.
+    ///
+    /// # Panics
+    /// Never: a namespace is a valid beginning of a topic.
+    #[must_use]
+    pub fn audit_topic(&self) -> TopicName {
+        self.internal_topic("audit")
+    }
+
+    fn internal_topic(&self, name: &str) -> TopicName {
+        let topic = format!("{}.event-bus.{name}", self.namespace);
+        topic.parse().expect("a namespace begins a topic")
+    }
+
     /// The same contract under another prefix, for a second environment on one cluster.
     #[must_use]
     pub fn with_namespace(mut self, namespace: Namespace) -> Catalogue {

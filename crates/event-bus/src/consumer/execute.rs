@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::RwLock;
 
 use super::attempts::Attempts;
@@ -19,8 +20,9 @@ use crate::flaw::{Flaw, Flaws};
 use crate::kafka::admin::Admin;
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
-use crate::names::{GroupName, ServiceName};
+use crate::names::{GroupName, ServiceName, TopicName};
 use crate::outbox::Outbox;
+use crate::replay::{self, Outcome, Replay};
 use crate::store::{Begun, Claimant, Claimed, Tx};
 
 /// What runs one subscription's events.
@@ -35,6 +37,8 @@ pub(crate) struct Executor {
     pub(crate) parks: bool,
     /// Tells which of the topics of its name the event's topic is.
     pub(crate) admin: Admin,
+    /// Where it is told what became of replays.
+    pub(crate) outcomes: TopicName,
 }
 
 /// What may have killed the last process runs alone in this one, and everything else beside each other. So whoever dies
@@ -164,24 +168,23 @@ impl Executor {
         while let Some(index) = batch.next_turn() {
             let job = &jobs[index];
             let verdict = match (&job.death, guard) {
+                _ if !job.received.is_for_this_group() => Verdict::Settled,
                 (Some(death), _) => {
                     self.bury(&mut tx, &claimant, job, death, &mut told).await.map_err(by_own)?
                 }
-                (None, Guard::Together) => match claimed.next() {
-                    Some(Claimed::Fresh) => {
-                        told.tally.handled += 1;
-                        if is_one_call {
-                            Verdict::Settled
-                        } else {
-                            self.handle(&mut tx, index, &[job], &mut told).await?
-                        }
-                    }
-                    Some(Claimed::Collides) => collision(job),
-                    Some(Claimed::Seen) | None => {
-                        told.tally.duplicates += 1;
-                        Verdict::Settled
-                    }
-                },
+                (None, Guard::Together) => {
+                    let claimed = claimed.next().unwrap_or(Claimed::Seen);
+                    let verdict = match claimed {
+                        Claimed::Fresh if is_one_call => Verdict::Settled,
+                        Claimed::Fresh => self.handle(&mut tx, index, &[job], &mut told).await?,
+                        Claimed::Collides => collision(job),
+                        Claimed::Seen | Claimed::OutOfTurn => Verdict::Settled,
+                    };
+                    told.tally.count(claimed);
+                    self.end_replay(&mut tx, &claimant, job, claimed, verdict)
+                        .await
+                        .map_err(by_own)?
+                }
                 (None, Guard::Marked) => {
                     self.handle_marked(&mut tx, &claimant, index, job, &mut told).await?
                 }
@@ -211,7 +214,7 @@ impl Executor {
     ) -> Result<Vec<Claimed>, sqlx::Error> {
         let claims: Vec<_> = jobs
             .iter()
-            .filter(|job| job.death.is_none())
+            .filter(|job| job.is_to_be_claimed())
             .map(|job| job.received.claim.clone())
             .collect();
         if claims.is_empty() { Ok(Vec::new()) } else { tx.claim(claimant, &claims).await }
@@ -230,7 +233,7 @@ impl Executor {
         let settled = report.verdicts.iter().filter(|(_, verdict)| verdict.is_settled());
         let settled: Vec<i64> = settled.map(|(offset, _)| *offset).collect();
         let is_settled = |job: &&Event| settled.contains(&job.received.record.offset);
-        for job in jobs.iter().filter(|job| job.death.is_none()).filter(is_settled) {
+        for job in jobs.iter().filter(|job| job.is_to_be_claimed()).filter(is_settled) {
             tx.claim_now(claimant, std::slice::from_ref(&job.received.claim)).await?;
         }
         self.outbox.commit(tx).await
@@ -247,10 +250,11 @@ impl Executor {
         tx.mark().await.map_err(by_own)?;
         let claims = std::slice::from_ref(&job.received.claim);
         let claimed = tx.claim(claimant, claims).await.map_err(by_own)?;
-        let verdict = match claimed.first() {
-            Some(Claimed::Fresh) => self.handle(tx, index, &[job], told).await?,
-            Some(Claimed::Collides) => collision(job),
-            Some(Claimed::Seen) | None => Verdict::Settled,
+        let claimed = claimed.first().copied().unwrap_or(Claimed::Seen);
+        let verdict = match claimed {
+            Claimed::Fresh => self.handle(tx, index, &[job], told).await?,
+            Claimed::Collides => collision(job),
+            Claimed::Seen | Claimed::OutOfTurn => Verdict::Settled,
         };
         if !matches!(verdict, Verdict::Settled) {
             undo(tx).await?;
@@ -258,10 +262,8 @@ impl Executor {
         }
         match tx.keep().await {
             Ok(()) => {
-                let is_fresh = matches!(claimed.first(), Some(Claimed::Fresh));
-                told.tally.handled += u64::from(is_fresh);
-                told.tally.duplicates += u64::from(!is_fresh);
-                Ok(verdict)
+                told.tally.count(claimed);
+                self.end_replay(tx, claimant, job, claimed, verdict).await.map_err(by_own)
             }
             // The handler swallowed an error of the database, and PostgreSQL has given up the transaction.
             Err(error) if trouble_of(&error).is_none() => {
@@ -282,7 +284,7 @@ impl Executor {
         claimed: &[Claimed],
         told: &mut Told,
     ) -> Result<(), Broken> {
-        let living = jobs.iter().enumerate().filter(|(_, job)| job.death.is_none());
+        let living = jobs.iter().enumerate().filter(|(_, job)| job.is_to_be_claimed());
         let fresh = living.zip(claimed).filter(|(_, claimed)| **claimed == Claimed::Fresh);
         let (places, fresh): (Vec<usize>, Vec<&Event>) = fresh.map(|(job, _)| job).unzip();
         let Some(first) = places.first() else { return Ok(()) };
@@ -327,6 +329,42 @@ impl Executor {
         Ok(verdict)
     }
 
+    /// What follows from a replay that was handled, or that there was nothing to do about: it is told, and the last one of
+    /// a parked key releases that.
+    async fn end_replay(
+        &self,
+        tx: &mut Tx,
+        claimant: &Claimant<'_>,
+        job: &Event,
+        claimed: Claimed,
+        verdict: Verdict,
+    ) -> Result<Verdict, sqlx::Error> {
+        let (Some(replay), Verdict::Settled) = (job.received.replay(), &verdict) else {
+            return Ok(verdict);
+        };
+        let outcome = match claimed {
+            Claimed::Fresh => Outcome::Processed,
+            Claimed::OutOfTurn => Outcome::OutOfTurn,
+            Claimed::Seen | Claimed::Collides => Outcome::Duplicate,
+        };
+        self.tell(tx, replay, outcome);
+        let key = job.received.record.key.as_deref();
+        match replay.chain_seq {
+            Some(seq)
+                if claimed == Claimed::Fresh && tx.advance_chain(claimant, key, seq).await? =>
+            {
+                Ok(Verdict::Released)
+            }
+            _ => Ok(verdict),
+        }
+    }
+
+    /// Tells what became of a replay, once the transaction is committed.
+    fn tell(&self, tx: &mut Tx, replay: &Replay, outcome: Outcome) {
+        let told = replay::Told::of(replay, &self.service, outcome, Timestamp::now());
+        tx.enqueue(told.record(&self.outcomes));
+    }
+
     fn subscriber(&self) -> Subscriber<'_> {
         Subscriber { event: &self.event, group: &self.group, service: &self.service }
     }
@@ -357,7 +395,15 @@ impl Executor {
         if marked == Claimed::Fresh {
             told.tally.dead.push(death.cause.reason);
             told.attempts.bury(self.subscriber(), received, death, dlq_id);
-            let chain_seq = if self.parks { Some(tx.park(claimant, key).await?) } else { None };
+            let replay = received.replay();
+            // Who dies again keeps its place in the chain: what is behind it still waits for it.
+            let chain_seq = match replay.and_then(|replay| replay.chain_seq) {
+                None if self.parks => Some(tx.park(claimant, key).await?),
+                seq => seq,
+            };
+            if let Some(replay) = replay {
+                self.tell(tx, replay, Outcome::DeadAgain);
+            }
             let obituary = Obituary {
                 record: &received.record,
                 event_id: claim.event_id,
@@ -368,6 +414,7 @@ impl Executor {
                 first_failed_at: death.first_failed_at,
                 failed_at: death.failed_at,
                 chain_seq,
+                previous: replay.map(|replay| replay.of),
             };
             tx.enqueue(obituary.record(&self.event.dead_letter_topic));
             tracing::error!(

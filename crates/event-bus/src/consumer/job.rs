@@ -1,8 +1,11 @@
 //! An event's turn: what comes in, what is to run, how it ended.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::lane::LaneKey;
+use super::receive::Received;
 use super::trouble::Trouble;
 use crate::dead_letter::Cause;
 
@@ -18,7 +21,7 @@ pub trait Arrival: Clone {
     fn seed(&self) -> u64;
     /// Why no handler must see it, if so.
     fn doom(&self) -> Option<&Cause>;
-    /// Whether it is a replay of a dead letter of this group.
+    /// Whether it is a replay of a dead letter, of this group or another: it follows none into the dead letter topic.
     fn is_replay(&self) -> bool;
 }
 
@@ -33,6 +36,13 @@ pub struct Job<E> {
     pub death: Option<Death>,
     /// How many attempts to note before the handler runs, where the event may kill the process.
     pub to_note: Option<u32>,
+}
+
+impl Job<Arc<Received>> {
+    /// Whether its handler is to run, if the inbox says so.
+    pub(super) fn is_to_be_claimed(&self) -> bool {
+        self.death.is_none() && self.received.is_for_this_group()
+    }
 }
 
 /// The end of an event.
@@ -56,13 +66,6 @@ pub enum Verdict {
     /// Its dead letter is written, and its key is parked behind it.
     Parked,
     /// Its effect is committed, and no other event of its parked key is left to replay.
-    #[cfg_attr(
-        not(feature = "simulation"),
-        expect(
-            dead_code,
-            reason = "the executor knows no replays yet, and only they release a key"
-        )
-    )]
     Released,
     /// An attempt failed; it may be tried again.
     Failed(Cause),

@@ -15,8 +15,9 @@ use crate::envelope::{Envelope, ParseError};
 use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::limits::{self, LimitExceeded};
-use crate::names::{EventId, ServiceName, TenantId};
-use crate::store::Claim;
+use crate::names::{EventId, GroupName, ServiceName, TenantId};
+use crate::replay::Replay;
+use crate::store::{Claim, ReplayClaim};
 use crate::trace_context::TraceContext;
 
 /// A record, read and checked.
@@ -25,10 +26,23 @@ pub(crate) struct Received {
     pub(crate) record: Record,
     /// As the inbox knows it.
     pub(crate) claim: Claim,
+    /// Whose replay it is, if it is one.
+    pub(crate) replayed: Replayed,
     /// The envelope, or why the handler must not see it.
     pub(crate) envelope: Result<Opened, Box<Cause>>,
     /// The span of its latest attempt, if it has one.
     pub(crate) latest: Latest,
+}
+
+/// Whether a record is a replay, and for whom.
+#[derive(Debug)]
+pub(crate) enum Replayed {
+    /// It is none.
+    Not,
+    /// Its group could not handle the event before.
+    Ours(Replay),
+    /// Another group could not; for this one nothing is to be done.
+    Others,
 }
 
 /// An envelope that was checked. Many wait for their turn, so it holds no more than a handler is told, and the payload
@@ -43,8 +57,13 @@ pub(crate) struct Opened {
 }
 
 impl Received {
-    /// Reads a record of `event`'s topic.
-    pub(crate) fn read(record: Record, event: &catalogue::Event) -> Arc<Self> {
+    /// Reads a record of `event`'s topic for a group.
+    pub(crate) fn read(record: Record, event: &catalogue::Event, group: &GroupName) -> Arc<Self> {
+        let replayed = match Replay::read(&record.headers) {
+            None => Replayed::Not,
+            Some(replay) if replay.group == *group => Replayed::Ours(replay),
+            Some(_) => Replayed::Others,
+        };
         let value = record.value.as_deref().unwrap_or_default();
         let sha256 = Sha256::digest(value).into();
         let parsed = parse(&record);
@@ -53,14 +72,34 @@ impl Received {
             Ok((envelope, _)) => (envelope.tenant_id.to_string(), envelope.event_id),
             Err(_) => (String::new(), None),
         };
-        let event_id = own_id.unwrap_or_else(|| position_id(&record));
-        let claim = Claim { tenant, event_id, sha256, offset: record.offset };
+        let (event_id, replay) = match &replayed {
+            // The inbox knows it by the id that its dead letter says: an envelope may have none, or another event's.
+            Replayed::Ours(replay) => {
+                let (key, chain_seq) = (record.key.clone(), replay.chain_seq);
+                (replay.event_id, Some(ReplayClaim { of: replay.of, key, chain_seq }))
+            }
+            _ => (own_id.unwrap_or_else(|| position_id(&record)), None),
+        };
+        let claim = Claim { tenant, event_id, sha256, offset: record.offset, replay };
         let opened = parsed.and_then(|(envelope, payload)| {
             check(&envelope, event)?;
             Ok(Opened::new(envelope, payload, event))
         });
         let envelope = opened.map_err(Box::new);
-        Arc::new(Self { record, claim, envelope, latest: Latest::default() })
+        Arc::new(Self { record, claim, replayed, envelope, latest: Latest::default() })
+    }
+
+    /// Whether there is something to do about it.
+    pub(crate) fn is_for_this_group(&self) -> bool {
+        !matches!(self.replayed, Replayed::Others)
+    }
+
+    /// What its headers say, if it is a replay for this group.
+    pub(crate) fn replay(&self) -> Option<&Replay> {
+        match &self.replayed {
+            Replayed::Ours(replay) => Some(replay),
+            Replayed::Not | Replayed::Others => None,
+        }
     }
 
     /// The payload's text, as its publisher wrote it; empty where no handler may see it.
@@ -72,7 +111,7 @@ impl Received {
 
     /// The same event under the id of its position, for one whose own id is another event's.
     pub(crate) fn claim_by_position(&self) -> Claim {
-        Claim { event_id: position_id(&self.record), ..self.claim.clone() }
+        Claim { event_id: position_id(&self.record), replay: None, ..self.claim.clone() }
     }
 
     /// The span that published it, if that told of itself.
@@ -113,11 +152,12 @@ impl Arrival for Arc<Received> {
     }
 
     fn doom(&self) -> Option<&Cause> {
-        self.envelope.as_ref().err().map(|cause| &**cause)
+        let envelope = self.envelope.as_ref();
+        envelope.err().map(|cause| &**cause).filter(|_| self.is_for_this_group())
     }
 
     fn is_replay(&self) -> bool {
-        false
+        !matches!(self.replayed, Replayed::Not)
     }
 }
 

@@ -321,7 +321,7 @@ impl<'a> Shell<'a> {
                 Input::Assigned(starts.into_iter().filter_map(|start| self.began(start)).collect())
             }
             Fetched::Records(records) => {
-                let events = records.into_iter().map(|record| Received::read(record, event));
+                let events = records.into_iter().map(|record| Received::read(record, event, group));
                 Input::Fetched(events.collect())
             }
             Fetched::Revoked { partitions, settled } => {

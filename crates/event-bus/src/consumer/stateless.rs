@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::attempts::Attempts;
@@ -14,12 +15,14 @@ use super::job::{Death, Job, Report, Verdict};
 use super::receive::Received;
 use crate::catalogue;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
+use crate::envelope::OutgoingRecord;
 use crate::flaw::{Flaw, Flaws};
 use crate::kafka::lasting_producer::LastingProducer;
 use crate::kafka::producer::{OnDelivery, SendError};
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
-use crate::names::{GroupName, ServiceName};
+use crate::names::{GroupName, ServiceName, TopicName};
+use crate::replay::{self, Outcome, Replay};
 
 /// How long one question about a topic's partitions may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -34,6 +37,8 @@ pub(crate) struct StatelessExecutor {
     pub(crate) group: GroupName,
     pub(crate) service: ServiceName,
     pub(crate) invoker: Invoker,
+    /// Where it is told what became of replays.
+    pub(crate) outcomes: TopicName,
 }
 
 impl StatelessExecutor {
@@ -43,15 +48,19 @@ impl StatelessExecutor {
         for job in turn.jobs.iter() {
             let verdict = match &job.death {
                 // Boxed: it is rare, and large beside what a handler takes.
+                _ if !job.received.is_for_this_group() => Verdict::Settled,
                 Some(death) => self.bury(job, death).boxed().await,
                 None => self.handle(job).await,
             };
-            if verdict.is_settled() {
+            if verdict.is_settled() && job.received.is_for_this_group() {
                 let tally = match &job.death {
                     Some(death) => Tally { dead: vec![death.cause.reason], ..Tally::default() },
                     None => Tally { handled: 1, ..Tally::default() },
                 };
                 self.invoker.metrics.committed(&tally);
+                if let Some(replay) = job.received.replay() {
+                    self.tell(replay, job.death.is_some()).boxed().await;
+                }
             }
             verdicts.push((job.received.record.offset, verdict));
         }
@@ -91,10 +100,11 @@ impl StatelessExecutor {
             first_failed_at: death.first_failed_at,
             failed_at: death.failed_at,
             chain_seq: None,
+            previous: received.replay().map(|replay| replay.of),
         };
         let mut attempts = Attempts::new(&self.invoker.tracer);
         attempts.bury(self.subscriber(), received, death, dlq_id(&self.group, &received.record));
-        match self.send(&obituary).await {
+        match self.send(obituary.record(&self.event.dead_letter_topic)).await {
             Ok(()) => {
                 attempts.committed();
                 tracing::error!(
@@ -114,8 +124,19 @@ impl StatelessExecutor {
         }
     }
 
-    async fn send(&self, obituary: &Obituary<'_>) -> Result<(), SendError> {
-        let mut record = obituary.record(&self.event.dead_letter_topic);
+    /// Tells what became of a replay. Whether that arrives holds nothing up: what is done is done.
+    async fn tell(&self, replay: &Replay, is_dead: bool) {
+        let outcome = if is_dead { Outcome::DeadAgain } else { Outcome::Processed };
+        let told = replay::Told::of(replay, &self.service, outcome, Timestamp::now());
+        if let Err(error) = self.send(told.record(&self.outcomes)).await {
+            tracing::warn!(
+                group = %self.group, topic = %self.outcomes, error = error_chain(&error), dlq_id = %replay.of, ?outcome,
+                "it can't be told what became of a replay"
+            );
+        }
+    }
+
+    async fn send(&self, mut record: OutgoingRecord) -> Result<(), SendError> {
         let producer = self.producer.current()?;
         let (asking, topic) = (producer.clone(), record.topic.clone());
         let asked = tokio::task::spawn_blocking(move || asking.partition_count(&topic, ASK));

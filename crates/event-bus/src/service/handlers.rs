@@ -108,6 +108,7 @@ impl Handlers {
         let (waits, timeout) = (consumer.retry.clone().into(), consumer.handler_timeout);
         let behind = consumer.behind_dead_letter;
         let metrics = self.metrics.of(&group, &event.topic);
+        let outcomes = bus.catalogue.outcomes_topic();
         let invoker = |handler: &Arc<dyn ErasedHandler>| Invoker {
             handler: Arc::clone(handler),
             middleware: Arc::clone(shared.middleware),
@@ -123,7 +124,7 @@ impl Handlers {
                     let parks = behind == BehindDeadLetter::Park;
                     let admin = shared.admin.clone();
                     let executor =
-                        Executor { outbox, event, group, service, invoker, parks, admin };
+                        Executor { outbox, event, group, service, invoker, parks, admin, outcomes };
                     let settings = Settings::new(consumer.execution, waits, behind);
                     (settings, Runner::Database(executor))
                 }
@@ -133,7 +134,8 @@ impl Handlers {
                 }
                 (Registered::Stateless(handler), Some(producer)) => {
                     let (producer, invoker) = (producer.clone(), invoker(handler));
-                    let executor = StatelessExecutor { producer, event, group, service, invoker };
+                    let executor =
+                        StatelessExecutor { producer, event, group, service, invoker, outcomes };
                     let settings = Settings::stateless(consumer.execution, waits);
                     (settings, Runner::Stateless(executor))
                 }

@@ -1,7 +1,9 @@
 //! `processed_events`: which events of a group took effect or are dead.
 
+use bytes::Bytes;
 use sqlx::types::Uuid;
 
+use super::sql::Value;
 use super::tx::{Connection, Tx};
 use super::{postgres, sqlite};
 use crate::flaw::{Flaw, Flaws};
@@ -18,6 +20,19 @@ pub struct Claim {
     pub sha256: [u8; 32],
     /// The record's offset.
     pub offset: i64,
+    /// The dead letter that the record is a replay of, for this group.
+    pub replay: Option<ReplayClaim>,
+}
+
+/// A dead row that is claimed by a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayClaim {
+    /// The dead letter: the row is claimed once under its name.
+    pub of: Uuid,
+    /// The record's key, which may be parked.
+    pub key: Option<Bytes>,
+    /// The dead letter's place in the chain of its parked key.
+    pub chain_seq: Option<i64>,
 }
 
 /// Whose events of which partition are claimed.
@@ -42,12 +57,16 @@ pub enum Claimed {
     Seen,
     /// The id belongs to an event with other bytes.
     Collides,
+    /// A replay under a parked key, whose turn it is not: nothing is written.
+    OutOfTurn,
 }
 
 impl Claim {
     /// What a row with this hash says to the claim. A row that was there may be purged: then its event ran.
     pub(super) fn against(&self, known: Option<&[u8]>) -> Claimed {
         match known {
+            // What is replayed may have been mended.
+            _ if self.replay.is_some() => Claimed::Seen,
             Some(hash) if hash != self.sha256 => Claimed::Collides,
             _ => Claimed::Seen,
         }
@@ -82,10 +101,91 @@ impl Tx {
         claimant: &Claimant<'_>,
         claims: &[Claim],
     ) -> Result<Vec<Claimed>, sqlx::Error> {
+        if claims.iter().all(|claim| claim.replay.is_none()) {
+            return self.insert_claims(claimant, claims).await;
+        }
+        let decided = self.claim_replays(claimant, claims).await?;
+        let rest = claims.iter().zip(&decided).filter(|(_, decided)| decided.is_none());
+        let rest: Vec<Claim> = rest.map(|(claim, _)| claim.clone()).collect();
+        let mut inserted = self.insert_claims(claimant, &rest).await?.into_iter();
+        let answers = decided.into_iter().map(|decided| decided.or_else(|| inserted.next()));
+        Ok(answers.map(|answer| answer.unwrap_or(Claimed::Seen)).collect())
+    }
+
+    async fn insert_claims(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claims: &[Claim],
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
         match &mut self.connection {
+            _ if claims.is_empty() => Ok(Vec::new()),
             Connection::Postgres(tx) => postgres::claim(tx, claimant, claims).await,
             Connection::Sqlite(tx) => sqlite::claim(tx, claimant, claims).await,
         }
+    }
+
+    /// What is to be said to replays: it is not their turn, or they have claimed their dead row. `None` for others, and
+    /// where there is no such dead row (any more).
+    async fn claim_replays(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claims: &[Claim],
+    ) -> Result<Vec<Option<Claimed>>, sqlx::Error> {
+        let mut answers = Vec::with_capacity(claims.len());
+        for claim in claims {
+            answers.push(match &claim.replay {
+                None => None,
+                Some(replay) if !self.is_next_in_chain(claimant, replay).await? => {
+                    Some(Claimed::OutOfTurn)
+                }
+                Some(replay) => {
+                    let is_claimed = self.claim_dead(claimant, claim, replay.of, None).await?;
+                    is_claimed.then_some(Claimed::Fresh)
+                }
+            });
+        }
+        Ok(answers)
+    }
+
+    /// Turns the dead row of this dead letter into one that is done, or into the row of a later dead letter. Says whether
+    /// there was one. It waits while another transaction has the row, and sees what became of it.
+    async fn claim_dead(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claim: &Claim,
+        of: Uuid,
+        again: Option<Uuid>,
+    ) -> Result<bool, sqlx::Error> {
+        macro_rules! claim_dead {
+            ($now:literal) => {
+                concat!(
+                    "UPDATE processed_events
+                     SET status = $6, dlq_id = $7, value_sha256 = $8, partition_id = $9, record_offset = $10,
+                       processed_at = ",
+                    $now,
+                    " WHERE consumer_group = $1 AND epoch = 0 AND topic = $2 AND tenant_id = $3
+                        AND event_id = $4 AND status = 'dead' AND dlq_id = $5"
+                )
+            };
+        }
+        let sql = match &self.connection {
+            Connection::Postgres(_) => claim_dead!("now()"),
+            Connection::Sqlite(_) => claim_dead!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"),
+        };
+        let status = if again.is_some() { "dead" } else { "done" };
+        let values = [
+            claimant.group.as_ref().into(),
+            claimant.topic.as_ref().into(),
+            (&claim.tenant).into(),
+            Value::Uuid(Some(claim.event_id.as_uuid())),
+            Value::Uuid(Some(of)),
+            status.into(),
+            Value::Uuid(again),
+            claim.sha256.as_slice().into(),
+            claimant.partition.into(),
+            claim.offset.into(),
+        ];
+        Ok(self.execute(sql, &values).await? == 1)
     }
 
     /// What a mistake does instead of claiming, see [`Flaw`].
@@ -121,6 +221,11 @@ impl Tx {
         claim: &Claim,
         dlq_id: Uuid,
     ) -> Result<Claimed, sqlx::Error> {
+        if let Some(replay) = &claim.replay
+            && self.claim_dead(claimant, claim, replay.of, Some(dlq_id)).await?
+        {
+            return Ok(Claimed::Fresh);
+        }
         match &mut self.connection {
             Connection::Postgres(tx) => postgres::mark_dead(tx, claimant, claim, dlq_id).await,
             Connection::Sqlite(tx) => sqlite::mark_dead(tx, claimant, claim, dlq_id).await,

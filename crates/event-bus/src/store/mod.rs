@@ -19,7 +19,7 @@ mod tx;
 
 pub use connect::{ConnectError, Store};
 pub use decided::Mark;
-pub use inbox::{Claim, Claimant, Claimed};
+pub use inbox::{Claim, Claimant, Claimed, ReplayClaim};
 pub use migrations::Migration;
 pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting};
 pub use owner::{Begun, Holding};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::connect::Store;
-use super::inbox::Claimant;
+use super::inbox::{Claimant, ReplayClaim};
 use super::tx::{Connection, Tx};
 use super::{Value, postgres};
 
@@ -259,6 +259,47 @@ impl Tx {
                    RETURNING tail_seq";
         let row = self.fetch_optional(sql, &claimant.values_of_key(key)).await?;
         row.ok_or(sqlx::Error::RowNotFound)?.get("tail_seq")
+    }
+
+    /// Whether it is the turn of a replay: the dead letters of a parked key come back in the order in which they died. No
+    /// other transaction changes that meanwhile, for the partition has one owner.
+    pub(super) async fn is_next_in_chain(
+        &mut self,
+        claimant: &Claimant<'_>,
+        replay: &ReplayClaim,
+    ) -> Result<bool, sqlx::Error> {
+        let Some(seq) = replay.chain_seq else { return Ok(true) };
+        let sql = "SELECT applied_seq FROM parked_keys
+                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
+                     AND is_keyless = ($4 = 1) AND record_key = $5";
+        let row = self.fetch_optional(sql, &claimant.values_of_key(replay.key.as_deref())).await?;
+        let applied: Option<i64> = row.map(|row| row.get("applied_seq")).transpose()?;
+        Ok(applied.is_none_or(|applied| applied + 1 == seq))
+    }
+
+    /// Notes that the dead letter of this place in a parked key's chain took effect. The last one releases the key; says
+    /// whether it did.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn advance_chain(
+        &mut self,
+        claimant: &Claimant<'_>,
+        key: Option<&[u8]>,
+        seq: i64,
+    ) -> Result<bool, sqlx::Error> {
+        const OF_KEY: [&str; 2] = [
+            "UPDATE parked_keys SET applied_seq = $6
+             WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
+               AND is_keyless = ($4 = 1) AND record_key = $5",
+            "DELETE FROM parked_keys
+             WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
+               AND is_keyless = ($4 = 1) AND record_key = $5 AND tail_seq <= $6",
+        ];
+        let mut values = claimant.values_of_key(key).to_vec();
+        values.push(seq.into());
+        self.execute(OF_KEY[0], &values).await?;
+        Ok(self.execute(OF_KEY[1], &values).await? == 1)
     }
 
     /// Whether a key is parked.

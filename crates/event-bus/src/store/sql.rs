@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::types::Uuid;
 use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
 
 /// A value bound to `$1`, `$2`, … Its variant is the parameter's type, also where it is absent.
@@ -14,6 +15,8 @@ pub enum Value {
     Integer(Option<i64>),
     /// `bytea` (SQLite: `BLOB`)
     Bytes(Option<Vec<u8>>),
+    /// `uuid` (SQLite: its text)
+    Uuid(Option<Uuid>),
 }
 
 impl From<&str> for Value {
@@ -107,6 +110,7 @@ pub(super) fn postgres_query<'q>(
         Value::Text(value) => query.bind(value),
         Value::Integer(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
+        Value::Uuid(value) => query.bind(value),
     })
 }
 
@@ -118,5 +122,6 @@ pub(super) fn sqlite_query<'q>(
         Value::Text(value) => query.bind(value),
         Value::Integer(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
+        Value::Uuid(value) => query.bind(value.map(|uuid| uuid.to_string())),
     })
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{ConfigChange, Difference, Plan, Step, TOPIC_MAX_MESSAGE_BYTES};
-use crate::catalogue::{Catalogue, Event};
+use crate::catalogue::{Catalogue, Event, Retention};
 use crate::kafka::admin::{Cluster, TopicState};
 use crate::limits::DLT_MAX_MESSAGE_BYTES;
 use crate::names::TopicName;
@@ -29,6 +29,11 @@ pub fn plan(catalogue: &Catalogue, cluster: &Cluster, options: Options) -> Plan 
             &mut dead_letter,
         );
         wanted.compare(cluster, options, &mut events);
+    }
+    for topic in [catalogue.outcomes_topic(), catalogue.audit_topic()] {
+        if let Some(wanted) = Wanted::of_the_bus(topic, catalogue, options) {
+            wanted.compare(cluster, options, &mut events);
+        }
     }
     let joined = |mut first: Vec<_>, second| {
         first.extend(second);
@@ -68,6 +73,18 @@ impl Wanted {
             retention_ms: event.retention.millis(),
             max_message_bytes: TOPIC_MAX_MESSAGE_BYTES,
         }
+    }
+
+    /// A topic of the bus's own, as well kept as the best kept event, and for ever: it is told there what was done.
+    fn of_the_bus(topic: TopicName, catalogue: &Catalogue, options: Options) -> Option<Self> {
+        let best = catalogue.events().max_by_key(|event| event.replication)?;
+        Some(Self {
+            topic,
+            partitions: 1,
+            is_keyed: true,
+            retention_ms: Retention::Unlimited.millis(),
+            ..Self::of_topic(best, options)
+        })
     }
 
     /// `on_cluster` is the number of partitions that its topic has now, which may be more than the catalogue says.

@@ -57,7 +57,7 @@ impl Group {
 }
 
 fn claim(event_id: EventId, offset: i64) -> Claim {
-    Claim { tenant: "corner-shop".to_owned(), event_id, sha256: [7; 32], offset }
+    Claim { tenant: "corner-shop".to_owned(), event_id, sha256: [7; 32], offset, replay: None }
 }
 
 async fn bill(tx: &mut Tx) {

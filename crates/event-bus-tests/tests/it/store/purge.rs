@@ -75,6 +75,7 @@ fn claims(offsets: std::ops::Range<i64>) -> Vec<Claim> {
             event_id: event_id(),
             sha256: [7; 32],
             offset,
+            replay: None,
         })
         .collect()
 }

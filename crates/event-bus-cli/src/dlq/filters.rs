@@ -1,0 +1,95 @@
+//! Which dead letters a command is about.
+
+use event_bus::dead_letters::Filter;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::exit::usage;
+
+/// Options that choose dead letters. Each may be given several times, for one or the other.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Which dead letters")]
+pub struct Filters {
+    /// Those with these ids
+    ids: Vec<Uuid>,
+    /// All of them
+    #[arg(long, conflicts_with_all = ["ids", "topic", "group", "service", "tenant", "event", "why", "fingerprint", "text"])]
+    all: bool,
+    /// Of this original topic
+    #[arg(long)]
+    topic: Vec<String>,
+    /// Of this consumer group
+    #[arg(long)]
+    group: Vec<String>,
+    /// Of the groups of this service
+    #[arg(long)]
+    service: Vec<String>,
+    /// Of this tenant
+    #[arg(long)]
+    tenant: Vec<String>,
+    /// Of this event
+    #[arg(long)]
+    event: Vec<String>,
+    /// Dead for this reason, such as retries-exhausted
+    #[arg(long, value_name = "REASON")]
+    why: Vec<String>,
+    /// Of this failure, as `dlq groups` shows it
+    #[arg(long)]
+    fingerprint: Vec<String>,
+    /// In this state
+    #[arg(long, value_parser = ["open", "replaying", "resolved", "dead-again", "discarded"])]
+    state: Vec<String>,
+    /// Failed at this time or later, such as 2025-06-01T10:30:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Failed before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// With this text in the error, the key or an id
+    #[arg(long)]
+    text: Option<String>,
+}
+
+impl Filters {
+    pub fn filter(&self) -> Filter {
+        Filter {
+            ids: self.ids.clone(),
+            topics: self.topic.clone(),
+            groups: self.group.clone(),
+            services: self.service.clone(),
+            tenants: self.tenant.clone(),
+            events: self.event.clone(),
+            reasons: self.why.clone(),
+            fingerprints: self.fingerprint.clone(),
+            states: self.state.clone(),
+            since: self.since,
+            until: self.until,
+            text: self.text.clone(),
+        }
+    }
+
+    /// Refuses to do something to all of them unless that was said.
+    pub fn must_choose(&self, verb: &str) -> anyhow::Result<()> {
+        let lists = [
+            &self.topic,
+            &self.group,
+            &self.service,
+            &self.tenant,
+            &self.event,
+            &self.why,
+            &self.fingerprint,
+            &self.state,
+        ];
+        let chooses = !self.ids.is_empty()
+            || lists.iter().any(|list| !list.is_empty())
+            || self.since.is_some()
+            || self.until.is_some()
+            || self.text.is_some();
+        if chooses || self.all {
+            return Ok(());
+        }
+        usage(format!(
+            "which dead letters to {verb}? Give ids or options such as --fingerprint, or --all"
+        ))
+    }
+}

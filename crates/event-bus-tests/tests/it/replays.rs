@@ -1,0 +1,200 @@
+//! Dead letters go back to the group that could not handle them, take effect once, and tell what became of them.
+
+mod workshop;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use event_bus::dead_letters::{Action, Filter, Found, Plan, State, decide, failures};
+use event_bus::headers;
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
+use event_bus_tests::kafka::everything_in;
+
+use crate::both::on_both_databases;
+use workshop::{CONSUMERS, Flaw, Workshop};
+
+const SOON: Duration = Duration::from_secs(90);
+
+on_both_databases!(
+    a_replay_that_dies_again_is_another_dead_letter_with_its_lineage,
+    a_parked_key_comes_back_in_its_order_and_is_free_then,
+    a_replay_of_what_is_no_event_dies_again_and_no_other_group_minds,
+);
+
+fn of_state(state: &str) -> Filter {
+    Filter { states: vec![state.to_owned()], ..Filter::default() }
+}
+
+/// Five causes in four groups for three tenants: one failure each. One is mended and replayed, fifty times at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_resolves_its_dead_letters_alone_and_once_however_often_it_is_asked_for() {
+    const OF_EACH: usize = 200;
+    let databases = Databases::sqlite();
+    let workshop = Workshop::open(2, "").await;
+    let services = workshop.start(&databases).await;
+    for flaw in 0..5 {
+        workshop.publish(OF_EACH, Some(Flaw(flaw))).await;
+    }
+    eventually(SOON, async || {
+        equal(workshop.letters().await.matching(&of_state("open")).count(), 5 * OF_EACH)
+    })
+    .await;
+    let letters = workshop.letters().await;
+    let all = Filter::default();
+    let groups = failures(letters.matching(&all));
+    assert_eq!(groups.len(), 5, "{groups:#?}");
+    assert!(groups.iter().all(|group| group.letters == OF_EACH as u64 && group.tenants.len() == 3));
+    assert_eq!(
+        letters
+            .matching(&all)
+            .map(|found| &found.letter.group)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        4
+    );
+
+    let mended = Flaw(2);
+    workshop.mend(mended);
+    let before = workshop.calls();
+    let fingerprint = groups.iter().find(|group| group.message.contains(&mended.text()));
+    let fingerprint = fingerprint.expect("it is among them").fingerprint.clone();
+    let filter = Filter { fingerprints: vec![fingerprint], ..Filter::default() };
+    let plan = Plan::of(&workshop.catalogue, letters.matching(&filter));
+    assert_eq!(plan.letters.len(), OF_EACH);
+    let replays = (0..50).map(|_| plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None));
+    for replayed in futures_util::future::join_all(replays).await {
+        assert_eq!(replayed.expect("Kafka takes it").sent, OF_EACH as u64);
+    }
+    eventually(SOON, async || {
+        equal(workshop.letters().await.matching(&of_state("resolved")).count(), OF_EACH)
+    })
+    .await;
+    workshop.is_through().await;
+    services.stop().await;
+    let letters = workshop.letters().await;
+    let resolved: Vec<&Found> = letters.matching(&filter).collect();
+    assert!(resolved.iter().all(|found| matches!(found.state, State::Resolved { .. })));
+    assert_eq!(letters.matching(&of_state("open")).count(), 4 * OF_EACH);
+    let mut calls = before;
+    *calls.get_mut(mended.service()).expect("it was called") += OF_EACH;
+    assert_eq!(workshop.calls(), calls, "a handler ran for nothing");
+    for service in CONSUMERS {
+        let mine =
+            (0..5).filter(|flaw| Flaw(*flaw).service() == service && *flaw != mended.0).count();
+        let effects = databases.number(service, "SELECT count(*) FROM works").await;
+        let kinds = databases.number(service, "SELECT count(DISTINCT event_id) FROM works").await;
+        assert_eq!((effects, kinds), (((5 - mine) * OF_EACH) as i64, effects), "{service}");
+    }
+    databases.drop_all().await;
+}
+
+async fn a_replay_that_dies_again_is_another_dead_letter_with_its_lineage(databases: &Databases) {
+    let workshop = Workshop::open(1, "").await;
+    let services = workshop.start(databases).await;
+    let flaw = Flaw(1);
+    workshop.publish(1, Some(flaw)).await;
+    let open = async || equal(workshop.letters().await.matching(&of_state("open")).count(), 1);
+    eventually(SOON, open).await;
+    let first = workshop.replay_all().await[0];
+    eventually(SOON, async || equal(workshop.state_of(first).await.as_str(), "dead-again")).await;
+    eventually(SOON, open).await;
+    let letters = workshop.letters().await;
+    let second = letters.matching(&of_state("open")).next().expect("it is open").clone();
+    assert_eq!((second.letter.previous, second.letter.replays), (Some(first), 1));
+    assert_eq!(letters.lineage(&second).count(), 2);
+    // Nobody can replay the old one any more, nor one that is discarded.
+    let all = Filter::default();
+    assert_eq!(Plan::of(&workshop.catalogue, letters.matching(&all)).letters.len(), 1);
+    let (kafka, catalogue, id) = (&workshop.kafka, &workshop.catalogue, second.letter.id);
+    decide(kafka, catalogue, Action::Discard, vec![id], "tests", Some("why not"))
+        .await
+        .expect("it is written");
+    assert_eq!(workshop.state_of(id).await, State::Discarded);
+    assert!(workshop.replay_all().await.is_empty());
+    decide(kafka, catalogue, Action::Restore, vec![id], "tests", None)
+        .await
+        .expect("it is written");
+    workshop.mend(flaw);
+    assert_eq!(workshop.replay_all().await, [id]);
+    eventually(SOON, async || equal(workshop.state_of(id).await.as_str(), "resolved")).await;
+    services.stop().await;
+    assert_eq!(databases.number(flaw.service(), "SELECT count(*) FROM works").await, 1);
+    // What went back is the original, and headers beside it.
+    let records = everything_in(&[workshop.topic()]).await;
+    assert_eq!(records.len(), 3);
+    assert!(
+        records
+            .iter()
+            .all(|record| record.value == records[0].value && record.key == records[0].key)
+    );
+    let kept =
+        |number: usize| records[number].headers.iter().filter(|header| !header.is_added()).count();
+    assert_eq!([kept(1), kept(2)], [records[0].headers.len(); 2]);
+    assert_eq!(headers::last(&records[2].headers, headers::DLQ_REPLAYS), Some("2"));
+}
+
+async fn a_parked_key_comes_back_in_its_order_and_is_free_then(databases: &Databases) {
+    let workshop = Workshop::open(1, "behind-dead-letter = \"park\"").await;
+    let services = workshop.start(databases).await;
+    let flaw = Flaw(0);
+    workshop.publish(1, Some(flaw)).await;
+    workshop.publish(3, None).await;
+    let open =
+        async |count| equal(workshop.letters().await.matching(&of_state("open")).count(), count);
+    eventually(SOON, async || open(4).await).await;
+    // Not the first one's turn, and then the first one dies again in its place.
+    let letters = workshop.letters().await;
+    let all = Filter::default();
+    let mut ids: Vec<_> =
+        letters.matching(&all).map(|found| (found.letter.chain_seq, found.letter.id)).collect();
+    ids.sort_unstable();
+    let second = Filter { ids: vec![ids[1].1], ..Filter::default() };
+    let plan = Plan::of(&workshop.catalogue, letters.matching(&second));
+    plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None).await.expect("Kafka takes it");
+    workshop.is_through().await;
+    eventually(SOON, async || open(4).await).await;
+    workshop.replay_all().await;
+    eventually(SOON, async || equal(workshop.state_of(ids[0].1).await.as_str(), "dead-again"))
+        .await;
+    eventually(SOON, async || open(4).await).await;
+    assert_eq!(databases.number(flaw.service(), "SELECT count(*) FROM works").await, 0);
+
+    workshop.mend(flaw);
+    assert_eq!(workshop.replay_all().await.len(), 4);
+    workshop.publish(1, None).await;
+    eventually(SOON, async || {
+        equal(databases.number(flaw.service(), "SELECT count(*) FROM works").await, 5)
+    })
+    .await;
+    services.stop().await;
+    let rows =
+        databases.rows(flaw.service(), "SELECT event_id, number FROM works ORDER BY place").await;
+    assert_eq!(rows.into_iter().map(|(_, number)| number).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(databases.number(flaw.service(), "SELECT count(*) FROM parked_keys").await, 0);
+}
+
+async fn a_replay_of_what_is_no_event_dies_again_and_no_other_group_minds(databases: &Databases) {
+    let workshop = Workshop::open(1, "").await;
+    let services = workshop.start(databases).await;
+    workshop.publish_junk().await;
+    let count =
+        async |count| equal(workshop.letters().await.matching(&Filter::default()).count(), count);
+    eventually(SOON, async || count(CONSUMERS.len()).await).await;
+    let letters = workshop.letters().await;
+    let one = Filter { services: vec![CONSUMERS[3].to_owned()], ..Filter::default() };
+    let plan = Plan::of(&workshop.catalogue, letters.matching(&one));
+    let unusable =
+        plan.unusable(&workshop.kafka, &workshop.catalogue).await.expect("Kafka answers");
+    assert_eq!(unusable.len(), 1);
+    plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None).await.expect("Kafka takes it");
+    eventually(SOON, async || count(CONSUMERS.len() + 1).await).await;
+    workshop.is_through().await;
+    services.stop().await;
+    let letters = workshop.letters().await;
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    letters
+        .matching(&Filter::default())
+        .for_each(|found| *states.entry(found.state.as_str()).or_default() += 1);
+    assert_eq!(states, [("dead-again", 1), ("open", CONSUMERS.len())].into());
+}

@@ -1,0 +1,232 @@
+//! A workshop whose four departments all work on each piece, and fail at pieces with their flaws until those are mended.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use event_bus::catalogue::Event as EventDefinition;
+use event_bus::dead_letters::{DeadLetters, Filter, Plan, State};
+use event_bus::envelope::Draft;
+use event_bus::names::TopicName;
+use event_bus::store::Migration;
+use event_bus::{
+    Catalogue, Context, Event, EventType, Failure, Handled, Handler, KafkaConfig, Service,
+};
+use event_bus_tests::databases::Databases;
+use event_bus_tests::defaults::Defaults;
+use event_bus_tests::eventually::{equal, eventually};
+use event_bus_tests::kafka::{create_topics, lag, raw, send_all};
+use event_bus_tests::servers;
+use event_bus_tests::shop::Running;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub const CONSUMERS: [&str; 4] = ["sawing", "drilling", "painting", "packing"];
+const TENANTS: [&str; 3] = ["acme", "bolt", "cogs"];
+const NAMES: [&str; 5] = ["bent", "cracked", "dented", "rusty", "warped"];
+const SOON: Duration = Duration::from_secs(60);
+
+const SCHEMA: &str = r#"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "type": "object",
+  "required": ["piece", "number"],
+  "properties": { "piece": { "type": "string" }, "number": { "type": "integer" }, "flaw": { "type": "integer" } }
+}"#;
+
+const TABLES: &[Migration] = &[Migration {
+    version: 1,
+    description: "works",
+    postgres: "CREATE TABLE works (place bigserial PRIMARY KEY, number bigint NOT NULL, event_id text NOT NULL)",
+    sqlite: "CREATE TABLE works (
+        place integer PRIMARY KEY AUTOINCREMENT, number bigint NOT NULL, event_id text NOT NULL)",
+}];
+
+/// What is wrong with a piece, for one of the departments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Flaw(pub usize);
+
+impl Flaw {
+    /// Who can't work on such a piece. Two flaws are one department's.
+    pub fn service(self) -> &'static str {
+        CONSUMERS[self.0 % CONSUMERS.len()]
+    }
+
+    pub fn text(self) -> String {
+        format!("is {}", NAMES[self.0])
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct PieceCut {
+    piece: String,
+    number: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flaw: Option<Flaw>,
+}
+
+impl EventType for PieceCut {
+    const NAME: &'static str = "PieceCut";
+    const VERSION: &'static str = "1.0";
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("piece {number} {}", .flaw.text())]
+struct Unusable {
+    number: i64,
+    flaw: Flaw,
+}
+
+/// What the departments share.
+#[derive(Default)]
+struct Shared {
+    mended: AtomicUsize,
+    calls: Mutex<BTreeMap<&'static str, usize>>,
+}
+
+struct Department {
+    name: &'static str,
+    shared: Arc<Shared>,
+}
+
+impl Handler<PieceCut> for Department {
+    async fn handle(&self, event: Event<PieceCut>, context: &mut Context<'_>) -> Handled {
+        *self.shared.calls.lock().expect("nobody panics").entry(self.name).or_default() += 1;
+        let PieceCut { number, flaw, .. } = event.payload;
+        let values = [number.into(), event.id.to_string().into()];
+        context
+            .tx()
+            .execute("INSERT INTO works (number, event_id) VALUES ($1, $2)", &values)
+            .await?;
+        match flaw {
+            Some(flaw)
+                if flaw.service() == self.name
+                    && self.shared.mended.load(Ordering::Relaxed) & (1 << flaw.0) == 0 =>
+            {
+                Err(Failure::reject(Unusable { number, flaw }))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub struct Workshop {
+    pub catalogue: Arc<Catalogue>,
+    pub kafka: KafkaConfig,
+    shared: Arc<Shared>,
+    next: AtomicI64,
+}
+
+/// The departments at work.
+pub struct Services(Vec<Running>);
+
+impl Services {
+    pub async fn stop(self) {
+        for running in self.0 {
+            running.stop().await;
+        }
+    }
+}
+
+impl Workshop {
+    pub async fn open(partitions: u32, settings: &str) -> Self {
+        let defaults = Defaults { partitions, ..Defaults::QUICK };
+        let services: String =
+            CONSUMERS.map(|name| format!("{name} = {{ title = \"{name}\" }}\n")).concat();
+        let consumers: String = CONSUMERS
+            .map(|name| {
+                format!("[events.PieceCut.consumers.{name}]\nreads = [\"/piece\", \"/number\", \"/flaw\"]\n{settings}\n")
+            })
+            .concat();
+        let toml = format!(
+            "namespace = \"workshop\"\n[services]\n{services}cutting = {{ title = \"Cutting\" }}\n{defaults}\n\
+             [events.PieceCut]\ntopic = \"piece.cut\"\ndescription = \"A piece was cut.\"\nproducer = \"cutting\"\n\
+             key = [\"/tenant_id\", \"/payload/piece\"]\nversions = [\"1.0\"]\n{consumers}"
+        );
+        let catalogue = Catalogue::parse("workshop.toml", &toml, |_| Ok(SCHEMA.to_owned()));
+        let catalogue = catalogue.expect("it is right").with_namespace(servers::namespace());
+        create_topics(&catalogue).await;
+        Self {
+            catalogue: Arc::new(catalogue),
+            kafka: servers::kafka(),
+            shared: Arc::default(),
+            next: AtomicI64::new(0),
+        }
+    }
+
+    /// Starts the departments, each on a database of its own.
+    pub async fn start(&self, databases: &Databases) -> Services {
+        let mut services = Vec::new();
+        for name in CONSUMERS {
+            let (url, catalogue) = (databases.url(name), Arc::clone(&self.catalogue));
+            let opened = Service::open(name, catalogue, self.kafka.clone(), &url, TABLES).await;
+            let department = Department { name, shared: Arc::clone(&self.shared) };
+            services.push(Running::start(opened.expect("it opens").on::<PieceCut>(department)));
+        }
+        Services(services)
+    }
+
+    fn event(&self) -> &Arc<EventDefinition> {
+        self.catalogue.event(PieceCut::NAME).expect("the workshop has it")
+    }
+
+    pub fn topic(&self) -> TopicName {
+        self.event().topic.clone()
+    }
+
+    /// Pieces of all tenants by turns; one alone is the first one's, and all are under one key of a tenant.
+    pub async fn publish(&self, count: usize, flaw: Option<Flaw>) {
+        let records = (0..count).map(|nth| {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let tenant = if flaw.is_some() { TENANTS[nth % TENANTS.len()] } else { TENANTS[0] };
+            let piece = PieceCut { piece: "plank".to_owned(), number, flaw };
+            let tenant = tenant.parse().expect("a name");
+            let draft = Draft::typed(self.event(), &tenant, &piece, jiff::Timestamp::now());
+            draft.expect("it fits its schema").seal().expect("it fits the limits")
+        });
+        send_all(records.collect()).await;
+    }
+
+    /// A record that is no event.
+    pub async fn publish_junk(&self) {
+        send_all(vec![raw(&self.topic(), Some(b"junk"), Some(b"{\"what\":"), Vec::new())]).await;
+    }
+
+    /// From now on a department can work on such pieces.
+    pub fn mend(&self, flaw: Flaw) {
+        self.shared.mended.fetch_or(1 << flaw.0, Ordering::Relaxed);
+    }
+
+    /// How often each department's handler was called.
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.shared.calls.lock().expect("nobody panics").clone()
+    }
+
+    pub async fn letters(&self) -> DeadLetters {
+        DeadLetters::read(&self.kafka, &self.catalogue, |_| ()).await.expect("Kafka answers")
+    }
+
+    pub async fn state_of(&self, id: Uuid) -> State {
+        let filter = Filter { ids: vec![id], ..Filter::default() };
+        self.letters().await.matching(&filter).next().expect("there is one").state
+    }
+
+    /// Replays what is open, and says which those are.
+    pub async fn replay_all(&self) -> Vec<Uuid> {
+        let (letters, all) = (self.letters().await, Filter::default());
+        let plan = Plan::of(&self.catalogue, letters.matching(&all));
+        if !plan.letters.is_empty() {
+            let replayed = plan.replay(&self.kafka, &self.catalogue, "tests", None).await;
+            assert_eq!(replayed.expect("Kafka takes it").sent, plan.letters.len() as u64);
+        }
+        plan.letters.iter().map(|found| found.letter.id).collect()
+    }
+
+    /// Returns once all departments are through with everything.
+    pub async fn is_through(&self) {
+        for consumer in &self.event().consumers {
+            eventually(SOON, async || equal(lag(&consumer.group, &self.topic()).await, 0)).await;
+        }
+    }
+}

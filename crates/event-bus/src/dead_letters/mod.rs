@@ -1,0 +1,31 @@
+//! The dead letters of all topics: what they say, what became of them, and their replay.
+//!
+//! Three kinds of topics tell it, and nothing else is kept: the dead letter topics say what failed and why; the topic of
+//! audit says what operators decided, in one order; the topic of outcomes says what services made of replays
+//! ([`replay`](crate::replay)). [`DeadLetters::read`] reads them, [`Plan::replay`] and [`decide`] act, and all else here is
+//! pure.
+
+mod act;
+mod deed;
+mod failure;
+mod filter;
+mod letter;
+mod read;
+mod state;
+
+pub use act::{ActError, Plan, Refusal, Replayed, decide, schema_problem};
+pub use deed::{Action, Deed};
+pub use failure::{Failure, failures};
+pub use filter::Filter;
+pub use letter::{Letter, LetterError};
+pub use read::{DeadLetters, Progress};
+pub use state::State;
+
+/// A dead letter, and how it stands.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What it says.
+    pub letter: Letter,
+    /// What became of it.
+    pub state: State,
+}

@@ -1,0 +1,170 @@
+//! How dead letters stand: what follows from decisions and outcomes. Pure.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::deed::{Action, Deed};
+use crate::replay::{Outcome, Told};
+
+/// How a dead letter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum State {
+    /// Somebody has to decide.
+    Open,
+    /// It is replayed, and its group has not told the outcome.
+    Replaying {
+        /// The replay.
+        replay: Uuid,
+    },
+    /// Its replay took effect, or the event had its effect already.
+    Resolved {
+        /// When.
+        at: Timestamp,
+    },
+    /// Its replay died: another dead letter says why.
+    DeadAgain,
+    /// Somebody decided that nothing is to be done.
+    Discarded,
+}
+
+impl State {
+    /// Its name, as filters say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replaying { .. } => "replaying",
+            Self::Resolved { .. } => "resolved",
+            Self::DeadAgain => "dead-again",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// All that was decided and told.
+#[derive(Debug, Default)]
+pub(super) struct Histories {
+    /// The last decision of each dead letter. They stand in one partition, so they have an order.
+    decided: HashMap<Uuid, (Action, Uuid)>,
+    /// What was told of a replay of a dead letter.
+    told: HashMap<(Uuid, Uuid), (Outcome, Timestamp)>,
+}
+
+impl Histories {
+    /// Takes in the next decision.
+    pub fn decide(&mut self, deed: Deed) {
+        for letter in deed.letters {
+            self.decided.insert(letter, (deed.action, deed.id));
+        }
+    }
+
+    /// Takes in what was told, in any order. A replay may be produced twice, and is then told of twice.
+    pub fn tell(&mut self, told: &Told) {
+        let news = (told.outcome, told.at);
+        let known = self.told.entry((told.dlq_id, told.replay_id)).or_insert(news);
+        if weight(told.outcome) > weight(known.0) {
+            *known = news;
+        }
+    }
+
+    pub fn state_of(&self, letter: Uuid) -> State {
+        match self.decided.get(&letter) {
+            None | Some((Action::Restore, _)) => State::Open,
+            Some((Action::Discard, _)) => State::Discarded,
+            Some((Action::Replay, replay)) => match self.told.get(&(letter, *replay)) {
+                None => State::Replaying { replay: *replay },
+                Some((Outcome::Processed | Outcome::Duplicate, at)) => State::Resolved { at: *at },
+                Some((Outcome::DeadAgain, _)) => State::DeadAgain,
+                Some((Outcome::OutOfTurn, _)) => State::Open,
+            },
+        }
+    }
+}
+
+/// Of two outcomes of one replay the one counts that says more.
+fn weight(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::OutOfTurn => 0,
+        Outcome::Duplicate => 1,
+        Outcome::DeadAgain => 2,
+        Outcome::Processed => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LETTER: Uuid = Uuid::from_u128(7);
+
+    fn deed(id: u128, action: Action) -> Deed {
+        Deed {
+            id: Uuid::from_u128(id),
+            action,
+            letters: vec![LETTER],
+            by: "ops".to_owned(),
+            reason: None,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn told(replay: u128, outcome: Outcome) -> Told {
+        Told {
+            replay_id: Uuid::from_u128(replay),
+            dlq_id: LETTER,
+            group: "shop-payment-order-placed".parse().unwrap(),
+            service: "payment".parse().unwrap(),
+            event_id: "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10".parse().unwrap(),
+            outcome,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_last_decision_counts_and_what_was_told_of_it() {
+        let mut histories = Histories::default();
+        let state = |histories: &Histories| histories.state_of(LETTER).as_str();
+        assert_eq!(state(&histories), "open");
+        histories.decide(deed(1, Action::Discard));
+        assert_eq!(state(&histories), "discarded");
+        histories.decide(deed(2, Action::Restore));
+        assert_eq!(state(&histories), "open");
+        // A fast service tells before the decision is read.
+        histories.tell(&told(4, Outcome::DeadAgain));
+        histories.decide(deed(3, Action::Replay));
+        assert_eq!(state(&histories), "replaying");
+        histories.decide(deed(4, Action::Replay));
+        assert_eq!(state(&histories), "dead-again");
+        histories.decide(deed(5, Action::Replay));
+        histories.tell(&told(5, Outcome::OutOfTurn));
+        assert_eq!(state(&histories), "open");
+    }
+
+    #[test]
+    fn a_replay_that_came_twice_took_effect_whatever_is_told_of_its_twin() {
+        for order in
+            [[Outcome::Processed, Outcome::Duplicate], [Outcome::Duplicate, Outcome::Processed]]
+        {
+            let mut histories = Histories::default();
+            histories.decide(deed(1, Action::Replay));
+            order.iter().for_each(|outcome| histories.tell(&told(1, *outcome)));
+            assert_eq!(histories.state_of(LETTER).as_str(), "resolved");
+        }
+        let mut histories = Histories::default();
+        histories.decide(deed(1, Action::Replay));
+        histories.tell(&told(1, Outcome::Duplicate));
+        histories.tell(&told(1, Outcome::DeadAgain));
+        assert_eq!(histories.state_of(LETTER), State::DeadAgain);
+    }
+}
