@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use event_bus::audit::Action;
 use event_bus::dead_letters::{
-    Action, DeadLetters, Failure, Found, Plan, Progress, Refusal, decide, failures,
+    DeadLetters, Failure, Found, Plan, Progress, Refusal, decide, failures,
 };
 use event_bus::{Catalogue, KafkaConfig};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::by::By;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::output::{Output, printable};
@@ -87,14 +89,6 @@ pub enum Command {
         #[command(flatten)]
         by: By,
     },
-}
-
-/// Who decides.
-#[derive(clap::Args)]
-pub struct By {
-    /// Who decides, as it is audited
-    #[arg(long, env = "USER", default_value = "unknown", value_name = "NAME")]
-    by: String,
 }
 
 /// What all of the commands need.

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
+use event_bus::audit::{Deed, OffsetMove};
 use event_bus::catalogue::Catalogue;
 use event_bus::kafka::admin::{Admin, GroupState};
+use event_bus::kafka::producer::Producer;
 use event_bus::lag::{GroupLag, PartitionReading, Reading, Standing};
+use event_bus::names::{GroupName, TopicName};
+use event_bus::reset::Target;
 use serde_json::{Value, json};
 
+use crate::by::By;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::output::{Output, printable};
@@ -32,19 +37,52 @@ pub enum Command {
         #[arg(long)]
         partitions: bool,
     },
+    /// Have a group that nobody is in go on from somewhere else. What its inbox knows takes no effect again
+    Reset {
+        /// The group
+        group: GroupName,
+        /// Where to: earliest, latest, an offset, -N for N records back, or a time such as 2025-06-01T10:30:00Z
+        #[arg(long, allow_hyphen_values = true)]
+        to: Target,
+        /// Only this topic [default: the group's in the catalogue, or all that it has committed]
+        #[arg(long)]
+        topic: Option<TopicName>,
+        /// Only this partition; may be given several times
+        #[arg(long)]
+        partition: Vec<i32>,
+        /// Say what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Why, for those who ask later
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        by: By,
+    },
 }
 
 impl Command {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let settings = Settings::of(global)?;
         let catalogue = settings.catalogue()?;
-        let admin = Admin::connect(&settings.kafka()?)?;
+        let kafka = settings.kafka()?;
+        let admin = Admin::connect(&kafka)?;
         let mut output = global.output();
         match self {
             Self::List { all } => list(&catalogue, admin.groups().await?, all, &mut output)?,
             Self::Lag { groups, partitions } => {
                 let lags = lag(&catalogue, &admin, &groups).await?;
                 show_lag(&lags, partitions, &mut output)?;
+            }
+            Self::Reset { group, to, topic, partition, dry_run, reason, by } => {
+                let asked = Asked { group, topic, partitions: partition, to };
+                let moves = asked.moves(&catalogue, &admin).await?;
+                if !dry_run {
+                    let deed = Deed::about_offsets(moves.clone(), &by.by, reason.as_deref());
+                    deed.write(&Producer::connect(&kafka)?, &catalogue.audit_topic()).await?;
+                    admin.commit_offsets(&asked.group, &moves).await?;
+                }
+                show_moves(&moves, dry_run, &mut output)?;
             }
         }
         Ok(Exit::Done)
@@ -218,4 +256,68 @@ fn of_lag(group: &GroupLag) -> Value {
         "unknown_partitions": group.unknown(),
         "partitions": group.partitions,
     })
+}
+
+/// A reset as it was asked for.
+struct Asked {
+    group: GroupName,
+    topic: Option<TopicName>,
+    partitions: Vec<i32>,
+    to: Target,
+}
+
+impl Asked {
+    /// What would change.
+    async fn moves(&self, catalogue: &Catalogue, admin: &Admin) -> anyhow::Result<Vec<OffsetMove>> {
+        let group = &self.group;
+        let found = admin.groups().await?.into_iter().find(|found| found.name == group.as_str());
+        if let Some(members) = found.map(|found| found.members.len()).filter(|members| *members > 0)
+        {
+            anyhow::bail!(
+                "{group} has {members} members, and a reset would be lost on them: stop its service, reset, and start it again"
+            );
+        }
+        let of_catalogue =
+            || catalogue.subscriptions().find(|subscription| subscription.consumer.group == *group);
+        let topics: Vec<TopicName> = match (&self.topic, of_catalogue()) {
+            (Some(topic), _) => vec![topic.clone()],
+            (None, Some(subscription)) => vec![subscription.event.topic.clone()],
+            (None, None) => {
+                let committed = admin.committed_offsets(group).await?;
+                let mut topics: Vec<_> = committed.into_keys().map(|place| place.topic).collect();
+                topics.dedup();
+                topics
+            }
+        };
+        let cluster = admin.cluster().await?;
+        let partitions = topics.iter().flat_map(|topic| cluster.partitions(topic));
+        let partitions: Vec<_> = partitions
+            .filter(|place| {
+                self.partitions.is_empty() || self.partitions.contains(&place.partition)
+            })
+            .collect();
+        let asked = partitions.len();
+        let moves = admin.reset_moves(group, partitions, self.to).await?;
+        if moves.is_empty() {
+            return usage(format!(
+                "{group} has nothing to reset there: `event-bus groups lag` shows where it is"
+            ));
+        }
+        if moves.len() < asked {
+            eprintln!("event-bus: {} partitions are left as they are", asked - moves.len());
+        }
+        Ok(moves)
+    }
+}
+
+fn show_moves(moves: &[OffsetMove], dry_run: bool, output: &mut Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return output.json_document(&json!({ "done": !dry_run, "moves": moves }));
+    }
+    let cells = |step: &OffsetMove| {
+        let from = step.from.map_or_else(|| "-".to_owned(), |from| from.to_string());
+        vec![step.topic.to_string(), step.partition.to_string(), from, step.to.to_string()]
+    };
+    let after = if dry_run { "WOULD BE" } else { "AFTER" };
+    output.table(&["TOPIC", "PARTITION", "BEFORE", after], moves.iter().map(cells))
 }

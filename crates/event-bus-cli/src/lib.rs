@@ -2,6 +2,7 @@
 //! bus itself.
 
 mod address;
+mod by;
 mod exit;
 mod global;
 mod logging;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use clap::Subcommand;
 use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
-use event_bus::names::TopicName;
 use event_bus::topics::{Applied, Difference, Options, Plan, apply, plan};
 use serde_json::{Value, json};
 
@@ -54,11 +53,7 @@ impl Args {
     async fn plan(&self, settings: &Settings) -> anyhow::Result<(Admin, Plan)> {
         let catalogue = settings.catalogue()?;
         let admin = Admin::connect(&settings.kafka()?)?;
-        let wanted: Vec<TopicName> = catalogue
-            .events()
-            .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
-            .collect();
-        let cluster = admin.cluster_with_configs(&wanted).await?;
+        let cluster = admin.cluster_with_configs(&catalogue.topics()).await?;
         let options =
             Options { replication: self.replication, accept_reorder: self.accept_reorder };
         Ok((admin, plan(&catalogue, &cluster, options)))

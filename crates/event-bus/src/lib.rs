@@ -142,6 +142,8 @@ pub mod dead_letter;
 pub mod replay;
 pub mod dead_letters;
 pub mod lag;
+pub mod reset;
+pub mod audit;
 pub mod metrics;
 pub mod topics;
 pub mod store;

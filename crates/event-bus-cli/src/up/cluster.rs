@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use anyhow::bail;
 use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
-use event_bus::names::TopicName;
 use event_bus::topics::{Applied, Options, apply, plan};
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_broker::{Broker, Config, StartError};
@@ -55,11 +54,7 @@ impl Cluster {
 
     /// Brings the topics to the catalogue. No cluster can keep more copies than it has brokers.
     pub async fn apply_topics(&self, admin: &Admin, catalogue: &Catalogue) -> anyhow::Result<()> {
-        let wanted: Vec<TopicName> = catalogue
-            .events()
-            .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
-            .collect();
-        let cluster = admin.cluster_with_configs(&wanted).await?;
+        let cluster = admin.cluster_with_configs(&catalogue.topics()).await?;
         let brokers = i32::try_from(cluster.brokers).unwrap_or(i32::MAX).max(1);
         let is_small = catalogue.events().any(|event| event.replication > brokers);
         let options = Options { replication: is_small.then_some(brokers), accept_reorder: false };

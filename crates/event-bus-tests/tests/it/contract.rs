@@ -60,11 +60,13 @@ async fn assert_handled_once(platform: &Platform) {
 }
 
 /// The topics of Blindstrader, after the namespace.
-const TOPICS: [&str; 26] = [
+const TOPICS: [&str; 28] = [
     "brand.catalog-updated",
     "brand.catalog-updated.dlq",
     "brand.permissions-updated",
     "brand.permissions-updated.dlq",
+    "event-bus.audit",
+    "event-bus.outcomes",
     "identity.organisation-created",
     "identity.organisation-created.dlq",
     "identity.organisation-terminated",

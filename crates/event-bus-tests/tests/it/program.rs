@@ -129,7 +129,15 @@ async fn topics_are_planned_then_applied_and_then_there_is_nothing_to_do() {
     let planned = bakery.run(&["topics", "plan"], "").await;
     let plan = String::from_utf8_lossy(&planned.stdout);
     assert_eq!(planned.status.code(), Some(3), "{plan}{}", errors(&planned));
-    for topic in ["loaf.ordered", "loaf.ordered.dlq", "loaf.baked", "loaf.baked.dlq"] {
+    let topics = [
+        "loaf.ordered",
+        "loaf.ordered.dlq",
+        "loaf.baked",
+        "loaf.baked.dlq",
+        "event-bus.outcomes",
+        "event-bus.audit",
+    ];
+    for topic in topics {
         assert!(
             plan.contains(&format!("create {} with 1 partition", bakery.name(topic))),
             "{plan}"
@@ -137,7 +145,7 @@ async fn topics_are_planned_then_applied_and_then_there_is_nothing_to_do() {
     }
     let applied = bakery.run(&["topics", "apply"], "").await;
     let said = String::from_utf8_lossy(&applied.stdout);
-    assert!(applied.status.success() && said.contains("4 done, 0 failed, 0 refused"), "{said}");
+    assert!(applied.status.success() && said.contains("6 done, 0 failed, 0 refused"), "{said}");
     let planned = bakery.run(&["topics", "plan"], "").await;
     assert_eq!(planned.status.code(), Some(0), "{planned:?}");
 }

@@ -94,6 +94,13 @@ impl Catalogue {
         }
     }
 
+    /// All topics that the contract needs: of events, of dead letters, and the bus's own.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicName> {
+        let of_events = self.events().flat_map(|event| [&event.topic, &event.dead_letter_topic]);
+        of_events.cloned().chain([self.outcomes_topic(), self.audit_topic()]).collect()
+    }
+
     /// Where services tell what became of replays, see [`replay`](crate::replay).
     ///
     /// # Panics

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Action, Deed, Found, State};
+use super::{Found, State};
+use crate::audit::{Action, Deed, NotWritten};
 use crate::catalogue::Catalogue;
 use crate::envelope::{Envelope, OutgoingRecord};
 use crate::kafka::admin::Position;
@@ -72,16 +72,8 @@ pub enum ActError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The decision was not written, and so nothing was done.
-    #[error(
-        "the decision could not be written to {topic}, and nothing was done: check `event-bus topics plan`"
-    )]
-    NotWritten {
-        /// The topic of audit.
-        topic: crate::names::TopicName,
-        /// Why.
-        #[source]
-        source: SendError,
-    },
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
     /// Some are sent, others not. To replay those takes a new replay.
     #[error(
         "{sent} of {letters} replays were sent, then one was not: replay the others again once `dlq restore` has opened them"
@@ -127,11 +119,12 @@ impl<'a> Plan<'a> {
         by: &str,
         reason: Option<&str>,
     ) -> Result<Replayed, ActError> {
-        let id = Uuid::now_v7();
         let originals = self.originals(kafka).await?;
         let producer = Producer::connect(kafka)?;
         let letters = self.letters.iter().map(|found| found.letter.id).collect();
-        write(&producer, catalogue, &deed(id, Action::Replay, letters, by, reason)).await?;
+        let deed = Deed::about_letters(Action::Replay, letters, by, reason);
+        deed.write(&producer, &catalogue.audit_topic()).await?;
+        let id = deed.id;
         let total = self.letters.len() as u64;
         let (reports, mut reported) = mpsc::unbounded_channel();
         let (mut sent, mut on_the_way) = (0, 0);
@@ -248,12 +241,8 @@ pub async fn decide(
     reason: Option<&str>,
 ) -> Result<(), ActError> {
     let producer = Producer::connect(kafka)?;
-    write(&producer, catalogue, &deed(Uuid::now_v7(), action, letters, by, reason)).await
-}
-
-fn deed(id: Uuid, action: Action, letters: Vec<Uuid>, by: &str, reason: Option<&str>) -> Deed {
-    let (by, reason) = (by.to_owned(), reason.map(str::to_owned));
-    Deed { id, action, letters, by, reason, at: Timestamp::now() }
+    let deed = Deed::about_letters(action, letters, by, reason);
+    Ok(deed.write(&producer, &catalogue.audit_topic()).await?)
 }
 
 fn refusal(catalogue: &Catalogue, found: &Found) -> Option<Refusal> {
@@ -271,21 +260,6 @@ fn refusal(catalogue: &Catalogue, found: &Found) -> Option<Refusal> {
         State::DeadAgain => Some(Refusal::DeadAgain),
         State::Discarded => Some(Refusal::Discarded),
     }
-}
-
-/// Writes a decision, and returns once all replicas have it.
-async fn write(producer: &Producer, catalogue: &Catalogue, deed: &Deed) -> Result<(), ActError> {
-    let topic = catalogue.audit_topic();
-    for record in deed.records(&topic) {
-        let (report, reported) = oneshot::channel();
-        let sent = producer.send(&record, OnDelivery::Tell(report)).map_err(|(error, _)| error);
-        let delivered = match sent {
-            Ok(()) => reported.await.unwrap_or(Err(SendError::Gone)),
-            Err(error) => Err(error),
-        };
-        delivered.map_err(|source| ActError::NotWritten { topic: topic.clone(), source })?;
-    }
-    Ok(())
 }
 
 async fn hand_over(

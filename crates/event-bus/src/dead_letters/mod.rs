@@ -6,7 +6,6 @@
 //! pure.
 
 mod act;
-mod deed;
 mod failure;
 mod filter;
 mod letter;
@@ -14,7 +13,6 @@ mod read;
 mod state;
 
 pub use act::{ActError, Plan, Refusal, Replayed, decide, schema_problem};
-pub use deed::{Action, Deed};
 pub use failure::{Failure, failures};
 pub use filter::Filter;
 pub use letter::{Letter, LetterError};

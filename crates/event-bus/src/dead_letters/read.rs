@@ -1,7 +1,8 @@
 //! Reads what the topics say.
 
 use super::state::Histories;
-use super::{Deed, Filter, Found, Letter};
+use super::{Filter, Found, Letter};
+use crate::audit::Deed;
 use crate::catalogue::Catalogue;
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, Position};

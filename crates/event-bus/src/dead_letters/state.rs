@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::deed::{Action, Deed};
+use crate::audit::{Action, Deed};
 use crate::replay::{Outcome, Told};
 
 /// How a dead letter stands.
@@ -80,7 +80,7 @@ impl Histories {
 
     pub fn state_of(&self, letter: Uuid) -> State {
         match self.decided.get(&letter) {
-            None | Some((Action::Restore, _)) => State::Open,
+            None | Some((Action::Restore | Action::Reset, _)) => State::Open,
             Some((Action::Discard, _)) => State::Discarded,
             Some((Action::Replay, replay)) => match self.told.get(&(letter, *replay)) {
                 None => State::Replaying { replay: *replay },
@@ -113,6 +113,7 @@ mod tests {
             id: Uuid::from_u128(id),
             action,
             letters: vec![LETTER],
+            moves: Vec::new(),
             by: "ops".to_owned(),
             reason: None,
             at: Timestamp::UNIX_EPOCH,

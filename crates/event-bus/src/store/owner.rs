@@ -296,7 +296,7 @@ impl Tx {
              WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
                AND is_keyless = ($4 = 1) AND record_key = $5 AND tail_seq <= $6",
         ];
-        let mut values = claimant.values_of_key(key).to_vec();
+        let mut values = claimant.values_of_key(key);
         values.push(seq.into());
         self.execute(OF_KEY[0], &values).await?;
         Ok(self.execute(OF_KEY[1], &values).await? == 1)

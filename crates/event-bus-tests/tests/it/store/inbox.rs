@@ -1,7 +1,7 @@
 //! Claims: an event is fresh once, whoever asks, and however many ask at once.
 
 use event_bus::names::{EventId, GroupName, TopicName};
-use event_bus::store::{Claim, Claimant, Claimed, Store, Tx};
+use event_bus::store::{Claim, Claimant, Claimed, ReplayClaim, Store, Tx};
 use event_bus_tests::databases::Databases;
 use sqlx::types::Uuid;
 use tokio::task::{JoinHandle, JoinSet};
@@ -20,6 +20,9 @@ on_both_databases!(
     of_many_claims_of_one_event_at_once_one_takes_effect,
     a_dead_event_is_seen_and_dies_once,
     an_event_that_took_effect_does_not_die,
+    a_replay_claims_the_dead_row_of_its_letter_once,
+    a_replay_that_dies_gives_the_row_to_its_new_letter,
+    replays_of_a_parked_key_have_their_turns,
 );
 
 /// A group's view of partition 0 of a topic.
@@ -47,17 +50,26 @@ impl Group {
     }
 
     async fn mark_dead(&self, store: &Store, claim: &Claim) -> Claimed {
+        self.mark_dead_as(store, claim, 7).await
+    }
+
+    async fn mark_dead_as(&self, store: &Store, claim: &Claim, letter: u128) -> Claimed {
         let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0, purged_below: 0 };
         let mut tx = store.begin().await.expect("a transaction begins");
-        let marked =
-            tx.mark_dead(&claimant, claim, Uuid::from_u128(7)).await.expect("a death is noted");
+        let marked = tx.mark_dead(&claimant, claim, Uuid::from_u128(letter)).await;
         tx.commit().await.expect("it commits");
-        marked
+        marked.expect("a death is noted")
     }
 }
 
 fn claim(event_id: EventId, offset: i64) -> Claim {
     Claim { tenant: "corner-shop".to_owned(), event_id, sha256: [7; 32], offset, replay: None }
+}
+
+/// A replay of a dead letter, with other bytes than the original.
+fn replay(of: u128, original: &Claim, offset: i64, chain_seq: Option<i64>) -> Claim {
+    let replay = ReplayClaim { of: Uuid::from_u128(of), key: Some("key".into()), chain_seq };
+    Claim { sha256: [1; 32], offset, replay: Some(replay), ..original.clone() }
 }
 
 async fn bill(tx: &mut Tx) {
@@ -240,4 +252,74 @@ async fn an_event_that_took_effect_does_not_die(databases: &Databases) {
             .await,
         1
     );
+}
+
+async fn a_replay_claims_the_dead_row_of_its_letter_once(databases: &Databases) {
+    let store = open(databases).await;
+    let group = Group::billing();
+    let (dead, new) = (claim(event_id(), 0), claim(event_id(), 9));
+    group.mark_dead(&store, &dead).await;
+    let of_another = replay(8, &dead, 1, None);
+    assert_eq!(group.claim_and_commit(&store, &[of_another]).await, [Claimed::Seen]);
+    let ours = replay(7, &dead, 2, None);
+    let mut tx = store.begin().await.expect("a transaction begins");
+    assert_eq!(group.claim(&mut tx, std::slice::from_ref(&ours)).await, [Claimed::Fresh]);
+    tx.rollback().await.expect("it rolls back");
+    // Twins in one batch, and an event beside them that is none.
+    let batch = [ours.clone(), new, Claim { offset: 3, ..ours.clone() }];
+    let claimed = group.claim_and_commit(&store, &batch).await;
+    assert_eq!(claimed, [Claimed::Fresh, Claimed::Fresh, Claimed::Seen]);
+    assert_eq!(group.claim_and_commit(&store, &[ours]).await, [Claimed::Seen]);
+    // It stands there with the bytes that took effect.
+    let original = Claim { offset: 4, ..dead };
+    assert_eq!(group.claim_and_commit(&store, &[original]).await, [Claimed::Collides]);
+    // What no row tells of is an event as any other.
+    let unknown = replay(7, &claim(event_id(), 0), 5, None);
+    let unknown = std::slice::from_ref(&unknown);
+    assert_eq!(group.claim_and_commit(&store, unknown).await, [Claimed::Fresh]);
+    assert_eq!(group.claim_and_commit(&store, unknown).await, [Claimed::Seen]);
+}
+
+async fn a_replay_that_dies_gives_the_row_to_its_new_letter(databases: &Databases) {
+    let store = open(databases).await;
+    let (group, dead) = (Group::billing(), claim(event_id(), 0));
+    group.mark_dead(&store, &dead).await;
+    let first = replay(7, &dead, 1, None);
+    assert_eq!(group.mark_dead_as(&store, &first, 8).await, Claimed::Fresh);
+    assert_eq!(group.mark_dead_as(&store, &first, 8).await, Claimed::Seen, "its reply got lost");
+    assert_eq!(group.claim_and_commit(&store, &[first]).await, [Claimed::Seen]);
+    let second = replay(8, &dead, 2, None);
+    assert_eq!(
+        group.claim_and_commit(&store, std::slice::from_ref(&second)).await,
+        [Claimed::Fresh]
+    );
+    assert_eq!(group.mark_dead_as(&store, &second, 9).await, Claimed::Seen, "it took effect");
+}
+
+async fn replays_of_a_parked_key_have_their_turns(databases: &Databases) {
+    let store = open(databases).await;
+    let group = Group::billing();
+    let claimant = Claimant { group: &group.0, topic: &group.1, partition: 0, purged_below: 0 };
+    let dead = [claim(event_id(), 0), claim(event_id(), 1)];
+    for dead in &dead {
+        group.mark_dead(&store, dead).await;
+        let mut tx = store.begin().await.expect("a transaction begins");
+        tx.park(&claimant, Some(b"key")).await.expect("it is parked");
+        tx.commit().await.expect("it commits");
+    }
+    let [first, second] =
+        [1, 2].map(|seq| replay(7, &dead[usize::from(seq > 1)], 10 + seq, Some(seq)));
+    assert_eq!(
+        group.claim_and_commit(&store, std::slice::from_ref(&second)).await,
+        [Claimed::OutOfTurn]
+    );
+    for (replay, seq, is_last) in [(first, 1, false), (second, 2, true)] {
+        let mut tx = store.begin().await.expect("a transaction begins");
+        assert_eq!(group.claim(&mut tx, &[replay]).await, [Claimed::Fresh]);
+        let advanced = tx.advance_chain(&claimant, Some(b"key"), seq).await;
+        assert_eq!(advanced.expect("it goes on"), is_last);
+        tx.commit().await.expect("it commits");
+    }
+    let mut tx = store.begin().await.expect("a transaction begins");
+    assert!(!tx.is_parked(&claimant, Some(b"key")).await.expect("it is answered"));
 }

@@ -1,12 +1,19 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::admin_native::{self, PartitionOffset};
 use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
+use crate::audit::OffsetMove;
 use crate::names::{GroupName, TopicName};
+use crate::reset::{self, Known, Target};
 
+/// What is asked of a coordinator, as a verb.
+const COMMIT: &str = "commit a group's offsets";
 /// The wait before a coordinator is asked again.
 const COORDINATOR_PAUSE: Duration = Duration::from_millis(100);
 
@@ -95,6 +102,73 @@ impl Admin {
         }
     }
 
+    /// Where each of these partitions would stand for a group after a reset, in order. Partitions that do not tell their
+    /// offsets, and those of which a target says nothing, are left out.
+    ///
+    /// # Errors
+    /// When Kafka did not answer or refused.
+    pub async fn reset_moves(
+        &self,
+        group: &GroupName,
+        partitions: Vec<TopicPartition>,
+        target: Target,
+    ) -> Result<Vec<OffsetMove>, AdminError> {
+        let committed = self.committed_offsets(group).await?;
+        let starts = self.offsets(Position::Start, partitions.clone()).await?;
+        let ends = self.offsets(Position::End, partitions.clone()).await?;
+        let at = match target {
+            Target::At(time) => {
+                self.offsets(Position::At(time.as_millisecond()), partitions.clone()).await?
+            }
+            _ => Offsets::new(),
+        };
+        let told =
+            |offsets: &Offsets, partition: &TopicPartition| offsets.get(partition)?.clone().ok()?;
+        let moves = partitions.into_iter().filter_map(|partition| {
+            let known = Known {
+                committed: told(&committed, &partition),
+                log_start: told(&starts, &partition)?,
+                log_end: told(&ends, &partition)?,
+                at: told(&at, &partition),
+            };
+            let to = reset::offset(target, known)?;
+            let TopicPartition { topic, partition } = partition;
+            Some(OffsetMove { group: group.clone(), topic, partition, from: known.committed, to })
+        });
+        Ok(moves.collect())
+    }
+
+    /// Commits offsets as if the group had. A group that has members refuses.
+    ///
+    /// # Errors
+    /// When its coordinator did not answer or refused; then nothing has changed.
+    pub async fn commit_offsets(
+        &self,
+        group: &GroupName,
+        moves: &[OffsetMove],
+    ) -> Result<(), AdminError> {
+        let mut list = TopicPartitionList::new();
+        for OffsetMove { topic, partition, to, .. } in moves {
+            let added = list.add_partition_offset(topic.as_str(), *partition, Offset::Offset(*to));
+            added.map_err(|source| self.failed(COMMIT, source))?;
+        }
+        let deadline = Instant::now() + REQUEST;
+        loop {
+            let (config, group, list) = (Arc::clone(&self.config), group.clone(), list.clone());
+            let committed = self.blocking(COMMIT, move |_| {
+                let native = config.consumer(group.as_str());
+                let consumer: BaseConsumer = native.create()?;
+                consumer.commit(&list, CommitMode::Sync)
+            });
+            match committed.await {
+                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(COORDINATOR_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     async fn ask_committed_offsets(&self, group: GroupName) -> Result<Offsets, AdminError> {
         let answers = self
             .blocking_grouped("tell a group's committed offsets", move |client| {
@@ -141,6 +215,10 @@ fn is_passing(error: &AdminError) -> bool {
     matches!(
         **source,
         KafkaError::AdminOp(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        ) | KafkaError::ConsumerCommit(
             RDKafkaErrorCode::NotCoordinator
                 | RDKafkaErrorCode::CoordinatorNotAvailable
                 | RDKafkaErrorCode::CoordinatorLoadInProgress

@@ -1,6 +1,7 @@
 //! A workshop whose four departments all work on each piece, and fail at pieces with their flaws until those are mended.
 
 use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use event_bus_tests::kafka::{create_topics, lag, raw, send_all};
 use event_bus_tests::servers;
 use event_bus_tests::shop::Running;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
 use uuid::Uuid;
 
 pub const CONSUMERS: [&str; 4] = ["sawing", "drilling", "painting", "packing"];
@@ -116,6 +120,8 @@ pub struct Workshop {
     pub kafka: KafkaConfig,
     shared: Arc<Shared>,
     next: AtomicI64,
+    /// The catalogue's file and its schema, for the program.
+    folder: TempDir,
 }
 
 /// The departments at work.
@@ -144,7 +150,16 @@ impl Workshop {
              [events.PieceCut]\ntopic = \"piece.cut\"\ndescription = \"A piece was cut.\"\nproducer = \"cutting\"\n\
              key = [\"/tenant_id\", \"/payload/piece\"]\nversions = [\"1.0\"]\n{consumers}"
         );
-        let catalogue = Catalogue::parse("workshop.toml", &toml, |_| Ok(SCHEMA.to_owned()));
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("it is in the folder"))
+                .expect("it is made");
+            std::fs::write(path, text).expect("it is written");
+        };
+        write("workshop.toml", &toml);
+        write("schemas/PieceCut/1.0.json", SCHEMA);
+        let catalogue = Catalogue::load(&folder.path().join("workshop.toml"));
         let catalogue = catalogue.expect("it is right").with_namespace(servers::namespace());
         create_topics(&catalogue).await;
         Self {
@@ -152,7 +167,26 @@ impl Workshop {
             kafka: servers::kafka(),
             shared: Arc::default(),
             next: AtomicI64::new(0),
+            folder,
         }
+    }
+
+    /// Runs the program, as an operator of the workshop.
+    pub async fn program(&self, arguments: &[&str]) -> Output {
+        let catalogue = self.folder.path().join("workshop.toml");
+        let mut command = Command::new(servers::program());
+        command.args(["--bootstrap", &servers::bootstrap(), "--catalogue"]).arg(catalogue);
+        command.args(["--namespace", self.catalogue.namespace().as_str()]).args(arguments);
+        command.env("USER", "tests").stdin(Stdio::null()).kill_on_drop(true);
+        command.output().await.expect("the program can be run")
+    }
+
+    /// What it prints as JSON.
+    pub async fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.program(&[arguments, &["--output", "json"]].concat()).await;
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let stream = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+        stream.collect::<Result<_, _>>().expect("it is JSON")
     }
 
     /// Starts the departments, each on a database of its own.
@@ -188,9 +222,12 @@ impl Workshop {
         send_all(records.collect()).await;
     }
 
-    /// A record that is no event.
-    pub async fn publish_junk(&self) {
-        send_all(vec![raw(&self.topic(), Some(b"junk"), Some(b"{\"what\":"), Vec::new())]).await;
+    /// Records that are no events.
+    pub async fn publish_junk(&self, count: usize) {
+        let junk = |nth: usize| {
+            raw(&self.topic(), Some(nth.to_string().as_bytes()), Some(b"{"), Vec::new())
+        };
+        send_all((0..count).map(junk).collect()).await;
     }
 
     /// From now on a department can work on such pieces.

@@ -1,0 +1,113 @@
+//! An operator moves a group's committed offsets, as Kafka's own tool would, and nothing takes effect twice for it.
+
+use std::time::Duration;
+
+use event_bus::audit::{Action, Deed};
+use event_bus::names::GroupName;
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
+use event_bus_tests::kafka::{committed, everything_in};
+use event_bus_tests::kafka_tools;
+
+use crate::workshop::{CONSUMERS, Workshop};
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn group(workshop: &Workshop, service: &str) -> GroupName {
+    let subscription = workshop.catalogue.subscription(service, "PieceCut");
+    subscription.expect("it consumes them").consumer.group.clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_is_what_kafkas_own_tool_makes_of_it() {
+    let workshop = Workshop::open(2, "").await;
+    workshop.publish_junk(40).await;
+    let topic = workshop.topic();
+    let records = everything_in(std::slice::from_ref(&topic)).await;
+    let middle = jiff::Timestamp::from_millisecond(records[20].timestamp_ms).expect("a time");
+    let (ours, theirs) = (group(&workshop, CONSUMERS[0]), group(&workshop, CONSUMERS[1]));
+    let time = middle.to_string();
+    let cases: [(&str, &[&str]); 8] = [
+        ("latest", &["--to-latest"]),
+        ("-3", &["--shift-by", "-3"]),
+        ("-100", &["--shift-by", "-100"]),
+        ("5", &["--to-offset", "5"]),
+        ("5000", &["--to-offset", "5000"]),
+        (&time, &["--to-datetime", &time]),
+        ("2100-01-01T00:00:00Z", &["--to-datetime", "2100-01-01T00:00:00.000Z"]),
+        ("earliest", &["--to-earliest"]),
+    ];
+    for (to, arguments) in cases {
+        let shown = workshop.json(&["groups", "reset", ours.as_str(), "--to", to]).await.remove(0);
+        kafka_tools::reset_offsets(&theirs, &topic, arguments).await;
+        let now = committed(&ours).await;
+        assert_eq!(now, committed(&theirs).await, "{to}: {shown}");
+        for moved in shown["moves"].as_array().expect("they are shown") {
+            let partition =
+                moved["partition"].as_i64().and_then(|number| i32::try_from(number).ok());
+            let partition = partition.expect("it is a partition");
+            assert_eq!(moved["to"].as_i64(), now.get(&partition).copied(), "{to}");
+        }
+    }
+    let one =
+        ["groups", "reset", ours.as_str(), "--to", "7", "--partition", "1", "--reason", "why not"];
+    workshop.json(&one).await;
+    let now = committed(&ours).await;
+    assert_eq!((now[&0], now[&1]), (0, 7));
+    let would =
+        workshop.json(&["groups", "reset", ours.as_str(), "--to", "latest", "--dry-run"]).await;
+    assert_eq!(
+        (would[0]["done"].as_bool(), would[0]["moves"][1]["from"].as_i64()),
+        (Some(false), Some(7))
+    );
+    assert_eq!(committed(&ours).await, now);
+
+    let deeds = everything_in(&[workshop.catalogue.audit_topic()]).await;
+    let last = deeds.last().and_then(|record| record.value.as_deref()).expect("resets are audited");
+    let last: Deed = serde_json::from_slice(last).expect("a deed");
+    assert_eq!(
+        (last.action, last.reason.as_deref(), last.moves.len()),
+        (Action::Reset, Some("why not"), 1)
+    );
+    assert_eq!((last.moves[0].from, last.moves[0].to), (Some(0), 7));
+    assert_eq!(deeds.len(), cases.len() + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_with_members_refuses_and_a_reset_one_repeats_no_effect() {
+    let databases = Databases::sqlite();
+    let workshop = Workshop::open(1, "").await;
+    workshop.publish(20, None).await;
+    let services = workshop.start(&databases).await;
+    workshop.is_through().await;
+    let packing = group(&workshop, "packing");
+    let reset = ["groups", "reset", packing.as_str(), "--to", "earliest"];
+    let refused = workshop.program(&reset).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("stop its service"), "{said}");
+    // Who joins behind our back is not overtaken either.
+    let admin = event_bus::kafka::admin::Admin::connect(&workshop.kafka).expect("one can be made");
+    let topic = workshop.topic();
+    let moved = event_bus::audit::OffsetMove {
+        group: packing.clone(),
+        topic,
+        partition: 0,
+        from: None,
+        to: 0,
+    };
+    assert!(admin.commit_offsets(&packing, &[moved]).await.is_err());
+    services.stop().await;
+    assert_eq!(committed(&packing).await[&0], 20);
+    let calls = workshop.calls();
+    eventually(SOON, async || match workshop.program(&reset).await {
+        output if output.status.success() => Ok(()),
+        output => Err(output),
+    })
+    .await;
+    let services = workshop.start(&databases).await;
+    eventually(SOON, async || equal(committed(&packing).await[&0], 20)).await;
+    services.stop().await;
+    assert_eq!(workshop.calls(), calls, "a handler ran again");
+    assert_eq!(databases.number("packing", "SELECT count(*) FROM works").await, 20);
+    databases.drop_all().await;
+}

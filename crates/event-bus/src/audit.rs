@@ -1,0 +1,180 @@
+//! What operators do, as it stands on the topic of audit: written before anything is done.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::envelope::OutgoingRecord;
+use crate::headers::{self, Header};
+use crate::kafka::producer::{OnDelivery, Producer, SendError};
+use crate::names::{EventId, GroupName, TopicName};
+
+/// So many dead letters are named by one record: their ids fill half of the largest record.
+const LETTERS_PER_DEED: usize = 10_000;
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// They go back to the groups that could not handle them.
+    Replay,
+    /// Nothing is to be done about them.
+    Discard,
+    /// Something is to be done after all.
+    Restore,
+    /// A group goes on from other offsets.
+    Reset,
+}
+
+/// From where a group goes on in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffsetMove {
+    /// The group.
+    pub group: GroupName,
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: i32,
+    /// The committed offset before; `None` where there was none.
+    pub from: Option<i64>,
+    /// The committed offset from now on.
+    pub to: i64,
+}
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    /// Names it. Replays carry it as [`headers::REPLAY_ID`]; a deed of many dead letters is several records of one id.
+    pub id: Uuid,
+    /// What was decided.
+    pub action: Action,
+    /// About which dead letters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub letters: Vec<Uuid>,
+    /// About which offsets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<OffsetMove>,
+    /// Who decided.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A deed that is not on the topic of audit, and so was not done.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "what is to be done could not be written to {topic}, so nothing was done: `event-bus topics apply` makes the topic"
+)]
+pub struct NotWritten {
+    topic: TopicName,
+    #[source]
+    source: SendError,
+}
+
+impl Deed {
+    /// What was decided now about dead letters.
+    #[must_use]
+    pub fn about_letters(
+        action: Action,
+        letters: Vec<Uuid>,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Self {
+        Self { letters, ..Self::now(action, by, reason) }
+    }
+
+    /// What was decided now about offsets.
+    #[must_use]
+    pub fn about_offsets(moves: Vec<OffsetMove>, by: &str, reason: Option<&str>) -> Self {
+        Self { moves, ..Self::now(Action::Reset, by, reason) }
+    }
+
+    fn now(action: Action, by: &str, reason: Option<&str>) -> Self {
+        let (by, reason, at) = (by.to_owned(), reason.map(str::to_owned), Timestamp::now());
+        Self { id: Uuid::now_v7(), action, letters: Vec::new(), moves: Vec::new(), by, reason, at }
+    }
+
+    /// Writes it, and returns once all replicas have it.
+    ///
+    /// # Errors
+    /// When Kafka does not take it.
+    pub async fn write(&self, producer: &Producer, topic: &TopicName) -> Result<(), NotWritten> {
+        for record in self.records(topic) {
+            let (report, reported) = oneshot::channel();
+            let sent = producer.send(&record, OnDelivery::Tell(report)).map_err(|(error, _)| error);
+            let delivered = match sent {
+                Ok(()) => reported.await.unwrap_or(Err(SendError::Gone)),
+                Err(error) => Err(error),
+            };
+            delivered.map_err(|source| NotWritten { topic: topic.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// The records for the topic of audit.
+    ///
+    /// # Panics
+    /// Never: what a deed holds is text.
+    #[must_use]
+    pub fn records(&self, topic: &TopicName) -> Vec<OutgoingRecord> {
+        let of = |letters: &[Uuid]| {
+            let part = Self { letters: letters.to_vec(), ..self.clone() };
+            let value = serde_json::to_vec(&part).expect("text is serialised");
+            OutgoingRecord {
+                topic: topic.clone(),
+                partition: None,
+                key: Some(Bytes::from(self.id.to_string())),
+                value: Some(Bytes::from(value)),
+                headers: vec![Header::text(headers::CONTENT_TYPE, headers::CONTENT_TYPE_VALUE)],
+                event_id: EventId::at(self.at),
+            }
+        };
+        let parts = self.letters.chunks(LETTERS_PER_DEED).map(of);
+        if self.letters.is_empty() { vec![of(&[])] } else { parts.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deed_of_many_letters_is_several_records_that_are_read_again() {
+        let deed = Deed {
+            id: Uuid::from_u128(1),
+            action: Action::Discard,
+            letters: (0..LETTERS_PER_DEED as u128 + 1).map(Uuid::from_u128).collect(),
+            moves: Vec::new(),
+            by: "ops".to_owned(),
+            reason: Some("a test".to_owned()),
+            at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        };
+        let records = deed.records(&"shop.event-bus.audit".parse().unwrap());
+        let read = records.iter().map(|record| {
+            serde_json::from_slice::<Deed>(record.value.as_deref().unwrap()).unwrap()
+        });
+        let read: Vec<Deed> = read.collect();
+        assert_eq!(read.len(), 2);
+        assert!(read.iter().all(|part| part.id == deed.id && part.action == deed.action));
+        assert_eq!(
+            read.into_iter().flat_map(|part| part.letters).collect::<Vec<_>>(),
+            deed.letters
+        );
+    }
+
+    #[test]
+    fn a_deed_about_offsets_is_one_record() {
+        let group: GroupName = "shop-payment-order-placed".parse().unwrap();
+        let topic: TopicName = "shop.order.placed".parse().unwrap();
+        let moves = vec![OffsetMove { group, topic, partition: 3, from: None, to: 17 }];
+        let deed = Deed::about_offsets(moves, "ops", Some("a test"));
+        let [record] = &deed.records(&"shop.event-bus.audit".parse().unwrap())[..] else {
+            panic!()
+        };
+        assert_eq!(serde_json::from_slice::<Deed>(record.value.as_deref().unwrap()).unwrap(), deed);
+    }
+}
