@@ -262,6 +262,14 @@ impl Desk {
             return self.told("replayed", 0, None);
         }
         let replayed = plan.replay(&self.kafka, &self.catalogue, by, reason).await?;
+        for (count, what) in [
+            (replayed.gone, "gone: retention took them"),
+            (replayed.refused, "refused by Kafka: with the headers of a replay they are too large"),
+        ] {
+            if count > 0 {
+                eprintln!("event-bus: {count} {what}");
+            }
+        }
         self.told("replayed", replayed.sent, Some(replayed.id))
     }
 
@@ -275,14 +283,22 @@ impl Desk {
     ) -> anyhow::Result<()> {
         let filter = filters.filter();
         // What is decided already, and what took effect, is not decided about once more.
-        let (from, word): (&[&str], _) = match action {
-            Action::Restore => (&["discarded", "replaying"], "restored"),
-            _ => (&["open"], "discarded"),
+        let (from, verb, word): (&[&str], _, _) = match action {
+            Action::Restore => (&["discarded", "replaying"], "restore", "restored"),
+            _ => (&["open"], "discard", "discarded"),
         };
         let meant = self.letters.matching(&filter);
         let meant = meant.filter(|found| from.contains(&found.state.as_str()));
-        let letters: Vec<Uuid> = meant.map(|found| found.letter.id).collect();
-        must_be_few(letters.len(), yes, word)?;
+        let (letters, kept): (Vec<&Found>, Vec<&Found>) =
+            meant.partition(|found| action != Action::Discard || found.may_be_discarded());
+        if !kept.is_empty() {
+            eprintln!(
+                "event-bus: {} left out, each of a parked key: those behind it would wait for ever, so replay it once it can be handled",
+                kept.len()
+            );
+        }
+        let letters: Vec<Uuid> = letters.into_iter().map(|found| found.letter.id).collect();
+        must_be_few(letters.len(), yes, verb)?;
         let count = letters.len() as u64;
         if count > 0 {
             decide(&self.kafka, &self.catalogue, action, letters, by, reason).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use event_bus::audit::{Deed, OffsetMove};
 use event_bus::catalogue::Catalogue;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::{Admin, GroupState};
 use event_bus::kafka::producer::Producer;
 use event_bus::lag::{GroupLag, PartitionReading, Reading, Standing};
@@ -79,8 +80,12 @@ impl Command {
                 let moves = asked.moves(&catalogue, &admin).await?;
                 if !dry_run {
                     let deed = Deed::about_offsets(moves.clone(), &by.by, reason.as_deref());
-                    deed.write(&Producer::connect(&kafka)?, &catalogue.audit_topic()).await?;
-                    admin.commit_offsets(&asked.group, &moves).await?;
+                    let (producer, audit) = (Producer::connect(&kafka)?, catalogue.audit_topic());
+                    deed.write(&producer, &audit).await?;
+                    if let Err(error) = admin.commit_offsets(&asked.group, &moves).await {
+                        deed.not_done(&error_chain(&error)).write(&producer, &audit).await?;
+                        return Err(error.into());
+                    }
                 }
                 show_moves(&moves, dry_run, &mut output)?;
             }
@@ -271,17 +276,28 @@ impl Asked {
     async fn moves(&self, catalogue: &Catalogue, admin: &Admin) -> anyhow::Result<Vec<OffsetMove>> {
         let group = &self.group;
         let found = admin.groups().await?.into_iter().find(|found| found.name == group.as_str());
-        if let Some(members) = found.map(|found| found.members.len()).filter(|members| *members > 0)
-        {
+        let members = found.as_ref().map(|found| found.members.len());
+        if let Some(members) = members.filter(|members| *members > 0) {
             anyhow::bail!(
                 "{group} has {members} members, and a reset would be lost on them: stop its service, reset, and start it again"
             );
         }
         let of_catalogue =
-            || catalogue.subscriptions().find(|subscription| subscription.consumer.group == *group);
-        let topics: Vec<TopicName> = match (&self.topic, of_catalogue()) {
-            (Some(topic), _) => vec![topic.clone()],
-            (None, Some(subscription)) => vec![subscription.event.topic.clone()],
+            catalogue.subscriptions().find(|subscription| subscription.consumer.group == *group);
+        let topics: Vec<TopicName> = match (&self.topic, of_catalogue) {
+            (Some(topic), Some(subscription)) if *topic != subscription.event.topic => {
+                return usage(format!(
+                    "{group} consumes {}, and not {topic}",
+                    subscription.event.topic
+                ));
+            }
+            (_, Some(subscription)) => vec![subscription.event.topic.clone()],
+            (_, None) if found.is_none() => {
+                return usage(format!(
+                    "there is no group {group}: `event-bus groups list --all` shows them"
+                ));
+            }
+            (Some(topic), None) => vec![topic.clone()],
             (None, None) => {
                 let committed = admin.committed_offsets(group).await?;
                 let mut topics: Vec<_> = committed.into_keys().map(|place| place.topic).collect();
@@ -290,12 +306,14 @@ impl Asked {
             }
         };
         let cluster = admin.cluster().await?;
-        let partitions = topics.iter().flat_map(|topic| cluster.partitions(topic));
-        let partitions: Vec<_> = partitions
-            .filter(|place| {
-                self.partitions.is_empty() || self.partitions.contains(&place.partition)
-            })
-            .collect();
+        let all: Vec<_> = topics.iter().flat_map(|topic| cluster.partitions(topic)).collect();
+        let is_there = |number: &&i32| all.iter().any(|place| place.partition == **number);
+        if let Some(number) = self.partitions.iter().find(|number| !is_there(number)) {
+            return usage(format!("there is no partition {number} that {group} could go on in"));
+        }
+        let is_asked = |number| self.partitions.is_empty() || self.partitions.contains(&number);
+        let partitions: Vec<_> =
+            all.into_iter().filter(|place| is_asked(place.partition)).collect();
         let asked = partitions.len();
         let moves = admin.reset_moves(group, partitions, self.to).await?;
         if moves.is_empty() {

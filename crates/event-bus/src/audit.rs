@@ -26,6 +26,8 @@ pub enum Action {
     Restore,
     /// A group goes on from other offsets.
     Reset,
+    /// A deed was written and could not be done; [`Deed::reason`] tells why.
+    NotDone,
 }
 
 /// From where a group goes on in a partition.
@@ -96,6 +98,12 @@ impl Deed {
     fn now(action: Action, by: &str, reason: Option<&str>) -> Self {
         let (by, reason, at) = (by.to_owned(), reason.map(str::to_owned), Timestamp::now());
         Self { id: Uuid::now_v7(), action, letters: Vec::new(), moves: Vec::new(), by, reason, at }
+    }
+
+    /// That it could not be done, for those who read that it was to be.
+    #[must_use]
+    pub fn not_done(&self, why: &str) -> Self {
+        Self { id: self.id, ..Self::now(Action::NotDone, &self.by, Some(why)) }
     }
 
     /// Writes it, and returns once all replicas have it.

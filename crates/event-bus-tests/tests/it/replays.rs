@@ -155,6 +155,7 @@ async fn a_parked_key_comes_back_in_its_order_and_is_free_then(databases: &Datab
     plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None).await.expect("Kafka takes it");
     workshop.is_through().await;
     eventually(SOON, async || open(4).await).await;
+    assert!(letters.matching(&all).all(|found| !found.may_be_discarded()));
     workshop.replay_all().await;
     eventually(SOON, async || equal(workshop.state_of(ids[0].1).await.as_str(), "dead-again"))
         .await;

@@ -57,6 +57,11 @@ struct Told {
 type Event = Job<Arc<Received>>;
 type Broken = batch::Broken<sqlx::Error>;
 
+/// Whether its handler is to run, if the inbox says so.
+fn is_to_be_claimed(job: &Event) -> bool {
+    job.death.is_none() && job.received.is_for_this_group()
+}
+
 /// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that the
 /// transaction was broken before.
 fn by_own(error: sqlx::Error) -> Broken {
@@ -214,7 +219,7 @@ impl Executor {
     ) -> Result<Vec<Claimed>, sqlx::Error> {
         let claims: Vec<_> = jobs
             .iter()
-            .filter(|job| job.is_to_be_claimed())
+            .filter(|job| is_to_be_claimed(job))
             .map(|job| job.received.claim.clone())
             .collect();
         if claims.is_empty() { Ok(Vec::new()) } else { tx.claim(claimant, &claims).await }
@@ -233,7 +238,7 @@ impl Executor {
         let settled = report.verdicts.iter().filter(|(_, verdict)| verdict.is_settled());
         let settled: Vec<i64> = settled.map(|(offset, _)| *offset).collect();
         let is_settled = |job: &&Event| settled.contains(&job.received.record.offset);
-        for job in jobs.iter().filter(|job| job.is_to_be_claimed()).filter(is_settled) {
+        for job in jobs.iter().filter(|job| is_to_be_claimed(job)).filter(is_settled) {
             tx.claim_now(claimant, std::slice::from_ref(&job.received.claim)).await?;
         }
         self.outbox.commit(tx).await
@@ -284,7 +289,7 @@ impl Executor {
         claimed: &[Claimed],
         told: &mut Told,
     ) -> Result<(), Broken> {
-        let living = jobs.iter().enumerate().filter(|(_, job)| job.is_to_be_claimed());
+        let living = jobs.iter().enumerate().filter(|(_, job)| is_to_be_claimed(job));
         let fresh = living.zip(claimed).filter(|(_, claimed)| **claimed == Claimed::Fresh);
         let (places, fresh): (Vec<usize>, Vec<&Event>) = fresh.map(|(job, _)| job).unzip();
         let Some(first) = places.first() else { return Ok(()) };
@@ -392,18 +397,19 @@ impl Executor {
             marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
         }
         let key = received.record.key.as_deref();
+        let replay = received.replay();
+        if let Some(replay) = replay {
+            let is_new = marked == Claimed::Fresh;
+            self.tell(tx, replay, if is_new { Outcome::DeadAgain } else { Outcome::Duplicate });
+        }
         if marked == Claimed::Fresh {
             told.tally.dead.push(death.cause.reason);
             told.attempts.bury(self.subscriber(), received, death, dlq_id);
-            let replay = received.replay();
             // Who dies again keeps its place in the chain: what is behind it still waits for it.
             let chain_seq = match replay.and_then(|replay| replay.chain_seq) {
                 None if self.parks => Some(tx.park(claimant, key).await?),
                 seq => seq,
             };
-            if let Some(replay) = replay {
-                self.tell(tx, replay, Outcome::DeadAgain);
-            }
             let obituary = Obituary {
                 record: &received.record,
                 event_id: claim.event_id,

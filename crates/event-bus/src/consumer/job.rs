@@ -1,11 +1,8 @@
 //! An event's turn: what comes in, what is to run, how it ended.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::lane::LaneKey;
-use super::receive::Received;
 use super::trouble::Trouble;
 use crate::dead_letter::Cause;
 
@@ -36,13 +33,6 @@ pub struct Job<E> {
     pub death: Option<Death>,
     /// How many attempts to note before the handler runs, where the event may kill the process.
     pub to_note: Option<u32>,
-}
-
-impl Job<Arc<Received>> {
-    /// Whether its handler is to run, if the inbox says so.
-    pub(super) fn is_to_be_claimed(&self) -> bool {
-        self.death.is_none() && self.received.is_for_this_group()
-    }
 }
 
 /// The end of an event.

@@ -197,7 +197,7 @@ impl<E: Arrival> Partition<E> {
             }
             let decides =
                 if is_parked { entry.received.is_replay() } else { entry.death.is_some() };
-            if decides && self.settings.behind == BehindDeadLetter::Park {
+            if decides && (is_parked || self.settings.behind == BehindDeadLetter::Park) {
                 undecided.insert(key.clone());
             }
             let is_noted = !self.careful.is_empty() && entry.death.is_none();

@@ -60,6 +60,10 @@ pub struct Replayed {
     pub id: Uuid,
     /// How many records Kafka acknowledged.
     pub sent: u64,
+    /// How many are gone: retention took them meanwhile.
+    pub gone: u64,
+    /// How many Kafka refuses for good, for they are too large with the headers of a replay.
+    pub refused: u64,
 }
 
 /// A decision that could not be carried out.
@@ -87,6 +91,18 @@ pub enum ActError {
         #[source]
         source: SendError,
     },
+}
+
+impl Replayed {
+    /// Counts a report. One that is no refusal of the record itself ends the replay.
+    fn note(&mut self, report: Result<(), SendError>, letters: u64) -> Result<(), ActError> {
+        match report {
+            Ok(()) => self.sent += 1,
+            Err(SendError::Refused { .. }) => self.refused += 1,
+            Err(source) => return Err(ActError::NotSent { sent: self.sent, letters, source }),
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -121,18 +137,23 @@ impl<'a> Plan<'a> {
     ) -> Result<Replayed, ActError> {
         let originals = self.originals(kafka).await?;
         let producer = Producer::connect(kafka)?;
-        let letters = self.letters.iter().map(|found| found.letter.id).collect();
+        let there = self.letters.iter().filter(|found| originals.contains_key(&found.letter.id));
+        let there: Vec<&Found> = there.copied().collect();
+        let letters: Vec<Uuid> = there.iter().map(|found| found.letter.id).collect();
+        let (all, total) = (self.letters.len() as u64, letters.len() as u64);
         let deed = Deed::about_letters(Action::Replay, letters, by, reason);
+        let mut replayed = Replayed { id: deed.id, sent: 0, gone: all - total, refused: 0 };
+        if there.is_empty() {
+            return Ok(replayed);
+        }
         deed.write(&producer, &catalogue.audit_topic()).await?;
-        let id = deed.id;
-        let total = self.letters.len() as u64;
         let (reports, mut reported) = mpsc::unbounded_channel();
-        let (mut sent, mut on_the_way) = (0, 0);
-        let records = self.letters.iter().filter_map(|found| {
+        let mut on_the_way = 0;
+        let records = there.iter().filter_map(|found| {
             let letter = &found.letter;
             let record = originals.get(&letter.id)?;
             let replay = Replay {
-                id,
+                id: deed.id,
                 of: letter.id,
                 group: letter.group.clone(),
                 event_id: letter.event_id,
@@ -147,23 +168,21 @@ impl<'a> Plan<'a> {
             };
             Some(replay.record(original))
         });
-        let failed = |sent, source| ActError::NotSent { sent, letters: total, source };
         for record in records {
             while on_the_way >= IN_FLIGHT {
-                let report: Option<Result<_, SendError>> = reported.recv().await;
                 on_the_way -= 1;
-                report.transpose().map_err(|source| failed(sent, source))?;
-                sent += 1;
+                replayed.note(reported.recv().await.unwrap_or(Err(SendError::Gone)), total)?;
             }
-            hand_over(&producer, &record, &reports).await.map_err(|source| failed(sent, source))?;
-            on_the_way += 1;
+            match hand_over(&producer, &record, &reports).await {
+                Ok(()) => on_the_way += 1,
+                refused => replayed.note(refused, total)?,
+            }
         }
         drop(reports);
         while let Some(report) = reported.recv().await {
-            report.map_err(|source| failed(sent, source))?;
-            sent += 1;
+            replayed.note(report, total)?;
         }
-        Ok(Replayed { id, sent })
+        Ok(replayed)
     }
 
     /// Those that would be dead at once, for they are no envelopes or break their schemas, and why.

@@ -27,3 +27,11 @@ pub struct Found {
     /// What became of it.
     pub state: State,
 }
+
+impl Found {
+    /// Whether nothing waits for it. Behind a dead letter of a parked key others do, and would for ever.
+    #[must_use]
+    pub fn may_be_discarded(&self) -> bool {
+        self.letter.chain_seq.is_none()
+    }
+}

@@ -65,9 +65,11 @@ impl DeadLetters {
                 }
             }
         }
-        // A relay that died before it removed its row has sent a letter twice.
-        letters.sort_by_key(|letter| (letter.failed_at, letter.id, letter.dead_letter_offset));
+        // A relay that died before it removed its row has sent a letter twice, and a consumer without a database that died
+        // before its offset moved has written another one of the same name.
+        letters.sort_by_key(|letter| (letter.id, letter.failed_at, letter.dead_letter_offset));
         letters.dedup_by_key(|letter| letter.id);
+        letters.sort_by_key(|letter| (letter.failed_at, letter.id));
         let found = letters.into_iter().map(|letter| {
             let state = histories.state_of(letter.id);
             Found { letter, state }

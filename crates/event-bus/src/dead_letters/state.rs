@@ -57,8 +57,10 @@ impl fmt::Display for State {
 pub(super) struct Histories {
     /// The last decision of each dead letter. They stand in one partition, so they have an order.
     decided: HashMap<Uuid, (Action, Uuid)>,
-    /// What was told of a replay of a dead letter.
-    told: HashMap<(Uuid, Uuid), (Outcome, Timestamp)>,
+    /// What became of a dead letter, whichever replay it was: it is claimed once.
+    ended: HashMap<Uuid, (Outcome, Timestamp)>,
+    /// The replays of which it was told that there was nothing to do, or that it was not their turn.
+    idle: HashMap<(Uuid, Uuid), (Outcome, Timestamp)>,
 }
 
 impl Histories {
@@ -72,33 +74,34 @@ impl Histories {
     /// Takes in what was told, in any order. A replay may be produced twice, and is then told of twice.
     pub fn tell(&mut self, told: &Told) {
         let news = (told.outcome, told.at);
-        let known = self.told.entry((told.dlq_id, told.replay_id)).or_insert(news);
-        if weight(told.outcome) > weight(known.0) {
-            *known = news;
+        let idle = (told.dlq_id, told.replay_id);
+        match told.outcome {
+            Outcome::Processed | Outcome::DeadAgain => {
+                self.ended.insert(told.dlq_id, news);
+            }
+            Outcome::Duplicate => {
+                self.idle.insert(idle, news);
+            }
+            Outcome::OutOfTurn => {
+                self.idle.entry(idle).or_insert(news);
+            }
         }
     }
 
+    /// What became of it counts, also where somebody decided something else meanwhile; and where nothing is known of
+    /// that, the last decision.
     pub fn state_of(&self, letter: Uuid) -> State {
-        match self.decided.get(&letter) {
-            None | Some((Action::Restore | Action::Reset, _)) => State::Open,
-            Some((Action::Discard, _)) => State::Discarded,
-            Some((Action::Replay, replay)) => match self.told.get(&(letter, *replay)) {
+        match (self.ended.get(&letter), self.decided.get(&letter)) {
+            (Some((Outcome::DeadAgain, _)), _) => State::DeadAgain,
+            (Some((_, at)), _) => State::Resolved { at: *at },
+            (None, Some((Action::Discard, _))) => State::Discarded,
+            (None, Some((Action::Replay, replay))) => match self.idle.get(&(letter, *replay)) {
                 None => State::Replaying { replay: *replay },
-                Some((Outcome::Processed | Outcome::Duplicate, at)) => State::Resolved { at: *at },
-                Some((Outcome::DeadAgain, _)) => State::DeadAgain,
                 Some((Outcome::OutOfTurn, _)) => State::Open,
+                Some((_, at)) => State::Resolved { at: *at },
             },
+            (None, _) => State::Open,
         }
-    }
-}
-
-/// Of two outcomes of one replay the one counts that says more.
-fn weight(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::OutOfTurn => 0,
-        Outcome::Duplicate => 1,
-        Outcome::DeadAgain => 2,
-        Outcome::Processed => 3,
     }
 }
 
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_decision_counts_and_what_was_told_of_it() {
+    fn the_last_decision_counts_until_it_is_told_what_became_of_it() {
         let mut histories = Histories::default();
         let state = |histories: &Histories| histories.state_of(LETTER).as_str();
         assert_eq!(state(&histories), "open");
@@ -141,31 +144,43 @@ mod tests {
         assert_eq!(state(&histories), "discarded");
         histories.decide(deed(2, Action::Restore));
         assert_eq!(state(&histories), "open");
-        // A fast service tells before the decision is read.
-        histories.tell(&told(4, Outcome::DeadAgain));
         histories.decide(deed(3, Action::Replay));
         assert_eq!(state(&histories), "replaying");
-        histories.decide(deed(4, Action::Replay));
-        assert_eq!(state(&histories), "dead-again");
-        histories.decide(deed(5, Action::Replay));
-        histories.tell(&told(5, Outcome::OutOfTurn));
+        histories.tell(&told(3, Outcome::OutOfTurn));
         assert_eq!(state(&histories), "open");
+        // A fast service tells before the decision is read.
+        histories.tell(&told(4, Outcome::Processed));
+        histories.decide(deed(4, Action::Replay));
+        assert_eq!(state(&histories), "resolved");
+        histories.decide(deed(5, Action::Restore));
+        assert_eq!(state(&histories), "resolved", "it took effect, whoever did not know that");
     }
 
     #[test]
-    fn a_replay_that_came_twice_took_effect_whatever_is_told_of_its_twin() {
-        for order in
-            [[Outcome::Processed, Outcome::Duplicate], [Outcome::Duplicate, Outcome::Processed]]
+    fn of_two_replays_at_once_the_one_counts_that_had_the_letter() {
+        let outcome_of = |first: Outcome, second: Outcome| {
+            let mut histories = Histories::default();
+            histories.decide(deed(1, Action::Replay));
+            histories.decide(deed(2, Action::Replay));
+            histories.tell(&told(1, first));
+            histories.tell(&told(2, second));
+            histories.state_of(LETTER).as_str()
+        };
+        assert_eq!(outcome_of(Outcome::DeadAgain, Outcome::Duplicate), "dead-again");
+        assert_eq!(outcome_of(Outcome::Duplicate, Outcome::DeadAgain), "dead-again");
+        assert_eq!(outcome_of(Outcome::Processed, Outcome::Duplicate), "resolved");
+        assert_eq!(outcome_of(Outcome::Duplicate, Outcome::Duplicate), "resolved");
+    }
+
+    #[test]
+    fn a_replay_that_came_twice_is_told_of_twice() {
+        for outcomes in
+            [[Outcome::OutOfTurn, Outcome::Duplicate], [Outcome::Duplicate, Outcome::OutOfTurn]]
         {
             let mut histories = Histories::default();
             histories.decide(deed(1, Action::Replay));
-            order.iter().for_each(|outcome| histories.tell(&told(1, *outcome)));
+            outcomes.iter().for_each(|outcome| histories.tell(&told(1, *outcome)));
             assert_eq!(histories.state_of(LETTER).as_str(), "resolved");
         }
-        let mut histories = Histories::default();
-        histories.decide(deed(1, Action::Replay));
-        histories.tell(&told(1, Outcome::Duplicate));
-        histories.tell(&told(1, Outcome::DeadAgain));
-        assert_eq!(histories.state_of(LETTER), State::DeadAgain);
     }
 }

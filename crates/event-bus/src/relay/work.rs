@@ -102,6 +102,8 @@ pub(super) struct Work<'a> {
     resting_until: Instant,
     /// When it was last asked whether a producer that gets nowhere is alone with that.
     asked_at: Instant,
+    /// Since when it has got nowhere, and since when others were answered meanwhile, each time they were asked.
+    answered_since: Option<(Instant, Instant)>,
 }
 
 impl<'a> Work<'a> {
@@ -128,6 +130,7 @@ impl<'a> Work<'a> {
             not_before: now,
             resting_until: now,
             asked_at: now,
+            answered_since: None,
         }
     }
 

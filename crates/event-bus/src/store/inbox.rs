@@ -148,7 +148,7 @@ impl Tx {
     }
 
     /// Turns the dead row of this dead letter into one that is done, or into the row of a later dead letter. Says whether
-    /// there was one. It waits while another transaction has the row, and sees what became of it.
+    /// there was one. The row keeps the hash of the original, which a reset may bring again. It waits while another transaction has the row, and sees what became of it.
     async fn claim_dead(
         &mut self,
         claimant: &Claimant<'_>,
@@ -160,7 +160,7 @@ impl Tx {
             ($now:literal) => {
                 concat!(
                     "UPDATE processed_events
-                     SET status = $6, dlq_id = $7, value_sha256 = $8, partition_id = $9, record_offset = $10,
+                     SET status = $6, dlq_id = $7, partition_id = $8, record_offset = $9,
                        processed_at = ",
                     $now,
                     " WHERE consumer_group = $1 AND epoch = 0 AND topic = $2 AND tenant_id = $3
@@ -181,7 +181,6 @@ impl Tx {
             Value::Uuid(Some(of)),
             status.into(),
             Value::Uuid(again),
-            claim.sha256.as_slice().into(),
             claimant.partition.into(),
             claim.offset.into(),
         ];

@@ -95,6 +95,8 @@ fn an_empty_cluster_gets_the_dead_letter_topic_first() {
         [
             "create acme.order.placed.dlq with 6 partitions, replication 3",
             "create acme.order.placed with 6 partitions, replication 3",
+            "create acme.event-bus.outcomes with 1 partitions, replication 3",
+            "create acme.event-bus.audit with 1 partitions, replication 3",
         ]
     );
 }

@@ -122,26 +122,31 @@ impl Admin {
             }
             _ => Offsets::new(),
         };
-        let told =
-            |offsets: &Offsets, partition: &TopicPartition| offsets.get(partition)?.clone().ok()?;
-        let moves = partitions.into_iter().filter_map(|partition| {
+        let told = |offsets: &Offsets, place: &TopicPartition| match offsets.get(place) {
+            Some(Ok(offset)) => Some(*offset),
+            Some(Err(_)) | None => None,
+        };
+        let moves = partitions.into_iter().filter_map(|place| {
+            // Who did not tell is not taken for somebody who has nothing to tell.
             let known = Known {
-                committed: told(&committed, &partition),
-                log_start: told(&starts, &partition)?,
-                log_end: told(&ends, &partition)?,
-                at: told(&at, &partition),
+                committed: committed
+                    .get(&place)
+                    .map_or(Some(None), |_| told(&committed, &place))?,
+                log_start: told(&starts, &place)??,
+                log_end: told(&ends, &place)??,
+                at: if matches!(target, Target::At(_)) { told(&at, &place)? } else { None },
             };
             let to = reset::offset(target, known)?;
-            let TopicPartition { topic, partition } = partition;
+            let TopicPartition { topic, partition } = place;
             Some(OffsetMove { group: group.clone(), topic, partition, from: known.committed, to })
         });
         Ok(moves.collect())
     }
 
-    /// Commits offsets as if the group had. A group that has members refuses.
+    /// Commits offsets as if the group had, and reads them back. A group that has members refuses.
     ///
     /// # Errors
-    /// When its coordinator did not answer or refused; then nothing has changed.
+    /// When its coordinator refused, or did not answer: then it may have them all the same.
     pub async fn commit_offsets(
         &self,
         group: &GroupName,
@@ -164,9 +169,19 @@ impl Admin {
                 Err(error) if is_passing(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(COORDINATOR_PAUSE).await;
                 }
-                answer => return answer,
+                answer => break answer?,
             }
         }
+        // The client is content with a commit that some partitions refused.
+        let committed = self.committed_offsets(group).await?;
+        for OffsetMove { topic, partition, to, .. } in moves {
+            let place = TopicPartition { topic: topic.clone(), partition: *partition };
+            if !matches!(committed.get(&place), Some(Ok(Some(offset))) if offset == to) {
+                let item = format!("of partition {partition} of {topic}");
+                return Err(refused(COMMIT, item, RDKafkaErrorCode::Fail));
+            }
+        }
+        Ok(())
     }
 
     async fn ask_committed_offsets(&self, group: GroupName) -> Result<Offsets, AdminError> {

@@ -68,15 +68,30 @@ impl Work<'_> {
     /// sent once more; those that it may send after all come twice and in order, as from a relay that died.
     pub(super) async fn watch_the_producer(&mut self) {
         let (now, limit) = (Instant::now(), self.relay.kafka.stuck_after());
-        let is_stuck = self.flight.stands_since().is_some_and(|since| since + limit <= now);
-        if !is_stuck || now < self.asked_at + limit {
+        let Some(since) = self.flight.stands_since().filter(|since| *since + limit / 4 <= now)
+        else {
+            return;
+        };
+        if now < self.asked_at + limit / 4 {
             return;
         }
         self.asked_at = now;
         let asked = async { Admin::connect(&self.relay.kafka)?.cluster().await };
-        if !matches!(tokio::time::timeout(ASK, asked).await, Ok(Ok(_))) {
+        let is_answered = matches!(tokio::time::timeout(ASK, asked).await, Ok(Ok(_)));
+        while let Ok(report) = self.reports.1.try_recv() {
+            self.note(report);
+        }
+        // Others were answered all the time since then, and it alone was not.
+        let answered = self.answered_since.filter(|(stood, _)| *stood == since);
+        if !is_answered || self.flight.stands_since() != Some(since) {
+            self.answered_since = None;
             return;
         }
+        let (_, first) = *self.answered_since.insert(answered.unwrap_or((since, now)));
+        if now < first + limit {
+            return;
+        }
+        self.answered_since = None;
         tracing::error!(
             service = self.relay.service,
             rows = self.flight.unreported(),
