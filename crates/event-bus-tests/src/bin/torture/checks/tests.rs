@@ -144,7 +144,9 @@ fn a_letter_that_is_missing_doubled_or_changed_is_noticed() {
     assert_eq!(changed, [Promise::ExactDeadLetters]);
     let renamed = broken(|history| history.letters[0].dlq_id.push('x'));
     assert_eq!(renamed, [Promise::ExactDeadLetters]);
-    let other_reason = broken(|history| history.letters[0].reason = "crashed".to_owned());
+    let killed = broken(|history| history.letters[0].reason = "crashed".to_owned());
+    assert_eq!(killed, [], "a kill may come in the last attempt");
+    let other_reason = broken(|history| history.letters[0].reason = "rejected".to_owned());
     assert_eq!(other_reason, [Promise::ExactDeadLetters]);
 }
 
