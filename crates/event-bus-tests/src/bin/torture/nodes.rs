@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const BETWEEN_STARTS: Duration = Duration::from_millis(500);
 /// How long a node may take to end after it was asked to: handlers and the relay have 10 s each, its clients their own.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a start may take: SQLite waits five seconds for a lock.
+const STARTS_WITHIN: Duration = Duration::from_secs(15);
 
 /// How a process ends that aborts itself.
 const SIGABRT: i32 = 6;
@@ -135,11 +137,13 @@ impl State {
     /// Asks it to end, and waits until it has. Says whether it ended well, and in time.
     pub async fn stop(&mut self) -> bool {
         self.is_wanted = false;
+        // It may not listen to signals yet, or find its database locked by a process that stands still.
+        let starts = self.started.is_some_and(|started| started.elapsed() < STARTS_WITHIN);
         self.signal("TERM").await;
         let Some(mut child) = self.child.take() else { return true };
         match tokio::time::timeout(ENDS_WITHIN, child.wait()).await {
             // Where a handler aborted it in the same moment, it was not asked in time.
-            Ok(Ok(status)) => status.success() || status.signal() == Some(SIGABRT),
+            Ok(Ok(status)) => starts || status.success() || status.signal() == Some(SIGABRT),
             _ => {
                 let _ = child.kill().await;
                 false
