@@ -10,6 +10,7 @@ mod flight;
 mod holdings;
 mod look;
 mod sender;
+mod stuck;
 mod topics;
 mod work;
 

@@ -25,6 +25,7 @@ use super::flight::{Flight, Flying};
 use super::holdings::{Holdings, LEASE};
 use super::look::Look;
 use super::sender::{Handed, Place, Report, Sender};
+use super::stuck::Watch;
 use super::topics::Topics;
 use crate::dead_letter::error_chain;
 use crate::kafka::producer::{ConnectError, Producer, SendError};
@@ -100,10 +101,7 @@ pub(super) struct Work<'a> {
     not_before: Instant,
     /// The database is not asked before, after a trouble with it.
     resting_until: Instant,
-    /// When it was last asked whether a producer that gets nowhere is alone with that.
-    asked_at: Instant,
-    /// Since when it has got nowhere, and since when others were answered meanwhile, each time they were asked.
-    answered_since: Option<(Instant, Instant)>,
+    watch: Watch,
 }
 
 impl<'a> Work<'a> {
@@ -129,8 +127,7 @@ impl<'a> Work<'a> {
             back_off: BackOff::default(),
             not_before: now,
             resting_until: now,
-            asked_at: now,
-            answered_since: None,
+            watch: Watch::new(relay.kafka.stuck_after(), now),
         }
     }
 

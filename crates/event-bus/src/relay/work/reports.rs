@@ -67,35 +67,22 @@ impl Work<'_> {
     /// Makes the producer anew where it hears of nothing that it sent, although the brokers answer others. Its rows are
     /// sent once more; those that it may send after all come twice and in order, as from a relay that died.
     pub(super) async fn watch_the_producer(&mut self) {
-        let (now, limit) = (Instant::now(), self.relay.kafka.stuck_after());
-        let Some(since) = self.flight.stands_since().filter(|since| *since + limit / 4 <= now)
-        else {
-            return;
-        };
-        if now < self.asked_at + limit / 4 {
+        if !self.watch.asks(self.flight.stands_since(), Instant::now()) {
             return;
         }
-        self.asked_at = now;
         let asked = async { Admin::connect(&self.relay.kafka)?.cluster().await };
         let is_answered = matches!(tokio::time::timeout(ASK, asked).await, Ok(Ok(_)));
         while let Ok(report) = self.reports.1.try_recv() {
             self.note(report);
         }
-        // Others were answered all the time since then, and it alone was not.
-        let answered = self.answered_since.filter(|(stood, _)| *stood == since);
-        if !is_answered || self.flight.stands_since() != Some(since) {
-            self.answered_since = None;
+        let now = Instant::now();
+        if !self.watch.told(is_answered, self.flight.stands_since(), now) {
             return;
         }
-        let (_, first) = *self.answered_since.insert(answered.unwrap_or((since, now)));
-        if now < first + limit {
-            return;
-        }
-        self.answered_since = None;
         tracing::error!(
             service = self.relay.service,
             rows = self.flight.unreported(),
-            "the relay's producer has sent nothing for {limit:?}, although brokers answer: it is made anew"
+            "the relay's producer hears of nothing that it sent, although brokers answer: it is made anew"
         );
         self.relay.metrics.rebuilt();
         self.flight.give_up();
