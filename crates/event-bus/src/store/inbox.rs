@@ -148,7 +148,8 @@ impl Tx {
     }
 
     /// Turns the dead row of this dead letter into one that is done, or into the row of a later dead letter. Says whether
-    /// there was one. The row keeps the hash of the original, which a reset may bring again. It waits while another transaction has the row, and sees what became of it.
+    /// there was one. It waits while another transaction has the row, and sees what became of it. The row keeps the hash of
+    /// the original, which a reset may bring again.
     async fn claim_dead(
         &mut self,
         claimant: &Claimant<'_>,

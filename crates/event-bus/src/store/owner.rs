@@ -10,6 +10,18 @@ use super::inbox::{Claimant, ReplayClaim};
 use super::tx::{Connection, Tx};
 use super::{Value, postgres};
 
+/// A statement on the row of [`Claimant::values_of_key`].
+macro_rules! of_parked_key {
+    ($before:literal, $behind:literal) => {
+        concat!(
+            $before,
+            " WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
+                AND is_keyless = ($4 = 1) AND record_key = $5",
+            $behind
+        )
+    };
+}
+
 /// What an owner found when it took a partition over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
@@ -269,9 +281,7 @@ impl Tx {
         replay: &ReplayClaim,
     ) -> Result<bool, sqlx::Error> {
         let Some(seq) = replay.chain_seq else { return Ok(true) };
-        let sql = "SELECT applied_seq FROM parked_keys
-                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
-                     AND is_keyless = ($4 = 1) AND record_key = $5";
+        let sql = of_parked_key!("SELECT applied_seq FROM parked_keys", "");
         let row = self.fetch_optional(sql, &claimant.values_of_key(replay.key.as_deref())).await?;
         let applied: Option<i64> = row.map(|row| row.get("applied_seq")).transpose()?;
         Ok(applied.is_none_or(|applied| applied + 1 == seq))
@@ -288,18 +298,12 @@ impl Tx {
         key: Option<&[u8]>,
         seq: i64,
     ) -> Result<bool, sqlx::Error> {
-        const OF_KEY: [&str; 2] = [
-            "UPDATE parked_keys SET applied_seq = $6
-             WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
-               AND is_keyless = ($4 = 1) AND record_key = $5",
-            "DELETE FROM parked_keys
-             WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
-               AND is_keyless = ($4 = 1) AND record_key = $5 AND tail_seq <= $6",
-        ];
         let mut values = claimant.values_of_key(key);
         values.push(seq.into());
-        self.execute(OF_KEY[0], &values).await?;
-        Ok(self.execute(OF_KEY[1], &values).await? == 1)
+        self.execute(of_parked_key!("UPDATE parked_keys SET applied_seq = $6", ""), &values)
+            .await?;
+        let release = of_parked_key!("DELETE FROM parked_keys", " AND tail_seq <= $6");
+        Ok(self.execute(release, &values).await? == 1)
     }
 
     /// Whether a key is parked.
@@ -311,9 +315,7 @@ impl Tx {
         claimant: &Claimant<'_>,
         key: Option<&[u8]>,
     ) -> Result<bool, sqlx::Error> {
-        let sql = "SELECT tail_seq FROM parked_keys
-                   WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3
-                     AND is_keyless = ($4 = 1) AND record_key = $5";
+        let sql = of_parked_key!("SELECT tail_seq FROM parked_keys", "");
         Ok(self.fetch_optional(sql, &claimant.values_of_key(key)).await?.is_some())
     }
 }
