@@ -3,21 +3,21 @@
 mod filters;
 mod show;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use event_bus::audit::Action;
 use event_bus::dead_letters::{
-    DeadLetters, Failure, Found, Plan, Progress, Refusal, decide, failures,
+    DeadLetters, Done, Failure, Found, Plan, Progress, Refusal, failures,
 };
+use event_bus::publisher::Publisher;
 use event_bus::{Catalogue, KafkaConfig};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::by::By;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
+use crate::operator::Operator;
 use crate::output::{Output, printable};
 use crate::progress;
 use crate::settings::Settings;
@@ -54,14 +54,11 @@ pub enum Command {
         /// Say what would be done, and do nothing
         #[arg(long)]
         dry_run: bool,
-        /// Also where it is more than a hundred
-        #[arg(long)]
-        yes: bool,
         /// Why, for those who ask later
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
-        by: By,
+        assent: Assent,
     },
     /// Decide that nothing is to be done about dead letters. They stay, and can be restored
     Discard {
@@ -70,11 +67,8 @@ pub enum Command {
         /// Why, for those who ask later
         #[arg(long)]
         reason: String,
-        /// Also where it is more than a hundred
-        #[arg(long)]
-        yes: bool,
         #[command(flatten)]
-        by: By,
+        assent: Assent,
     },
     /// Take back that dead letters were discarded, or a replay whose outcome nobody tells
     Restore {
@@ -83,12 +77,19 @@ pub enum Command {
         /// Why, for those who ask later
         #[arg(long)]
         reason: Option<String>,
-        /// Also where it is more than a hundred
-        #[arg(long)]
-        yes: bool,
         #[command(flatten)]
-        by: By,
+        assent: Assent,
     },
+}
+
+/// Who wants it done, also to many.
+#[derive(clap::Args)]
+pub struct Assent {
+    /// Also where it is more than a hundred
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    operator: Operator,
 }
 
 /// What all of the commands need.
@@ -107,17 +108,23 @@ impl Command {
             Self::Groups { filters } => desk.groups(&filters)?,
             Self::Show { id } => desk.show(id).await?,
             Self::Replay { filters, dry_run: true, .. } => desk.would_replay(&filters).await?,
-            Self::Replay { filters, dry_run: false, yes, reason, by } => {
-                filters.must_choose("replay")?;
-                desk.replay(&filters, yes, reason.as_deref(), &by.by).await?;
+            Self::Replay { filters, dry_run: false, reason, assent } => {
+                let filter = filters.chosen("replay")?;
+                let plan = Plan::replay(&desk.catalogue, desk.letters.matching(&filter));
+                let done = desk.act(&plan, "replay", reason.as_deref(), &assent).await?;
+                desk.tell("replayed", done.letters, (done.letters > 0).then_some(done.id))?;
             }
-            Self::Discard { filters, reason, yes, by } => {
-                filters.must_choose("discard")?;
-                desk.decide(Action::Discard, &filters, yes, Some(&reason), &by.by).await?;
+            Self::Discard { filters, reason, assent } => {
+                let filter = filters.chosen("discard")?;
+                let plan = Plan::discard(desk.letters.matching(&filter));
+                let done = desk.act(&plan, "discard", Some(&reason), &assent).await?;
+                desk.tell("discarded", done.letters, None)?;
             }
-            Self::Restore { filters, reason, yes, by } => {
-                filters.must_choose("restore")?;
-                desk.decide(Action::Restore, &filters, yes, reason.as_deref(), &by.by).await?;
+            Self::Restore { filters, reason, assent } => {
+                let filter = filters.chosen("restore")?;
+                let plan = Plan::restore(desk.letters.matching(&filter));
+                let done = desk.act(&plan, "restore", reason.as_deref(), &assent).await?;
+                desk.tell("restored", done.letters, None)?;
             }
         }
         Ok(Exit::Done)
@@ -186,7 +193,7 @@ impl Desk {
             return self.output.json_document(&failures);
         }
         let cells = |failure: &Failure| {
-            let joined = |names: &std::collections::BTreeSet<String>| {
+            let joined = |names: &BTreeSet<String>| {
                 printable(&names.iter().cloned().collect::<Vec<_>>().join(", "))
             };
             vec![
@@ -207,8 +214,8 @@ impl Desk {
 
     async fn would_replay(&mut self, filters: &Filters) -> anyhow::Result<()> {
         let filter = filters.filter();
-        let plan = Plan::of(&self.catalogue, self.letters.matching(&filter));
-        let unusable = plan.unusable(&self.kafka, &self.catalogue).await?;
+        let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
+        let doomed = plan.doomed(&self.kafka, &self.catalogue).await?;
         let mut counts: BTreeMap<[&str; 4], u64> = BTreeMap::new();
         for found in &plan.letters {
             let letter = &found.letter;
@@ -228,7 +235,7 @@ impl Desk {
             });
             return self.output.json_document(&json!({
                 "would_replay": plan.letters.len(), "rows": rows.collect::<Vec<_>>(),
-                "refused": plan.refused, "unusable": unusable,
+                "refused": plan.refused, "unusable": doomed.iter().cloned().collect::<BTreeMap<_, _>>(),
             }));
         }
         let cells = counts.iter().map(|(names, count)| {
@@ -239,74 +246,42 @@ impl Desk {
         let header = ["FINGERPRINT", "TOPIC", "GROUP", "VERSION", "LETTERS"];
         self.output.table(&header, cells)?;
         self.output.line(&format!("{} would be replayed", plan.letters.len()))?;
-        for (id, problem) in &unusable {
+        for (id, problem) in &doomed {
             self.output.line(&format!("{id} would be dead at once: {}", printable(problem)))?;
         }
         self.output.flush()?;
-        told_refused(&plan.refused);
+        tell_refused(&plan.refused);
         Ok(())
     }
 
-    async fn replay(
-        &mut self,
-        filters: &Filters,
-        yes: bool,
+    /// Does what is planned.
+    async fn act(
+        &self,
+        plan: &Plan<'_>,
+        verb: &str,
         reason: Option<&str>,
-        by: &str,
-    ) -> anyhow::Result<()> {
-        let filter = filters.filter();
-        let plan = Plan::of(&self.catalogue, self.letters.matching(&filter));
-        told_refused(&plan.refused);
-        must_be_few(plan.letters.len(), yes, "replay")?;
-        if plan.letters.is_empty() {
-            return self.told("replayed", 0, None);
+        assent: &Assent,
+    ) -> anyhow::Result<Done> {
+        tell_refused(&plan.refused);
+        let letters = plan.letters.len();
+        if letters > WITHOUT_YES && !assent.yes {
+            return usage(format!("{letters} dead letters to {verb}: say --yes if that is meant"));
         }
-        let replayed = plan.replay(&self.kafka, &self.catalogue, by, reason).await?;
+        let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+        let by = &assent.operator.by;
+        let done = plan.carry_out(&self.kafka, &publisher, by, reason).await?;
         for (count, what) in [
-            (replayed.gone, "gone: retention took them"),
-            (replayed.refused, "refused by Kafka: with the headers of a replay they are too large"),
+            (done.gone, "gone: retention took them"),
+            (done.refused, "refused by Kafka: with the headers of a replay they are too large"),
         ] {
             if count > 0 {
                 eprintln!("event-bus: {count} {what}");
             }
         }
-        self.told("replayed", replayed.sent, Some(replayed.id))
+        Ok(done)
     }
 
-    async fn decide(
-        &mut self,
-        action: Action,
-        filters: &Filters,
-        yes: bool,
-        reason: Option<&str>,
-        by: &str,
-    ) -> anyhow::Result<()> {
-        let filter = filters.filter();
-        // What is decided already, and what took effect, is not decided about once more.
-        let (from, verb, word): (&[&str], _, _) = match action {
-            Action::Restore => (&["discarded", "replaying"], "restore", "restored"),
-            _ => (&["open"], "discard", "discarded"),
-        };
-        let meant = self.letters.matching(&filter);
-        let meant = meant.filter(|found| from.contains(&found.state.as_str()));
-        let (letters, kept): (Vec<&Found>, Vec<&Found>) =
-            meant.partition(|found| action != Action::Discard || found.may_be_discarded());
-        if !kept.is_empty() {
-            eprintln!(
-                "event-bus: {} left out, each of a parked key: those behind it would wait for ever, so replay it once it can be handled",
-                kept.len()
-            );
-        }
-        let letters: Vec<Uuid> = letters.into_iter().map(|found| found.letter.id).collect();
-        must_be_few(letters.len(), yes, verb)?;
-        let count = letters.len() as u64;
-        if count > 0 {
-            decide(&self.kafka, &self.catalogue, action, letters, by, reason).await?;
-        }
-        self.told(word, count, None)
-    }
-
-    fn told(&mut self, what: &str, letters: u64, replay: Option<Uuid>) -> anyhow::Result<()> {
+    fn tell(&mut self, what: &str, letters: u64, replay: Option<Uuid>) -> anyhow::Result<()> {
         if self.output.is_json() {
             self.output.json_line(&json!({ what: letters, "replay": replay }))?;
         } else if let Some(replay) = replay {
@@ -320,15 +295,8 @@ impl Desk {
     }
 }
 
-fn told_refused(refused: &BTreeMap<Refusal, u64>) {
+fn tell_refused(refused: &BTreeMap<Refusal, u64>) {
     for (refusal, count) in refused {
         eprintln!("event-bus: {count} left out, each {refusal}");
     }
-}
-
-fn must_be_few(letters: usize, yes: bool, what: &str) -> anyhow::Result<()> {
-    if letters > WITHOUT_YES && !yes {
-        return usage(format!("{letters} dead letters to {what}: say --yes if that is meant"));
-    }
-    Ok(())
 }

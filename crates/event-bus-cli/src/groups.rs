@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
-use event_bus::audit::{Deed, OffsetMove};
+use event_bus::audit::OffsetMove;
 use event_bus::catalogue::Catalogue;
-use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::{Admin, GroupState};
-use event_bus::kafka::producer::Producer;
 use event_bus::lag::{GroupLag, PartitionReading, Reading, Standing};
 use event_bus::names::{GroupName, TopicName};
-use event_bus::reset::Target;
+use event_bus::publisher::Publisher;
+use event_bus::reset::{Reset, ResetError, Target};
 use serde_json::{Value, json};
 
-use crate::by::By;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
+use crate::operator::Operator;
 use crate::output::{Output, printable};
 use crate::settings::Settings;
 
@@ -58,7 +57,7 @@ pub enum Command {
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
-        by: By,
+        operator: Operator,
     },
 }
 
@@ -75,19 +74,17 @@ impl Command {
                 let lags = lag(&catalogue, &admin, &groups).await?;
                 show_lag(&lags, partitions, &mut output)?;
             }
-            Self::Reset { group, to, topic, partition, dry_run, reason, by } => {
-                let asked = Asked { group, topic, partitions: partition, to };
-                let moves = asked.moves(&catalogue, &admin).await?;
-                if !dry_run {
-                    let deed = Deed::about_offsets(moves.clone(), &by.by, reason.as_deref());
-                    let (producer, audit) = (Producer::connect(&kafka)?, catalogue.audit_topic());
-                    deed.write(&producer, &audit).await?;
-                    if let Err(error) = admin.commit_offsets(&asked.group, &moves).await {
-                        deed.not_done(&error_chain(&error)).write(&producer, &audit).await?;
-                        return Err(error.into());
-                    }
+            Self::Reset { group, to, topic, partition, dry_run, reason, operator } => {
+                let reset = Reset { group, topic, partitions: partition, target: to };
+                let planned = reset.plan(&catalogue, &admin).await.or_else(by_its_kind)?;
+                if planned.left > 0 {
+                    eprintln!("event-bus: {} partitions are left as they are", planned.left);
                 }
-                show_moves(&moves, dry_run, &mut output)?;
+                if !dry_run {
+                    let publisher = Publisher::connect(catalogue, &kafka)?;
+                    planned.carry_out(&admin, &publisher, &operator.by, reason.as_deref()).await?;
+                }
+                show_moves(&planned.moves, dry_run, &mut output)?;
             }
         }
         Ok(Exit::Done)
@@ -263,68 +260,14 @@ fn of_lag(group: &GroupLag) -> Value {
     })
 }
 
-/// A reset as it was asked for.
-struct Asked {
-    group: GroupName,
-    topic: Option<TopicName>,
-    partitions: Vec<i32>,
-    to: Target,
-}
-
-impl Asked {
-    /// What would change.
-    async fn moves(&self, catalogue: &Catalogue, admin: &Admin) -> anyhow::Result<Vec<OffsetMove>> {
-        let group = &self.group;
-        let found = admin.groups().await?.into_iter().find(|found| found.name == group.as_str());
-        let members = found.as_ref().map(|found| found.members.len());
-        if let Some(members) = members.filter(|members| *members > 0) {
-            anyhow::bail!(
-                "{group} has {members} members, and a reset would be lost on them: stop its service, reset, and start it again"
-            );
-        }
-        let of_catalogue =
-            catalogue.subscriptions().find(|subscription| subscription.consumer.group == *group);
-        let topics: Vec<TopicName> = match (&self.topic, of_catalogue) {
-            (Some(topic), Some(subscription)) if *topic != subscription.event.topic => {
-                return usage(format!(
-                    "{group} consumes {}, and not {topic}",
-                    subscription.event.topic
-                ));
-            }
-            (_, Some(subscription)) => vec![subscription.event.topic.clone()],
-            (_, None) if found.is_none() => {
-                return usage(format!(
-                    "there is no group {group}: `event-bus groups list --all` shows them"
-                ));
-            }
-            (Some(topic), None) => vec![topic.clone()],
-            (None, None) => {
-                let committed = admin.committed_offsets(group).await?;
-                let mut topics: Vec<_> = committed.into_keys().map(|place| place.topic).collect();
-                topics.dedup();
-                topics
-            }
-        };
-        let cluster = admin.cluster().await?;
-        let all: Vec<_> = topics.iter().flat_map(|topic| cluster.partitions(topic)).collect();
-        let is_there = |number: &&i32| all.iter().any(|place| place.partition == **number);
-        if let Some(number) = self.partitions.iter().find(|number| !is_there(number)) {
-            return usage(format!("there is no partition {number} that {group} could go on in"));
-        }
-        let is_asked = |number| self.partitions.is_empty() || self.partitions.contains(&number);
-        let partitions: Vec<_> =
-            all.into_iter().filter(|place| is_asked(place.partition)).collect();
-        let asked = partitions.len();
-        let moves = admin.reset_moves(group, partitions, self.to).await?;
-        if moves.is_empty() {
-            return usage(format!(
-                "{group} has nothing to reset there: `event-bus groups lag` shows where it is"
-            ));
-        }
-        if moves.len() < asked {
-            eprintln!("event-bus: {} partitions are left as they are", asked - moves.len());
-        }
-        Ok(moves)
+/// What can't be meant is wrong usage.
+fn by_its_kind<T>(error: ResetError) -> anyhow::Result<T> {
+    match error {
+        ResetError::OtherTopic { .. }
+        | ResetError::UnknownGroup { .. }
+        | ResetError::UnknownPartition { .. }
+        | ResetError::NothingToReset { .. } => usage(error.to_string()),
+        error => Err(error.into()),
     }
 }
 

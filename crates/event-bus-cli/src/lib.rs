@@ -2,11 +2,11 @@
 //! bus itself.
 
 mod address;
-mod by;
 mod exit;
 mod global;
 mod logging;
 mod otlp;
+mod operator;
 mod output;
 mod progress;
 mod settings;

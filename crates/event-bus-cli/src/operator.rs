@@ -1,8 +1,8 @@
-//! Who acts, as it is audited.
+//! Who acts.
 
-/// Who decides.
+/// The operator, as it is audited.
 #[derive(clap::Args)]
-pub struct By {
+pub struct Operator {
     /// Who decides, as it is audited
     #[arg(long, env = "USER", default_value = "unknown", value_name = "NAME")]
     pub by: String,

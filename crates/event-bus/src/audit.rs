@@ -1,17 +1,15 @@
 //! What operators do, as it stands on the topic of audit: written before anything is done.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::envelope::OutgoingRecord;
-use crate::headers::{self, Header};
-use crate::kafka::producer::{OnDelivery, Producer, SendError};
+use crate::kafka::producer::SendError;
 use crate::names::{EventId, GroupName, TopicName};
+use crate::publisher::Publisher;
 
-/// So many dead letters are named by one record: their ids fill half of the largest record.
+/// So many dead letters are named by one record, which is less than half as large as one may be.
 const LETTERS_PER_DEED: usize = 10_000;
 
 /// What was decided.
@@ -48,7 +46,7 @@ pub struct OffsetMove {
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
-    /// Names it. Replays carry it as [`headers::REPLAY_ID`]; a deed of many dead letters is several records of one id.
+    /// Names it. Replays carry it as [`REPLAY_ID`](crate::headers::REPLAY_ID); a deed of many dead letters is several records of one id.
     pub id: Uuid,
     /// What was decided.
     pub action: Action,
@@ -110,15 +108,11 @@ impl Deed {
     ///
     /// # Errors
     /// When Kafka does not take it.
-    pub async fn write(&self, producer: &Producer, topic: &TopicName) -> Result<(), NotWritten> {
-        for record in self.records(topic) {
-            let (report, reported) = oneshot::channel();
-            let sent = producer.send(&record, OnDelivery::Tell(report)).map_err(|(error, _)| error);
-            let delivered = match sent {
-                Ok(()) => reported.await.unwrap_or(Err(SendError::Gone)),
-                Err(error) => Err(error),
-            };
-            delivered.map_err(|source| NotWritten { topic: topic.clone(), source })?;
+    pub async fn write(&self, publisher: &Publisher) -> Result<(), NotWritten> {
+        let topic = publisher.catalogue().audit_topic();
+        for record in self.records(&topic) {
+            let sent = publisher.send(record).await;
+            sent.map_err(|source| NotWritten { topic: topic.clone(), source })?;
         }
         Ok(())
     }
@@ -131,15 +125,7 @@ impl Deed {
     pub fn records(&self, topic: &TopicName) -> Vec<OutgoingRecord> {
         let of = |letters: &[Uuid]| {
             let part = Self { letters: letters.to_vec(), ..self.clone() };
-            let value = serde_json::to_vec(&part).expect("text is serialised");
-            OutgoingRecord {
-                topic: topic.clone(),
-                partition: None,
-                key: Some(Bytes::from(self.id.to_string())),
-                value: Some(Bytes::from(value)),
-                headers: vec![Header::text(headers::CONTENT_TYPE, headers::CONTENT_TYPE_VALUE)],
-                event_id: EventId::at(self.at),
-            }
+            OutgoingRecord::json(topic, self.id, &part, EventId::at(self.at))
         };
         let parts = self.letters.chunks(LETTERS_PER_DEED).map(of);
         if self.letters.is_empty() { vec![of(&[])] } else { parts.collect() }

@@ -57,7 +57,7 @@ impl UnderWay {
         Ok(Receipt { event_id: self.event_id, delivered: self.delivered().await? })
     }
 
-    async fn delivered(self) -> Result<Delivered, SendError> {
+    pub(crate) async fn delivered(self) -> Result<Delivered, SendError> {
         self.delivery.await.unwrap_or(Err(SendError::Gone))
     }
 }
@@ -140,7 +140,15 @@ impl Publisher {
     /// # Errors
     /// When Kafka refuses it, or the client is gone.
     pub async fn send(&self, record: OutgoingRecord) -> Result<Delivered, SendError> {
-        self.hand_over(&record, record.event_id).await?.delivered().await
+        self.begin_sealed(&record).await?.delivered().await
+    }
+
+    /// As [`Self::send`], but returns once the client has the record.
+    pub(crate) async fn begin_sealed(
+        &self,
+        record: &OutgoingRecord,
+    ) -> Result<UnderWay, SendError> {
+        self.hand_over(record, record.event_id).await
     }
 
     async fn hand_over(

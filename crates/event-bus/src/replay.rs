@@ -100,9 +100,9 @@ pub enum Outcome {
     OutOfTurn,
 }
 
-/// What a service says about a replay on the topic of outcomes, in the transaction of what it says.
+/// What a service reports of a replay on the topic of outcomes, in the transaction of what it reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct OutcomeReport {
     /// [`Replay::id`].
     pub replay_id: Uuid,
     /// [`Replay::of`].
@@ -119,8 +119,8 @@ pub struct Told {
     pub at: Timestamp,
 }
 
-impl Told {
-    /// What a service says about a replay of its group.
+impl OutcomeReport {
+    /// Of a replay of the service's group.
     #[must_use]
     pub fn of(replay: &Replay, service: &ServiceName, outcome: Outcome, at: Timestamp) -> Self {
         Self {
@@ -135,26 +135,16 @@ impl Told {
     }
 
     /// The record for the topic of outcomes ([`Catalogue::outcomes_topic`](crate::Catalogue::outcomes_topic)). What is
-    /// said of one dead letter keeps its order.
+    /// reported of one dead letter keeps its order.
     ///
     /// # Panics
     /// Never: names, times and ids are text.
     #[must_use]
     pub fn record(&self, topic: &TopicName) -> OutgoingRecord {
-        let value = serde_json::to_vec(self).expect("text is serialised");
-        let id = derived_id(&[
-            &self.replay_id.to_string(),
-            &self.dlq_id.to_string(),
-            &self.at.to_string(),
-        ]);
-        OutgoingRecord {
-            topic: topic.clone(),
-            partition: None,
-            key: Some(Bytes::from(self.dlq_id.to_string())),
-            value: Some(Bytes::from(value)),
-            headers: vec![Header::text(headers::CONTENT_TYPE, headers::CONTENT_TYPE_VALUE)],
-            event_id: id.try_into().expect("a derived id is not nil"),
-        }
+        let parts = [self.replay_id.to_string(), self.dlq_id.to_string(), self.at.to_string()];
+        let id = derived_id(&parts.each_ref().map(String::as_str));
+        let id = id.try_into().expect("a derived id is not nil");
+        OutgoingRecord::json(topic, self.dlq_id, self, id)
     }
 }
 
@@ -203,11 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_read_again() {
+    fn what_is_reported_is_read_again() {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
-        let told = Told::of(&replay(), &"payment".parse().unwrap(), Outcome::DeadAgain, at);
-        let record = told.record(&"shop.event-bus.outcomes".parse().unwrap());
-        let read: Told = serde_json::from_slice(&record.value.unwrap()).unwrap();
-        assert_eq!(read, told);
+        let report =
+            OutcomeReport::of(&replay(), &"payment".parse().unwrap(), Outcome::DeadAgain, at);
+        let record = report.record(&"shop.event-bus.outcomes".parse().unwrap());
+        let read: OutcomeReport = serde_json::from_slice(&record.value.unwrap()).unwrap();
+        assert_eq!(read, report);
     }
 }

@@ -1,6 +1,6 @@
 //! Which dead letters a command is about.
 
-use event_bus::dead_letters::Filter;
+use event_bus::dead_letters::{Filter, State};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub struct Filters {
     #[arg(long)]
     fingerprint: Vec<String>,
     /// In this state
-    #[arg(long, value_parser = ["open", "replaying", "resolved", "dead-again", "discarded"])]
+    #[arg(long, value_parser = State::NAMES)]
     state: Vec<String>,
     /// Failed at this time or later, such as 2025-06-01T10:30:00Z
     #[arg(long, value_name = "TIME")]
@@ -68,28 +68,14 @@ impl Filters {
         }
     }
 
-    /// Refuses to do something to all of them unless that was said.
-    pub fn must_choose(&self, verb: &str) -> anyhow::Result<()> {
-        let lists = [
-            &self.topic,
-            &self.group,
-            &self.service,
-            &self.tenant,
-            &self.event,
-            &self.why,
-            &self.fingerprint,
-            &self.state,
-        ];
-        let chooses = !self.ids.is_empty()
-            || lists.iter().any(|list| !list.is_empty())
-            || self.since.is_some()
-            || self.until.is_some()
-            || self.text.is_some();
-        if chooses || self.all {
-            return Ok(());
+    /// The filter. Refuses to do something to all of them unless that was said.
+    pub fn chosen(&self, verb: &str) -> anyhow::Result<Filter> {
+        let filter = self.filter();
+        if filter == Filter::default() && !self.all {
+            return usage(format!(
+                "which dead letters to {verb}? Give ids or options such as --fingerprint, or --all"
+            ));
         }
-        usage(format!(
-            "which dead letters to {verb}? Give ids or options such as --fingerprint, or --all"
-        ))
+        Ok(filter)
     }
 }

@@ -1,6 +1,6 @@
 //! All that is known of one dead letter.
 
-use event_bus::dead_letters::{Filter, Found, schema_problem};
+use event_bus::dead_letters::{Filter, Found};
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
 use serde_json::{Value, json};
@@ -16,19 +16,19 @@ impl Desk {
             anyhow::bail!("no dead letter has the id {id}: `event-bus dlq list` shows them");
         };
         let record = found.record(&self.kafka).await?;
-        let problem = record.as_ref().and_then(|record| schema_problem(&self.catalogue, record));
+        let doom = record.as_ref().and_then(|record| found.doom(&self.catalogue, record));
         let lineage: Vec<&Found> = self.letters.lineage(found).collect();
         if self.output.is_json() {
             let lineage =
                 lineage.iter().map(|found| json!({ "id": found.letter.id, "state": found.state }));
             return self.output.json_document(&json!({
                 "letter": found.letter, "state": found.state, "lineage": lineage.collect::<Vec<_>>(),
-                "schema_problem": problem,
+                "doom": doom,
                 "headers": record.as_ref().map(|record| record.headers.iter().map(header).collect::<Vec<_>>()),
                 "value": record.as_ref().and_then(|record| record.value.as_deref()).map(String::from_utf8_lossy),
             }));
         }
-        for line in lines(found, record.as_ref(), problem.as_deref(), &lineage) {
+        for line in lines(found, record.as_ref(), doom.as_deref(), &lineage) {
             self.output.line(&line)?;
         }
         self.output.flush()
@@ -42,7 +42,7 @@ fn header(header: &Header) -> Value {
 fn lines(
     found: &Found,
     record: Option<&Record>,
-    problem: Option<&str>,
+    doom: Option<&str>,
     lineage: &[&Found],
 ) -> Vec<String> {
     let letter = &found.letter;
@@ -69,8 +69,8 @@ fn lines(
         ),
         format!("replays       {}", letter.replays),
     ];
-    if let Some(problem) = problem {
-        lines.push(format!("schema        {}", printable(problem)));
+    if let Some(doom) = doom {
+        lines.push(format!("doom          {}", printable(doom)));
     }
     for kin in lineage.iter().filter(|kin| kin.letter.id != letter.id) {
         lines.push(format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use event_bus::audit::{Action, Deed};
-use event_bus::dead_letters::{Filter, Found, Plan, State, decide, failures};
+use event_bus::dead_letters::{Filter, Found, Plan, State, failures};
 use event_bus::headers;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
@@ -60,11 +60,11 @@ async fn a_replay_resolves_its_dead_letters_alone_and_once_however_often_it_is_a
     let fingerprint = groups.iter().find(|group| group.message.contains(&mended.text()));
     let fingerprint = fingerprint.expect("it is among them").fingerprint.clone();
     let filter = Filter { fingerprints: vec![fingerprint], ..Filter::default() };
-    let plan = Plan::of(&workshop.catalogue, letters.matching(&filter));
+    let plan = Plan::replay(&workshop.catalogue, letters.matching(&filter));
     assert_eq!(plan.letters.len(), OF_EACH);
-    let replays = (0..50).map(|_| plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None));
+    let replays = (0..50).map(|_| workshop.carry_out(&plan));
     for replayed in futures_util::future::join_all(replays).await {
-        assert_eq!(replayed.expect("Kafka takes it").sent, OF_EACH as u64);
+        assert_eq!(replayed, OF_EACH as u64);
     }
     eventually(SOON, async || {
         equal(workshop.letters().await.matching(&of_state("resolved")).count(), OF_EACH)
@@ -106,16 +106,13 @@ async fn a_replay_that_dies_again_is_another_dead_letter_with_its_lineage(databa
     assert_eq!(letters.lineage(&second).count(), 2);
     // Nobody can replay the old one any more, nor one that is discarded.
     let all = Filter::default();
-    assert_eq!(Plan::of(&workshop.catalogue, letters.matching(&all)).letters.len(), 1);
-    let (kafka, catalogue, id) = (&workshop.kafka, &workshop.catalogue, second.letter.id);
-    decide(kafka, catalogue, Action::Discard, vec![id], "tests", Some("why not"))
-        .await
-        .expect("it is written");
+    assert_eq!(Plan::replay(&workshop.catalogue, letters.matching(&all)).letters.len(), 1);
+    let id = second.letter.id;
+    assert_eq!(workshop.carry_out(&Plan::discard([&second])).await, 1);
     assert_eq!(workshop.state_of(id).await, State::Discarded);
     assert!(workshop.replay_all().await.is_empty());
-    decide(kafka, catalogue, Action::Restore, vec![id], "tests", None)
-        .await
-        .expect("it is written");
+    let letters = workshop.letters().await;
+    assert_eq!(workshop.carry_out(&Plan::restore(letters.matching(&all))).await, 1);
     workshop.mend(flaw);
     assert_eq!(workshop.replay_all().await, [id]);
     eventually(SOON, async || equal(workshop.state_of(id).await.as_str(), "resolved")).await;
@@ -151,11 +148,11 @@ async fn a_parked_key_comes_back_in_its_order_and_is_free_then(databases: &Datab
         letters.matching(&all).map(|found| (found.letter.chain_seq, found.letter.id)).collect();
     ids.sort_unstable();
     let second = Filter { ids: vec![ids[1].1], ..Filter::default() };
-    let plan = Plan::of(&workshop.catalogue, letters.matching(&second));
-    plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None).await.expect("Kafka takes it");
+    let plan = Plan::replay(&workshop.catalogue, letters.matching(&second));
+    workshop.carry_out(&plan).await;
     workshop.is_through().await;
     eventually(SOON, async || open(4).await).await;
-    assert!(letters.matching(&all).all(|found| !found.may_be_discarded()));
+    assert!(Plan::discard(letters.matching(&all)).letters.is_empty());
     workshop.replay_all().await;
     eventually(SOON, async || equal(workshop.state_of(ids[0].1).await.as_str(), "dead-again"))
         .await;
@@ -185,11 +182,10 @@ async fn a_replay_of_what_is_no_event_dies_again_and_no_other_group_minds(databa
     eventually(SOON, async || count(CONSUMERS.len()).await).await;
     let letters = workshop.letters().await;
     let one = Filter { services: vec![CONSUMERS[3].to_owned()], ..Filter::default() };
-    let plan = Plan::of(&workshop.catalogue, letters.matching(&one));
-    let unusable =
-        plan.unusable(&workshop.kafka, &workshop.catalogue).await.expect("Kafka answers");
-    assert_eq!(unusable.len(), 1);
-    plan.replay(&workshop.kafka, &workshop.catalogue, "tests", None).await.expect("Kafka takes it");
+    let plan = Plan::replay(&workshop.catalogue, letters.matching(&one));
+    let doomed = plan.doomed(&workshop.kafka, &workshop.catalogue).await.expect("Kafka answers");
+    assert_eq!(doomed.len(), 1);
+    workshop.carry_out(&plan).await;
     eventually(SOON, async || count(CONSUMERS.len() + 1).await).await;
     workshop.is_through().await;
     services.stop().await;
@@ -248,6 +244,7 @@ async fn an_operator_finds_understands_and_replays_dead_letters() {
     let dry = workshop.json(&dry).await.remove(0);
     assert_eq!(dry.pointer("/would_replay"), Some(&json!(120)));
     assert_eq!(dry.pointer("/rows/0/version"), Some(&json!("1.0")));
+    assert_eq!(dry.pointer("/unusable"), Some(&json!({})));
     assert_eq!(workshop.letters().await.matching(&of_state("open")).count(), 122);
 
     workshop.mend(bent);

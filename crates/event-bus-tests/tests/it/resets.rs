@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event_bus::audit::{Action, Deed};
+use event_bus::kafka::admin::{Admin, TopicPartition};
 use event_bus::names::GroupName;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
@@ -86,16 +87,10 @@ async fn a_group_with_members_refuses_and_a_reset_one_repeats_no_effect() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && said.contains("stop its service"), "{said}");
     // Who joins behind our back is not overtaken either.
-    let admin = event_bus::kafka::admin::Admin::connect(&workshop.kafka).expect("one can be made");
+    let admin = Admin::connect(&workshop.kafka).expect("one can be made");
     let topic = workshop.topic();
-    let moved = event_bus::audit::OffsetMove {
-        group: packing.clone(),
-        topic,
-        partition: 0,
-        from: None,
-        to: 0,
-    };
-    assert!(admin.commit_offsets(&packing, &[moved]).await.is_err());
+    let place = TopicPartition { topic, partition: 0 };
+    assert!(admin.commit_offsets(&packing, &[(place, 0)].into()).await.is_err());
     services.stop().await;
     assert_eq!(committed(&packing).await[&0], 20);
     let calls = workshop.calls();

@@ -17,7 +17,7 @@ use event_bus::{
 use event_bus_tests::databases::Databases;
 use event_bus_tests::defaults::Defaults;
 use event_bus_tests::eventually::{equal, eventually};
-use event_bus_tests::kafka::{create_topics, lag, raw, send_all};
+use event_bus_tests::kafka::{create_topics, lag, publisher, raw, send_all};
 use event_bus_tests::servers;
 use event_bus_tests::shop::Running;
 use serde::{Deserialize, Serialize};
@@ -249,14 +249,18 @@ impl Workshop {
         self.letters().await.matching(&filter).next().expect("there is one").state
     }
 
+    /// Does what is planned, and says with how many dead letters.
+    pub async fn carry_out(&self, plan: &Plan<'_>) -> u64 {
+        let publisher = publisher(&self.catalogue);
+        let done = plan.carry_out(&self.kafka, &publisher, "tests", None).await;
+        done.expect("Kafka takes it").letters
+    }
+
     /// Replays what is open, and says which those are.
     pub async fn replay_all(&self) -> Vec<Uuid> {
         let (letters, all) = (self.letters().await, Filter::default());
-        let plan = Plan::of(&self.catalogue, letters.matching(&all));
-        if !plan.letters.is_empty() {
-            let replayed = plan.replay(&self.kafka, &self.catalogue, "tests", None).await;
-            assert_eq!(replayed.expect("Kafka takes it").sent, plan.letters.len() as u64);
-        }
+        let plan = Plan::replay(&self.catalogue, letters.matching(&all));
+        assert_eq!(self.carry_out(&plan).await, plan.letters.len() as u64);
         plan.letters.iter().map(|found| found.letter.id).collect()
     }
 

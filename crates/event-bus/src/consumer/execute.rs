@@ -22,7 +22,7 @@ use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName, TopicName};
 use crate::outbox::Outbox;
-use crate::replay::{self, Outcome, Replay};
+use crate::replay::{Outcome, OutcomeReport, Replay};
 use crate::store::{Begun, Claimant, Claimed, Tx};
 
 /// What runs one subscription's events.
@@ -366,8 +366,8 @@ impl Executor {
 
     /// Tells what became of a replay, once the transaction is committed.
     fn tell(&self, tx: &mut Tx, replay: &Replay, outcome: Outcome) {
-        let told = replay::Told::of(replay, &self.service, outcome, Timestamp::now());
-        tx.enqueue(told.record(&self.outcomes));
+        let report = OutcomeReport::of(replay, &self.service, outcome, Timestamp::now());
+        tx.enqueue(report.record(&self.outcomes));
     }
 
     fn subscriber(&self) -> Subscriber<'_> {

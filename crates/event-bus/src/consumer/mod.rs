@@ -37,6 +37,7 @@ pub(crate) use execute::Executor;
 pub(crate) use gauges::Gauges;
 pub(crate) use invoke::Invoker;
 pub(crate) use job::{Job, Report, Verdict};
+pub(crate) use receive::doom_of;
 pub(crate) use run::{Fenced, Subscription};
 pub(crate) use runner::Runner;
 pub(crate) use settings::Settings;

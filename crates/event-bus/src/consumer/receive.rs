@@ -161,6 +161,11 @@ impl Arrival for Arc<Received> {
     }
 }
 
+/// Why no handler of `event` must see a record, if so.
+pub(crate) fn doom_of(record: &Record, event: &catalogue::Event) -> Option<Cause> {
+    parse(record).and_then(|(envelope, _)| check(&envelope, event)).err()
+}
+
 fn position_id(record: &Record) -> EventId {
     let value = record.value.as_deref().unwrap_or_default();
     EventId::of_position(&record.topic, record.partition, record.offset, record.timestamp_ms, value)

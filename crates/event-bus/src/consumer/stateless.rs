@@ -22,7 +22,7 @@ use crate::kafka::producer::{OnDelivery, SendError};
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName, TopicName};
-use crate::replay::{self, Outcome, Replay};
+use crate::replay::{Outcome, OutcomeReport, Replay};
 
 /// How long one question about a topic's partitions may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -127,8 +127,8 @@ impl StatelessExecutor {
     /// Tells what became of a replay. Whether that arrives holds nothing up: what is done is done.
     async fn tell(&self, replay: &Replay, is_dead: bool) {
         let outcome = if is_dead { Outcome::DeadAgain } else { Outcome::Processed };
-        let told = replay::Told::of(replay, &self.service, outcome, Timestamp::now());
-        if let Err(error) = self.send(told.record(&self.outcomes)).await {
+        let report = OutcomeReport::of(replay, &self.service, outcome, Timestamp::now());
+        if let Err(error) = self.send(report.record(&self.outcomes)).await {
             tracing::warn!(
                 group = %self.group, topic = %self.outcomes, error = error_chain(&error), dlq_id = %replay.of, ?outcome,
                 "it can't be told what became of a replay"

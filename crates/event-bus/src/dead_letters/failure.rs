@@ -1,5 +1,6 @@
 //! Dead letters that look alike: one failure. Pure.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -45,13 +46,8 @@ pub fn failures<'a>(letters: impl IntoIterator<Item = &'a Found>) -> Vec<Failure
     }
     let mut failures: Vec<Failure> =
         groups.into_values().filter_map(|letters| of(&letters)).collect();
-    failures.sort_by(|one, other| {
-        (other.open, other.last_seen, &one.fingerprint).cmp(&(
-            one.open,
-            one.last_seen,
-            &other.fingerprint,
-        ))
-    });
+    // The latest first among those with as many.
+    failures.sort_by_key(|failure| (Reverse(failure.open), Reverse(failure.last_seen)));
     failures
 }
 

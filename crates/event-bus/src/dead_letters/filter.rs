@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::Found;
 
 /// What a dead letter must be like. Of each kind one of what is given; nothing given leaves nothing out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Their ids.
     pub ids: Vec<Uuid>,

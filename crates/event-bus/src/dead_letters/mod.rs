@@ -2,20 +2,21 @@
 //!
 //! Three kinds of topics tell it, and nothing else is kept: the dead letter topics say what failed and why; the topic of
 //! audit says what operators decided, in one order; the topic of outcomes says what services made of replays
-//! ([`replay`](crate::replay)). [`DeadLetters::read`] reads them, [`Plan::replay`] and [`decide`] act, and all else here is
-//! pure.
+//! ([`replay`](crate::replay)). [`DeadLetters::read`] reads them, [`Plan::carry_out`] acts, and all else here is pure.
 
 mod act;
 mod failure;
 mod filter;
 mod letter;
+mod plan;
 mod read;
 mod state;
 
-pub use act::{ActError, Plan, Refusal, Replayed, decide, schema_problem};
+pub use act::{ActError, Done};
 pub use failure::{Failure, failures};
 pub use filter::Filter;
 pub use letter::{Letter, LetterError};
+pub use plan::{Plan, Refusal};
 pub use read::{DeadLetters, Progress};
 pub use state::State;
 
@@ -26,12 +27,4 @@ pub struct Found {
     pub letter: Letter,
     /// What became of it.
     pub state: State,
-}
-
-impl Found {
-    /// Whether nothing waits for it. Behind a dead letter of a parked key others do, and would for ever.
-    #[must_use]
-    pub fn may_be_discarded(&self) -> bool {
-        self.letter.chain_seq.is_none()
-    }
 }

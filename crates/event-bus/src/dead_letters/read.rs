@@ -8,7 +8,7 @@ use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, Position};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::names::TopicName;
-use crate::replay::Told;
+use crate::replay::OutcomeReport;
 
 /// All dead letters of a catalogue, as of one reading: about 700 bytes of memory each.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl DeadLetters {
                         Err(error) => all.foreign.push(unreadable(&record, &error)),
                     }
                 } else if record.topic == outcomes {
-                    match serde_json::from_slice::<Told>(value) {
+                    match serde_json::from_slice::<OutcomeReport>(value) {
                         Ok(told) => histories.tell(&told),
                         Err(error) => all.foreign.push(unreadable(&record, &error)),
                     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::audit::{Action, Deed};
-use crate::replay::{Outcome, Told};
+use crate::replay::{Outcome, OutcomeReport};
 
 /// How a dead letter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -33,15 +33,19 @@ pub enum State {
 }
 
 impl State {
+    /// The names of all states.
+    pub const NAMES: [&str; 5] = ["open", "replaying", "resolved", "dead-again", "discarded"];
+
     /// Its name, as filters say it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
+        let [open, replaying, resolved, dead_again, discarded] = Self::NAMES;
         match self {
-            Self::Open => "open",
-            Self::Replaying { .. } => "replaying",
-            Self::Resolved { .. } => "resolved",
-            Self::DeadAgain => "dead-again",
-            Self::Discarded => "discarded",
+            Self::Open => open,
+            Self::Replaying { .. } => replaying,
+            Self::Resolved { .. } => resolved,
+            Self::DeadAgain => dead_again,
+            Self::Discarded => discarded,
         }
     }
 }
@@ -72,7 +76,7 @@ impl Histories {
     }
 
     /// Takes in what was told, in any order. A replay may be produced twice, and is then told of twice.
-    pub fn tell(&mut self, told: &Told) {
+    pub fn tell(&mut self, told: &OutcomeReport) {
         let news = (told.outcome, told.at);
         let idle = (told.dlq_id, told.replay_id);
         match told.outcome {
@@ -123,8 +127,8 @@ mod tests {
         }
     }
 
-    fn told(replay: u128, outcome: Outcome) -> Told {
-        Told {
+    fn told(replay: u128, outcome: Outcome) -> OutcomeReport {
+        OutcomeReport {
             replay_id: Uuid::from_u128(replay),
             dlq_id: LETTER,
             group: "shop-payment-order-placed".parse().unwrap(),

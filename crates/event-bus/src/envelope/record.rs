@@ -1,5 +1,7 @@
 use bytes::Bytes;
 use jiff::{Timestamp, tz::Offset};
+use serde::Serialize;
+use uuid::Uuid;
 
 use super::{Payload, SealError};
 use crate::{
@@ -26,6 +28,24 @@ pub struct OutgoingRecord {
     pub headers: Vec<Header>,
     /// The event's id, for logs and for the caller.
     pub event_id: EventId,
+}
+
+impl OutgoingRecord {
+    /// A record of the bus's own topics: JSON that is no envelope.
+    ///
+    /// # Panics
+    /// When `value` can't be JSON, as a map whose keys are no text.
+    pub(crate) fn json(topic: &TopicName, key: Uuid, value: &impl Serialize, id: EventId) -> Self {
+        let value = serde_json::to_vec(value).expect("it can be JSON");
+        Self {
+            topic: topic.clone(),
+            partition: None,
+            key: Some(Bytes::from(key.to_string())),
+            value: Some(Bytes::from(value)),
+            headers: vec![Header::text(headers::CONTENT_TYPE, headers::CONTENT_TYPE_VALUE)],
+            event_id: id,
+        }
+    }
 }
 
 /// What a producer sends.

@@ -1,8 +1,4 @@
-//! From where a consumer group goes on: an operator moves its committed offsets. Arithmetic on offsets that somebody
-//! else has read.
-//!
-//! Under the inbox a reset to an earlier offset takes effect only for what never did: each event has its row, or stands
-//! below what was purged.
+//! Where to: arithmetic on offsets that somebody else has read.
 
 use std::str::FromStr;
 

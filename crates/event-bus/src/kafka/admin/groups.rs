@@ -8,9 +8,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::admin_native::{self, PartitionOffset};
 use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
-use crate::audit::OffsetMove;
 use crate::names::{GroupName, TopicName};
-use crate::reset::{self, Known, Target};
 
 /// What is asked of a coordinator, as a verb.
 const COMMIT: &str = "commit a group's offsets";
@@ -102,47 +100,6 @@ impl Admin {
         }
     }
 
-    /// Where each of these partitions would stand for a group after a reset, in order. Partitions that do not tell their
-    /// offsets, and those of which a target says nothing, are left out.
-    ///
-    /// # Errors
-    /// When Kafka did not answer or refused.
-    pub async fn reset_moves(
-        &self,
-        group: &GroupName,
-        partitions: Vec<TopicPartition>,
-        target: Target,
-    ) -> Result<Vec<OffsetMove>, AdminError> {
-        let committed = self.committed_offsets(group).await?;
-        let starts = self.offsets(Position::Start, partitions.clone()).await?;
-        let ends = self.offsets(Position::End, partitions.clone()).await?;
-        let at = match target {
-            Target::At(time) => {
-                self.offsets(Position::At(time.as_millisecond()), partitions.clone()).await?
-            }
-            _ => Offsets::new(),
-        };
-        let told = |offsets: &Offsets, place: &TopicPartition| match offsets.get(place) {
-            Some(Ok(offset)) => Some(*offset),
-            Some(Err(_)) | None => None,
-        };
-        let moves = partitions.into_iter().filter_map(|place| {
-            // Who did not tell is not taken for somebody who has nothing to tell.
-            let known = Known {
-                committed: committed
-                    .get(&place)
-                    .map_or(Some(None), |_| told(&committed, &place))?,
-                log_start: told(&starts, &place)??,
-                log_end: told(&ends, &place)??,
-                at: if matches!(target, Target::At(_)) { told(&at, &place)? } else { None },
-            };
-            let to = reset::offset(target, known)?;
-            let TopicPartition { topic, partition } = place;
-            Some(OffsetMove { group: group.clone(), topic, partition, from: known.committed, to })
-        });
-        Ok(moves.collect())
-    }
-
     /// Commits offsets as if the group had, and reads them back. A group that has members refuses.
     ///
     /// # Errors
@@ -150,11 +107,12 @@ impl Admin {
     pub async fn commit_offsets(
         &self,
         group: &GroupName,
-        moves: &[OffsetMove],
+        offsets: &BTreeMap<TopicPartition, i64>,
     ) -> Result<(), AdminError> {
         let mut list = TopicPartitionList::new();
-        for OffsetMove { topic, partition, to, .. } in moves {
-            let added = list.add_partition_offset(topic.as_str(), *partition, Offset::Offset(*to));
+        for (TopicPartition { topic, partition }, offset) in offsets {
+            let offset = Offset::Offset(*offset);
+            let added = list.add_partition_offset(topic.as_str(), *partition, offset);
             added.map_err(|source| self.failed(COMMIT, source))?;
         }
         let deadline = Instant::now() + REQUEST;
@@ -174,10 +132,9 @@ impl Admin {
         }
         // The client is content with a commit that some partitions refused.
         let committed = self.committed_offsets(group).await?;
-        for OffsetMove { topic, partition, to, .. } in moves {
-            let place = TopicPartition { topic: topic.clone(), partition: *partition };
-            if !matches!(committed.get(&place), Some(Ok(Some(offset))) if offset == to) {
-                let item = format!("of partition {partition} of {topic}");
+        for (place, offset) in offsets {
+            if !matches!(committed.get(place), Some(Ok(Some(now))) if now == offset) {
+                let item = format!("of partition {} of {}", place.partition, place.topic);
                 return Err(refused(COMMIT, item, RDKafkaErrorCode::Fail));
             }
         }
