@@ -118,8 +118,9 @@ impl Relay {
         let mut stopping: Option<Instant> = None;
         loop {
             if stopping.is_none() && shutdown::is_requested(&stop) {
-                stopping = Some(Instant::now());
-                work.nudge(Instant::now());
+                let now = Instant::now();
+                stopping = Some(now);
+                work.stop(now);
             }
             let turn = tokio::select! {
                 turn = work.turn() => turn,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use event_bus::KafkaConfig;
 use event_bus::outbox::Outbox;
+use event_bus::store::Share;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{create_topics, everything_in};
@@ -21,6 +22,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 on_both_databases!(
     two_relays_share_the_keys_and_one_goes_on_alone,
+    a_relay_that_stops_sends_what_one_that_left_before_had,
     a_dead_relays_rows_wait_until_its_leases_expire,
     what_a_killed_relay_sent_and_did_not_remove_takes_effect_once,
     rows_of_a_missing_topic_wait_and_hold_up_no_other_topic,
@@ -73,6 +75,24 @@ async fn two_relays_share_the_keys_and_one_goes_on_alone(databases: &Databases) 
     assert_eq!(sent.len(), 400);
 }
 
+async fn a_relay_that_stops_sends_what_one_that_left_before_had(databases: &Databases) {
+    const KEYS: usize = 20;
+    let catalogue = shop::catalogue(1, "");
+    create_topics(&catalogue).await;
+    let (first, second) =
+        (open_shop(&catalogue, databases).await, open_shop(&catalogue, databases).await);
+    let (outbox, orders) = (second.outbox().clone(), shop::orders(&catalogue));
+    let (first, second) = (Running::start(first), Running::start(second));
+    let each = "SELECT count(*) FROM (
+        SELECT holder FROM outbox_lease WHERE holder IS NOT NULL GROUP BY holder HAVING count(*) = 4) AS held";
+    eventually(SOON, async || equal(databases.number("shop", each).await, 2)).await;
+    first.stop().await;
+    commit(&outbox, (0..KEYS).map(|number| text(&orders, &format!("key {number}"), "x"))).await;
+    second.stop().await;
+    assert_eq!(waiting(databases).await, 0);
+    assert_eq!(texts_in(&orders).await.len(), KEYS);
+}
+
 async fn a_dead_relays_rows_wait_until_its_leases_expire(databases: &Databases) {
     const LEASE: Duration = Duration::from_secs(2);
     let catalogue = shop::catalogue(1, "");
@@ -81,7 +101,7 @@ async fn a_dead_relays_rows_wait_until_its_leases_expire(databases: &Databases) 
     let outbox = service.outbox().clone();
     commit(&outbox, [text(&shop::orders(&catalogue), "k", "left behind")]).await;
     let held_at = Instant::now();
-    let dead = outbox.store().hold_leases(Uuid::from_u128(1), LEASE).await;
+    let dead = outbox.store().hold_leases(Uuid::from_u128(1), LEASE, Share::Fair).await;
     assert!(!dead.expect("the leases are asked for").leases.is_empty());
     let running = Running::start(service);
     eventually(SOON, async || equal(waiting(databases).await, 0)).await;

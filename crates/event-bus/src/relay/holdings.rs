@@ -30,6 +30,11 @@ impl Holdings {
         self.renew_at
     }
 
+    /// Has the leases renewed at once.
+    pub(super) fn renew_now(&mut self, now: Instant) {
+        self.renew_at = now;
+    }
+
     /// Takes note of what the database says. Says whether it is something else than before.
     pub(super) fn note(&mut self, held: Held, now: Instant) -> bool {
         let surplus = held.leases.len().saturating_sub(held.share);

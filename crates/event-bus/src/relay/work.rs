@@ -30,7 +30,7 @@ use super::topics::Topics;
 use crate::dead_letter::error_chain;
 use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::names::TopicName;
-use crate::store::{Mark, Scan, Waiting};
+use crate::store::{Mark, Scan, Share, Waiting};
 
 /// Rows of one look, beside those on their way.
 const LOOK: usize = 1_000;
@@ -78,6 +78,7 @@ pub(super) struct Work<'a> {
     relay: &'a Relay,
     holder: Uuid,
     holdings: Holdings,
+    share: Share,
     look: Look,
     mark: Option<Mark>,
     decide_at: Instant,
@@ -110,6 +111,7 @@ impl<'a> Work<'a> {
             relay,
             holder: Uuid::now_v7(),
             holdings: Holdings::new(now),
+            share: Share::Fair,
             look: Look::new(now),
             mark: None,
             decide_at: now,
@@ -136,6 +138,13 @@ impl<'a> Work<'a> {
         self.look_at = now;
     }
 
+    /// The relay is to stop. What is free, another's who left, it sends as well: there may be none who does it later.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.share = Share::Everything;
+        self.holdings.renew_now(now);
+        self.look_at = now;
+    }
+
     /// Gives up for a while, longer each time.
     pub(super) fn back_off(&mut self, error: &TurnError, now: Instant) {
         self.start_over();
@@ -147,11 +156,12 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Whether all that was committed at `since` is sent, or can't be.
+    /// Whether all that was committed when the relay was to stop, at `since`, is sent, or can't be.
     pub(super) fn is_done(&self, since: Instant) -> bool {
+        let has_renewed = self.holdings.renew_at() > since;
         let has_looked = self.looked_at.is_some_and(|at| at > since);
-        self.holdings.leases().is_empty()
-            || (has_looked && self.waiting.is_empty() && self.flight.unreported() == 0)
+        let is_sent = has_looked && self.waiting.is_empty() && self.flight.unreported() == 0;
+        has_renewed && (is_sent || self.holdings.leases().is_empty())
     }
 
     /// Waits for a delivery report. Giving the wait up loses none.
@@ -222,7 +232,7 @@ impl<'a> Work<'a> {
         if Instant::now() < self.holdings.renew_at() {
             return Ok(());
         }
-        let held = in_time(self.relay.store.hold_leases(self.holder, LEASE)).await?;
+        let held = in_time(self.relay.store.hold_leases(self.holder, LEASE, self.share)).await?;
         self.relay.metrics.holds(held.leases.len());
         if self.holdings.note(held, Instant::now()) {
             self.start_over();

@@ -25,6 +25,6 @@ pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow,
 pub use owner::{Begun, Holding};
 pub use purge::{Expired, InboxShare};
 pub use quarantine::{Discarded, LiftError, Quarantined};
-pub use relays::{Held, Lease, SHARDS, Scan};
+pub use relays::{Held, Lease, SHARDS, Scan, Share};
 pub use sql::{Row, Value};
 pub use tx::Tx;

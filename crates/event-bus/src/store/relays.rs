@@ -36,6 +36,27 @@ pub struct Held {
     pub share: usize,
 }
 
+/// How much a relay wants to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// As much as each of those that live.
+    Fair,
+    /// Whatever is free: of a relay that ends, after which there may be nobody who sends what another one left.
+    Everything,
+}
+
+impl Share {
+    /// How many shards that are while this many relays live.
+    fn among(self, relays: i64) -> usize {
+        let shards = SHARDS.unsigned_abs();
+        let relays = match self {
+            Self::Fair => u32::try_from(relays.max(1)).unwrap_or(u32::MAX),
+            Self::Everything => 1,
+        };
+        shards.div_ceil(relays) as usize
+    }
+}
+
 /// Which rows a relay asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
@@ -54,22 +75,27 @@ pub struct Scan<'a> {
 }
 
 impl Store {
-    /// Tells that a relay is alive, renews its leases, and takes free ones up to its share. Each taking raises a token,
+    /// Tells that a relay is alive, renews its leases, and takes free ones up to this share. Each taking raises a token,
     /// and so does a renewal that came too late.
     ///
     /// # Errors
     /// The database's.
-    pub async fn hold_leases(&self, holder: Uuid, time: Duration) -> Result<Held, sqlx::Error> {
+    pub async fn hold_leases(
+        &self,
+        holder: Uuid,
+        time: Duration,
+        share: Share,
+    ) -> Result<Held, sqlx::Error> {
         let (mut leases, share) = match &self.backend {
             Backend::Postgres(pool) => {
                 let connection = &mut *pool.acquire().await?;
                 if Flaws::of_process().have(Flaw::SkipLockedWorkers) {
                     let leases = postgres::relays::all_leases(connection).await?.into_iter();
                     let leases = leases.map(|(shard, token)| Lease { shard, token }).collect();
-                    return Ok(Held { leases, share: share_among(1) });
+                    return Ok(Held { leases, share: share.among(1) });
                 }
                 let share =
-                    share_among(postgres::relays::relay_lives(connection, holder, time).await?);
+                    share.among(postgres::relays::relay_lives(connection, holder, time).await?);
                 let mut held = postgres::relays::keep_leases(connection, holder, time).await?;
                 let free = room(share, held.len());
                 if free > 0 {
@@ -81,7 +107,7 @@ impl Store {
             Backend::Sqlite(pool) => {
                 let connection = &mut *pool.acquire().await?;
                 let share =
-                    share_among(sqlite::relays::relay_lives(connection, holder, time).await?);
+                    share.among(sqlite::relays::relay_lives(connection, holder, time).await?);
                 let mut held = sqlite::relays::keep_leases(connection, holder, time).await?;
                 let free = room(share, held.len());
                 if free > 0 {
@@ -126,12 +152,6 @@ impl Store {
     }
 }
 
-fn share_among(relays: i64) -> usize {
-    let (shards, relays) =
-        (SHARDS.unsigned_abs(), u32::try_from(relays.max(1)).unwrap_or(u32::MAX));
-    shards.div_ceil(relays) as usize
-}
-
 fn room(share: usize, held: usize) -> i64 {
     i64::try_from(share.saturating_sub(held)).unwrap_or(0)
 }
@@ -142,7 +162,8 @@ mod tests {
 
     #[test]
     fn shares_cover_all_shards_and_nobodys_is_nothing() {
-        let shares = [0, 1, 2, 3, 4, 5, 8, 9, i64::MAX].map(share_among);
+        let shares = [0, 1, 2, 3, 4, 5, 8, 9, i64::MAX].map(|relays| Share::Fair.among(relays));
         assert_eq!(shares, [8, 8, 4, 3, 2, 2, 1, 1, 1]);
+        assert_eq!(Share::Everything.among(3), 8);
     }
 }

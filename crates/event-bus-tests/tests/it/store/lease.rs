@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use event_bus::store::{Held, Lease, SHARDS, Store};
+use event_bus::store::{Held, Lease, SHARDS, Share, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use sqlx::types::Uuid;
@@ -28,7 +28,7 @@ const B: Uuid = Uuid::from_u128(0xb);
 const ALL: usize = SHARDS as usize;
 
 async fn hold(store: &Store, holder: Uuid, time: Duration) -> Held {
-    store.hold_leases(holder, time).await.expect("the leases are asked for")
+    store.hold_leases(holder, time, Share::Fair).await.expect("the leases are asked for")
 }
 
 fn assert_all_greater(later: &[Lease], earlier: &[Lease]) {

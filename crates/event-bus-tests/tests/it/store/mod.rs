@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use event_bus::envelope::OutgoingRecord;
 use event_bus::names::{EventId, TopicName};
-use event_bus::store::{Lease, Migration, PendingRow, SHARDS, Scan, Store};
+use event_bus::store::{Lease, Migration, PendingRow, SHARDS, Scan, Share, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::raw;
@@ -80,7 +80,7 @@ fn whole(shards: &[i32]) -> Scan<'_> {
 
 /// All shards, for one relay.
 async fn hold_all(store: &Store, holder: u128) -> Vec<Lease> {
-    let held = store.hold_leases(Uuid::from_u128(holder), Duration::from_secs(60)).await;
+    let held = store.hold_leases(Uuid::from_u128(holder), Duration::from_secs(60), Share::Fair).await;
     let leases = held.expect("the leases are asked for").leases;
     assert_eq!(leases.len(), SHARDS as usize, "another relay has some");
     leases
