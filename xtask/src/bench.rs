@@ -40,6 +40,15 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// An ops process with a million dead letters: the index, its pages, a replay beside the publisher
+    Dlq {
+        /// Keep the ops store in PostgreSQL in place of SQLite
+        #[arg(long)]
+        postgres: bool,
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// The embedded broker beside Apache Kafka: rates, latency, memory and start
     Broker {
         /// Passed on to the benchmark
@@ -84,6 +93,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         What::Publish { rest } => publish(rest)?,
         What::Consume { rest } => consume(rest)?,
         What::Outbox { rest } => outbox(rest)?,
+        What::Dlq { postgres, rest } => dlq(*postgres, rest)?,
         What::Broker { rest } => broker(rest)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -126,6 +136,23 @@ pub fn outbox(rest: &[String]) -> Result<()> {
     let mut bench = child::tied(release.join("bench"), "TERM");
     bench.args(["outbox", "--bootstrap", &kafka.bootstrap(), "--postgres", &postgres.url()]);
     bench.arg("--peers").arg(peers).arg("--program").arg(release.join("event-bus"));
+    child::run(bench.args(rest))
+}
+
+/// Fails when a page takes too long, or a replay is slower than it has to be.
+pub fn dlq(in_postgres: bool, rest: &[String]) -> Result<()> {
+    child::run(cargo().arg("build").args(BENCH).args(PROGRAM))?;
+    let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
+    let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
+    let kafka = Kafka::start(&options)?;
+    let postgres = in_postgres.then(|| Postgres::start(None, &[])).transpose()?;
+    let release = dirs::target()?.join("release");
+    let mut bench = child::tied(release.join("bench"), "TERM");
+    bench.args(["dlq", "--bootstrap", &kafka.bootstrap()]);
+    bench.arg("--program").arg(release.join("event-bus"));
+    if let Some(postgres) = &postgres {
+        bench.args(["--postgres", &postgres.url()]);
+    }
     child::run(bench.args(rest))
 }
 

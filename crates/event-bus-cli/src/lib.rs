@@ -26,6 +26,7 @@ mod outbox;
 mod relay;
 mod groups;
 mod dlq;
+mod ops;
 mod broker;
 mod up;
 
@@ -72,8 +73,10 @@ enum Command {
     #[command(subcommand)]
     Groups(groups::Command),
     /// Find, understand and replay dead letters
+    Dlq(Box<dlq::Args>),
+    /// Run the process that indexes dead letters and carries replays out, and decide who may ask it
     #[command(subcommand)]
-    Dlq(dlq::Command),
+    Ops(ops::Command),
     /// Show what a service's inbox holds, and remove what is old
     #[command(subcommand)]
     Inbox(inbox::Command),
@@ -95,7 +98,8 @@ impl Command {
             Self::Outbox(command) => command.run(global).await,
             Self::Relay(args) => args.run(global).await,
             Self::Groups(command) => command.run(global).await,
-            Self::Dlq(command) => command.run(global).await,
+            Self::Dlq(args) => args.run(global).await,
+            Self::Ops(command) => command.run(global).await,
             Self::Inbox(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
             Self::Up(args) => args.run(global).await,
@@ -104,7 +108,10 @@ impl Command {
 
     /// What is logged when nobody says: what runs for long tells what it does, a tool only what goes wrong.
     fn default_log(&self) -> &'static str {
-        if matches!(self, Self::Service(_) | Self::Relay(_)) { "info" } else { "warn" }
+        match self {
+            Self::Service(_) | Self::Relay(_) | Self::Ops(ops::Command::Serve(_)) => "info",
+            _ => "warn",
+        }
     }
 
     /// Log lines would tear the live view, which shows them itself.
@@ -166,6 +173,13 @@ mod tests {
             "event-bus groups lag --partitions",
             "event-bus inbox stats --store sqlite://brand.db",
             "event-bus inbox purge --store postgres://localhost/brand --older-than 90",
+            "event-bus ops serve --store sqlite://ops.db --http 127.0.0.1:0 --rebuild",
+            "event-bus ops token make alice --role viewer --store sqlite://ops.db",
+            "event-bus ops token revoke alice",
+            "event-bus dlq list --ops http://127.0.0.1:9300 --state open",
+            "event-bus dlq --ops http://127.0.0.1:9300 replay --all --canary 1,10 --max-dead 5 --rate 100 --wait",
+            "event-bus dlq replays --ops http://127.0.0.1:9300",
+            "event-bus dlq cancel 0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10 --ops http://127.0.0.1:9300",
             "event-bus broker --memory --faults faults.toml",
             "event-bus broker --data DIR --listen localhost:9092 --durability lazy --allow-remote",
             "event-bus up",
@@ -190,6 +204,8 @@ mod tests {
             "event-bus inbox purge --store sqlite://brand.db --older-than 0",
             "event-bus --kafka nonsense topics plan",
             "event-bus --namespace Upper topics plan",
+            "event-bus dlq list --ops https://127.0.0.1:9300",
+            "event-bus ops token make alice --role king",
             "event-bus broker",
             "event-bus broker --memory --data DIR",
             "event-bus outbox discard 17 --store sqlite://shop.db",

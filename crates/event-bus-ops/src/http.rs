@@ -33,6 +33,18 @@ pub async fn serve(
     listener: TcpListener,
     watch: Watch,
     metrics: Metrics,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    answer(listener, router(watch, metrics), stop).await
+}
+
+/// Answers on `listener` by these routes until `stop` turns true.
+///
+/// # Errors
+/// When the socket can't accept connections.
+pub async fn answer(
+    listener: TcpListener,
+    router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut stopping = stop.clone();
@@ -45,7 +57,7 @@ pub async fn serve(
         tokio::time::sleep(LAST_REQUESTS).await;
     };
     tokio::select! {
-        served = axum::serve(listener, router(watch, metrics)).with_graceful_shutdown(graceful) => served,
+        served = axum::serve(listener, router).with_graceful_shutdown(graceful) => served,
         () = deadline => Ok(()),
     }
 }

@@ -1,9 +1,12 @@
 //! What operators see of the bus.
 //!
 //! [`watch`](Watch::run) asks Kafka again and again how far topics and groups are, [`health`] judges by progress, and
-//! [`http`] answers those who ask; [`otlp`] exports the spans of traces. Nothing is decided here that the library decides:
-//! this crate calls its verbs.
+//! [`http`] answers those who ask; [`api`] is what operators ask an ops process for, and [`client`] asks it; [`otlp`]
+//! exports the spans of traces. Nothing is decided here that the library decides: this crate calls its verbs.
 
+pub mod api;
+pub mod client;
+mod exchange;
 pub mod snapshot;
 pub mod health;
 pub mod http;

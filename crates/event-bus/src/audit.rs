@@ -28,6 +28,35 @@ pub enum Action {
     NotDone,
 }
 
+impl Action {
+    const ALL: [Self; 5] = [Self::Replay, Self::Discard, Self::Restore, Self::Reset, Self::NotDone];
+
+    /// Its name, as records say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Discard => "discard",
+            Self::Restore => "restore",
+            Self::Reset => "reset",
+            Self::NotDone => "not-done",
+        }
+    }
+}
+
+/// The text is no Action's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such name")]
+pub struct NotAction;
+
+impl std::str::FromStr for Action {
+    type Err = NotAction;
+
+    fn from_str(text: &str) -> Result<Self, NotAction> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text).ok_or(NotAction)
+    }
+}
+
 /// From where a group goes on in a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetMove {

@@ -100,6 +100,34 @@ pub enum Outcome {
     OutOfTurn,
 }
 
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Processed, Self::Duplicate, Self::DeadAgain, Self::OutOfTurn];
+
+    /// Its name, as records say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processed => "processed",
+            Self::Duplicate => "duplicate",
+            Self::DeadAgain => "dead-again",
+            Self::OutOfTurn => "out-of-turn",
+        }
+    }
+}
+
+/// The text is no Outcome's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such name")]
+pub struct NotOutcome;
+
+impl std::str::FromStr for Outcome {
+    type Err = NotOutcome;
+
+    fn from_str(text: &str) -> Result<Self, NotOutcome> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text).ok_or(NotOutcome)
+    }
+}
+
 /// What a service reports of a replay on the topic of outcomes, in the transaction of what it reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeReport {

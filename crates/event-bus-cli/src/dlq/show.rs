@@ -1,13 +1,14 @@
 //! All that is known of one dead letter.
 
+use event_bus::Catalogue;
 use event_bus::dead_letters::{Filter, Found};
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Desk;
-use crate::output::printable;
+use super::direct::Desk;
+use crate::output::{Output, printable};
 
 impl Desk {
     pub(super) async fn show(&mut self, id: Uuid) -> anyhow::Result<()> {
@@ -16,23 +17,34 @@ impl Desk {
             anyhow::bail!("no dead letter has the id {id}: `event-bus dlq list` shows them");
         };
         let record = found.record(&self.kafka).await?;
-        let doom = record.as_ref().and_then(|record| found.doom(&self.catalogue, record));
         let lineage: Vec<&Found> = self.letters.lineage(found).collect();
-        if self.output.is_json() {
-            let lineage =
-                lineage.iter().map(|found| json!({ "id": found.letter.id, "state": found.state }));
-            return self.output.json_document(&json!({
-                "letter": found.letter, "state": found.state, "lineage": lineage.collect::<Vec<_>>(),
-                "doom": doom,
-                "headers": record.as_ref().map(|record| record.headers.iter().map(header).collect::<Vec<_>>()),
-                "value": record.as_ref().and_then(|record| record.value.as_deref()).map(String::from_utf8_lossy),
-            }));
-        }
-        for line in lines(found, record.as_ref(), doom.as_deref(), &lineage) {
-            self.output.line(&line)?;
-        }
-        self.output.flush()
+        page(&mut self.output, &self.catalogue, found, record.as_ref(), &lineage)
     }
+}
+
+/// The page of a dead letter, whose record is there or gone.
+pub(super) fn page(
+    output: &mut Output,
+    catalogue: &Catalogue,
+    found: &Found,
+    record: Option<&Record>,
+    lineage: &[&Found],
+) -> anyhow::Result<()> {
+    let doom = record.and_then(|record| found.doom(catalogue, record));
+    if output.is_json() {
+        let lineage =
+            lineage.iter().map(|found| json!({ "id": found.letter.id, "state": found.state }));
+        return output.json_document(&json!({
+            "letter": found.letter, "state": found.state, "lineage": lineage.collect::<Vec<_>>(),
+            "doom": doom,
+            "headers": record.map(|record| record.headers.iter().map(header).collect::<Vec<_>>()),
+            "value": record.and_then(|record| record.value.as_deref()).map(String::from_utf8_lossy),
+        }));
+    }
+    for line in lines(found, record, doom.as_deref(), lineage) {
+        output.line(&line)?;
+    }
+    output.flush()
 }
 
 fn header(header: &Header) -> Value {

@@ -1,17 +1,14 @@
 //! One request to a collector.
 
 use std::fmt;
-use std::io;
-use std::pin::pin;
 use std::str::FromStr;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+
+use crate::exchange::{ExchangeError, exchange};
 
 /// What OTLP adds to the endpoint for spans.
 const PATH: &str = "/v1/traces";
@@ -31,10 +28,8 @@ pub struct NotAnEndpoint;
 /// A request that the collector did not take.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PostError {
-    #[error("no connection")]
-    Connect(#[from] io::Error),
-    #[error("the connection broke")]
-    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     #[error("no answer in time")]
     NoAnswer,
     #[error("the collector answered {0}")]
@@ -45,7 +40,7 @@ impl PostError {
     /// Whether the same request may succeed later: the specification of OTLP names these statuses.
     pub(super) fn is_worth_a_retry(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Http(_) | Self::NoAnswer => true,
+            Self::Exchange(_) | Self::NoAnswer => true,
             Self::Refused(status) => matches!(status.as_u16(), 429 | 502 | 503 | 504),
         }
     }
@@ -92,21 +87,9 @@ impl Endpoint {
 
 /// Hands spans to the collector, on a connection of their own.
 pub(super) async fn post(endpoint: &Endpoint, body: Bytes) -> Result<(), PostError> {
-    let stream = TcpStream::connect(endpoint.address()).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut answer = pin!(sender.send_request(endpoint.request(body)));
-    let response = tokio::select! {
-        biased;
-        response = &mut answer => response?,
-        // The answer may have come with the connection's end.
-        ended = connection => {
-            ended?;
-            answer.await?
-        }
-    };
-    match response.status() {
-        status if status.is_success() => Ok(()),
-        status => Err(PostError::Refused(status)),
+    match exchange(endpoint.address(), endpoint.request(body)).await? {
+        (status, _) if status.is_success() => Ok(()),
+        (status, _) => Err(PostError::Refused(status)),
     }
 }
 

@@ -30,6 +30,7 @@ mod relay;
 mod lone_relay;
 mod relay_bloat;
 mod replays;
+mod guarded;
 mod resets;
 mod broker_process;
 mod coordinator;

@@ -173,12 +173,17 @@ impl Workshop {
 
     /// Runs the program, as an operator of the workshop.
     pub async fn program(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.expect("the program can be run")
+    }
+
+    /// The program, as an operator of the workshop would start it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let catalogue = self.folder.path().join("workshop.toml");
         let mut command = Command::new(servers::program());
         command.args(["--bootstrap", &servers::bootstrap(), "--catalogue"]).arg(catalogue);
         command.args(["--namespace", self.catalogue.namespace().as_str()]).args(arguments);
         command.env("USER", "tests").stdin(Stdio::null()).kill_on_drop(true);
-        command.output().await.expect("the program can be run")
+        command
     }
 
     /// What it prints as JSON.

@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Found, State};
 
 /// One failure of one consumer group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What its dead letters share.
     pub fingerprint: String,
@@ -46,9 +46,28 @@ pub fn failures<'a>(letters: impl IntoIterator<Item = &'a Found>) -> Vec<Failure
     }
     let mut failures: Vec<Failure> =
         groups.into_values().filter_map(|letters| of(&letters)).collect();
-    // The latest first among those with as many.
-    failures.sort_by_key(|failure| (Reverse(failure.open), Reverse(failure.last_seen)));
+    Failure::sort(&mut failures);
     failures
+}
+
+impl Failure {
+    /// Those with most open dead letters first, and the latest among those with as many.
+    pub(crate) fn sort(failures: &mut [Self]) {
+        failures.sort_by_key(|failure| (Reverse(failure.open), Reverse(failure.last_seen)));
+    }
+
+    /// Takes in other dead letters of the same failure.
+    pub(crate) fn join(&mut self, other: Self) {
+        if other.last_seen > self.last_seen {
+            (self.last_seen, self.reason, self.group) =
+                (other.last_seen, other.reason, other.group);
+        }
+        self.letters += other.letters;
+        self.open += other.open;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.tenants.extend(other.tenants);
+        self.versions.extend(other.versions);
+    }
 }
 
 fn of(letters: &[&Found]) -> Option<Failure> {

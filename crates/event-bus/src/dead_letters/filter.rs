@@ -1,12 +1,14 @@
 //! Which dead letters are meant. Pure.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Found;
 
 /// What a dead letter must be like. Of each kind one of what is given; nothing given leaves nothing out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// Their ids.
     pub ids: Vec<Uuid>,

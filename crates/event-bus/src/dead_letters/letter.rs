@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::Envelope;
@@ -11,7 +11,7 @@ use crate::kafka::Record;
 use crate::names::{EventId, GroupName, TopicName};
 
 /// A dead letter without its value, which may be large.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     /// Its name ([`headers::DLQ_ID`]).
     pub id: Uuid,
@@ -60,12 +60,16 @@ pub struct Letter {
     /// The version of its payload, where the value is an envelope.
     pub version: Option<String>,
     /// The record's key.
-    #[serde(serialize_with = "key_text")]
+    #[serde(serialize_with = "key_text", deserialize_with = "text_key")]
     pub key: Option<Bytes>,
 }
 
 fn key_text<S: serde::Serializer>(key: &Option<Bytes>, serializer: S) -> Result<S::Ok, S::Error> {
     key.as_deref().map(String::from_utf8_lossy).serialize(serializer)
+}
+
+fn text_key<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Bytes::from))
 }
 
 /// A record of a dead letter topic that this library did not write.

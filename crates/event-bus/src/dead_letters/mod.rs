@@ -7,21 +7,27 @@
 mod act;
 mod failure;
 mod filter;
+pub mod guarded;
+mod index;
 mod letter;
 mod plan;
 mod read;
 mod state;
 
+use serde::{Deserialize, Serialize};
+
 pub use act::{ActError, Done};
 pub use failure::{Failure, failures};
 pub use filter::Filter;
+pub use index::{IndexError, Indexer};
 pub use letter::{Letter, LetterError};
 pub use plan::{Plan, Refusal};
 pub use read::{DeadLetters, Progress};
+pub(crate) use state::Histories;
 pub use state::State;
 
 /// A dead letter, and how it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// What it says.
     pub letter: Letter,

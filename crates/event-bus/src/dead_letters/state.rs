@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::audit::{Action, Deed};
 use crate::replay::{Outcome, OutcomeReport};
 
 /// How a dead letter stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "is")]
 pub enum State {
     /// Somebody has to decide.
@@ -58,7 +58,7 @@ impl fmt::Display for State {
 
 /// All that was decided and told.
 #[derive(Debug, Default)]
-pub(super) struct Histories {
+pub(crate) struct Histories {
     /// The last decision of each dead letter. They stand in one partition, so they have an order.
     decided: HashMap<Uuid, (Action, Uuid)>,
     /// What became of a dead letter, whichever replay it was: it is claimed once.
@@ -69,32 +69,49 @@ pub(super) struct Histories {
 
 impl Histories {
     /// Takes in the next decision.
-    pub fn decide(&mut self, deed: Deed) {
+    pub(super) fn decide(&mut self, deed: Deed) {
         for letter in deed.letters {
-            self.decided.insert(letter, (deed.action, deed.id));
+            self.decided_as(letter, deed.action, deed.id);
+        }
+    }
+
+    /// Takes in the next decision about a dead letter.
+    pub(crate) fn decided_as(&mut self, letter: Uuid, action: Action, deed: Uuid) {
+        self.decided.insert(letter, (action, deed));
+    }
+
+    /// Takes in what became of a dead letter.
+    pub(crate) fn ended_as(&mut self, letter: Uuid, outcome: Outcome, at: Timestamp) {
+        self.ended.insert(letter, (outcome, at));
+    }
+
+    /// Takes in that a dead letter's replay had nothing to do, or that it was not its turn.
+    pub(crate) fn idled_as(&mut self, of: (Uuid, Uuid), outcome: Outcome, at: Timestamp) {
+        match outcome {
+            Outcome::OutOfTurn => {
+                self.idle.entry(of).or_insert((outcome, at));
+            }
+            Outcome::Processed | Outcome::Duplicate | Outcome::DeadAgain => {
+                self.idle.insert(of, (outcome, at));
+            }
         }
     }
 
     /// Takes in what was told, in any order. A replay may be produced twice, and is then told of twice.
-    pub fn tell(&mut self, told: &OutcomeReport) {
-        let news = (told.outcome, told.at);
-        let idle = (told.dlq_id, told.replay_id);
+    pub(super) fn tell(&mut self, told: &OutcomeReport) {
         match told.outcome {
             Outcome::Processed | Outcome::DeadAgain => {
-                self.ended.insert(told.dlq_id, news);
+                self.ended_as(told.dlq_id, told.outcome, told.at);
             }
-            Outcome::Duplicate => {
-                self.idle.insert(idle, news);
-            }
-            Outcome::OutOfTurn => {
-                self.idle.entry(idle).or_insert(news);
+            Outcome::Duplicate | Outcome::OutOfTurn => {
+                self.idled_as((told.dlq_id, told.replay_id), told.outcome, told.at);
             }
         }
     }
 
     /// What became of it counts, also where somebody decided something else meanwhile; and where nothing is known of
     /// that, the last decision.
-    pub fn state_of(&self, letter: Uuid) -> State {
+    pub(crate) fn state_of(&self, letter: Uuid) -> State {
         match (self.ended.get(&letter), self.decided.get(&letter)) {
             (Some((Outcome::DeadAgain, _)), _) => State::DeadAgain,
             (Some((_, at)), _) => State::Resolved { at: *at },

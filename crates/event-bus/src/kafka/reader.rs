@@ -84,6 +84,34 @@ impl Reader {
     ) -> Result<Self, ReadError> {
         let admin = Admin::connect(config)?;
         let spans = spans_once_led(&admin, topics, from).await?;
+        Self::of(config, spans, until)
+    }
+
+    /// Starts reading these partitions from these offsets. Where retention took an offset, from the oldest that is there.
+    ///
+    /// # Errors
+    /// When a topic does not exist, or Kafka does not tell its offsets.
+    pub async fn start_at(
+        config: &KafkaConfig,
+        places: &BTreeMap<TopicPartition, i64>,
+        until: Until,
+    ) -> Result<Self, ReadError> {
+        let admin = Admin::connect(config)?;
+        let mut topics: Vec<TopicName> = places.keys().map(|at| at.topic.clone()).collect();
+        topics.dedup();
+        let ends = spans_once_led(&admin, &topics, Position::End).await?;
+        let spans = ends.into_iter().filter_map(|(at, Span { end, .. })| {
+            let start = *places.get(&at)?;
+            Some((at, Span { start, end }))
+        });
+        Self::of(config, spans.collect(), until)
+    }
+
+    fn of(
+        config: &KafkaConfig,
+        spans: Vec<(TopicPartition, Span)>,
+        until: Until,
+    ) -> Result<Self, ReadError> {
         let total = spans.iter().map(|(_, span)| span.len()).sum();
         let mut native = config.consumer(READER_GROUP);
         // Where retention overtakes the reader it goes on with the oldest record there is.
@@ -95,7 +123,7 @@ impl Reader {
         let consumer =
             BaseConsumer::from_config_and_context(&native, Reading).map_err(ReadError::Client)?;
         let (sender, batches) = mpsc::channel(BATCHES);
-        let names = topics.iter().map(|topic| (topic.to_string(), topic.clone())).collect();
+        let names = spans.iter().map(|(at, _)| (at.topic.to_string(), at.topic.clone())).collect();
         let session = Session { consumer, names, sender };
         thread::Builder::new()
             .name("event-bus reader".to_owned())

@@ -3,19 +3,23 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use sqlx::Connection;
 use sqlx::migrate::{MigrateDatabase, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::migrations::{self, Migration};
-use super::sql::{Row, Value};
+use super::sql::{Row, RowOf, Value, postgres_query, sqlite_query};
 use super::{postgres, sqlite, tx::Tx};
 
 /// Connections of one service on PostgreSQL. A batch takes one, so this bounds batches in flight.
 const POSTGRES_CONNECTIONS: u32 = 8;
+/// SQLite has one writer.
+const SQLITE_WRITERS: u32 = 1;
+/// Connections of those who only read.
+const SQLITE_READERS: u32 = 4;
 /// How long a batch waits for a connection before that counts as an outage.
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// A process that is frozen within a transaction of its own holds the locks of the outbox keys that it wrote to. The
@@ -93,7 +97,7 @@ impl Store {
     /// When the database can't be reached or a migration fails.
     pub async fn open(url: &str, own: &[Migration]) -> Result<Self, ConnectError> {
         let backend = connect(url, IfMissing::Make).await?;
-        migrations::run(&backend, own)
+        migrations::run(&backend, &migrations::of_service(own))
             .await
             .map_err(|source| ConnectError::Migration { url: without_credentials(url), source })?;
         Ok(Self { backend })
@@ -144,6 +148,60 @@ impl Store {
         Ok(rows)
     }
 
+    /// Opens a database that has none of a service's tables, but these, noted in `table`. A missing one is made.
+    ///
+    /// # Errors
+    /// When the database can't be reached or a migration fails.
+    pub(super) async fn open_other(
+        url: &str,
+        table: &'static str,
+        steps: &[Migration],
+    ) -> Result<Self, ConnectError> {
+        let backend = connect(url, IfMissing::Make).await?;
+        migrations::run(&backend, &[(table, steps)])
+            .await
+            .map_err(|source| ConnectError::Migration { url: without_credentials(url), source })?;
+        Ok(Self { backend })
+    }
+
+    /// The same database, for those who only read: on SQLite with connections of their own, which nobody who writes keeps
+    /// waiting. There must be no transactions on it.
+    ///
+    /// # Errors
+    /// When the database can't be reached.
+    pub(super) async fn readers(&self, url: &str) -> Result<Self, ConnectError> {
+        let backend = match &self.backend {
+            Backend::Postgres(pool) => Backend::Postgres(pool.clone()),
+            Backend::Sqlite(_) => {
+                let pool = open_sqlite(url, IfMissing::Refuse, SQLITE_READERS).await;
+                Backend::Sqlite(pool.map_err(|source| ConnectError::Unreachable {
+                    url: without_credentials(url),
+                    source,
+                })?)
+            }
+        };
+        Ok(Self { backend })
+    }
+
+    /// Runs one query that is put together from constants, outside of any transaction.
+    pub(super) async fn read_all(
+        &self,
+        sql: String,
+        values: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let sql = AssertSqlSafe(sql);
+        Ok(match &self.backend {
+            Backend::Postgres(pool) => {
+                let rows = postgres_query(sql, values).fetch_all(pool).await?;
+                rows.into_iter().map(|row| Row(RowOf::Postgres(row))).collect()
+            }
+            Backend::Sqlite(pool) => {
+                let rows = sqlite_query(sql, values).fetch_all(pool).await?;
+                rows.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
+            }
+        })
+    }
+
     /// Runs a statement that reads the same on both databases, in a transaction of its own.
     pub(super) async fn execute(
         &self,
@@ -187,7 +245,7 @@ async fn connect(url: &str, if_missing: IfMissing) -> Result<Backend, ConnectErr
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         open_postgres(url, if_missing).await.map(Backend::Postgres).map_err(unreachable)
     } else if url.starts_with("sqlite:") {
-        open_sqlite(url, if_missing).await.map(Backend::Sqlite).map_err(unreachable)
+        open_sqlite(url, if_missing, SQLITE_WRITERS).await.map(Backend::Sqlite).map_err(unreachable)
     } else {
         Err(ConnectError::UnknownScheme { url: without_credentials(url) })
     }
@@ -233,10 +291,14 @@ async fn open_postgres(url: &str, if_missing: IfMissing) -> Result<PgPool, sqlx:
 
 /// Two processes that switch a new file to WAL at once would wait for each other, and so SQLite tells one that the file
 /// is locked, whatever `busy_timeout` says. That one tries again, as long as it would have waited.
-async fn open_sqlite(url: &str, if_missing: IfMissing) -> Result<SqlitePool, sqlx::Error> {
+async fn open_sqlite(
+    url: &str,
+    if_missing: IfMissing,
+    connections: u32,
+) -> Result<SqlitePool, sqlx::Error> {
     let deadline = Instant::now() + BUSY;
     loop {
-        match connect_sqlite(url, if_missing).await {
+        match connect_sqlite(url, if_missing, connections).await {
             Err(error) if sqlite::is_busy(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
@@ -245,7 +307,11 @@ async fn open_sqlite(url: &str, if_missing: IfMissing) -> Result<SqlitePool, sql
     }
 }
 
-async fn connect_sqlite(url: &str, if_missing: IfMissing) -> Result<SqlitePool, sqlx::Error> {
+async fn connect_sqlite(
+    url: &str,
+    if_missing: IfMissing,
+    connections: u32,
+) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url)?
         .create_if_missing(if_missing == IfMissing::Make)
         .busy_timeout(BUSY)
@@ -254,7 +320,7 @@ async fn connect_sqlite(url: &str, if_missing: IfMissing) -> Result<SqlitePool, 
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true);
     SqlitePoolOptions::new()
-        .max_connections(1)
+        .max_connections(connections)
         .acquire_timeout(Duration::from_secs(600))
         // After a transaction that SQLite ended by itself sqlx counts on a level that is not there, and begins no other.
         .after_release(|connection, _| {

@@ -92,8 +92,17 @@ pub(super) async fn last_step(backend: &Backend) -> Result<i64, sqlx::Error> {
     Ok(last.unwrap_or(0))
 }
 
-pub(super) async fn run(backend: &Backend, own: &[Migration]) -> Result<(), MigrateError> {
-    for (table, steps) in [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)] {
+/// The library's steps and a service's own, and where they are noted.
+pub(super) fn of_service(own: &[Migration]) -> [(&'static str, &[Migration]); 2] {
+    [(LIBRARY_TABLE, LIBRARY), (SERVICE_TABLE, own)]
+}
+
+/// Runs what has not run yet of each list of steps, which is noted in the table beside it.
+pub(super) async fn run(
+    backend: &Backend,
+    lists: &[(&'static str, &[Migration])],
+) -> Result<(), MigrateError> {
+    for (table, steps) in lists.iter().copied() {
         match backend {
             Backend::Postgres(pool) => {
                 migrator(table, steps, |step| step.postgres).run(pool).await?;
@@ -151,7 +160,7 @@ mod tests {
                      (consumer_group, tenant_id, topic, event_id, status, value_sha256, partition_id, record_offset)
                    VALUES ('group', 'tenant', 'topic', 'id', 'done', x'07', 3, 42)";
         sqlx::query(row).execute(&pool).await.expect("the row fits");
-        run(&Backend::Sqlite(pool.clone()), &[]).await.expect("the later steps run");
+        run(&Backend::Sqlite(pool.clone()), &of_service(&[])).await.expect("the later steps run");
         let kept =
             "SELECT count(*) FROM processed_events WHERE event_id = 'id' AND record_offset = 42";
         let kept: i64 = sqlx::query_scalar(kept).fetch_one(&pool).await.expect("it can be read");

@@ -7,6 +7,7 @@ mod connect;
 mod decided;
 mod inbox;
 mod migrations;
+pub mod ops;
 mod outbox;
 mod owner;
 mod postgres;
@@ -28,3 +29,6 @@ pub use quarantine::{Discarded, LiftError, Quarantined};
 pub use relays::{Held, Lease, SHARDS, Scan, Share};
 pub use sql::{Row, Value};
 pub use tx::Tx;
+
+/// What a database did not do.
+pub type StoreError = sqlx::Error;

@@ -4,7 +4,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::types::Uuid;
-use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
+use sqlx::{Decode, Postgres, Row as _, SqlSafeStr, Sqlite, Type};
 
 /// A value bound to `$1`, `$2`, … Its variant is the parameter's type, also where it is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +102,21 @@ impl Row {
     }
 }
 
+/// The placeholders of a row of a list of values, which has this many columns: `($1, $2)` of the first one of two.
+pub(super) fn row_of(row: usize, columns: usize) -> String {
+    let first = row * columns + 1;
+    let places: Vec<String> = (first..first + columns).map(|place| format!("${place}")).collect();
+    format!("({})", places.join(", "))
+}
+
+/// The placeholders of a list of values: `($1, $2), ($3, $4)` of two rows of two columns.
+pub(super) fn rows_of(rows: usize, columns: usize) -> String {
+    let rows: Vec<String> = (0..rows).map(|row| row_of(row, columns)).collect();
+    rows.join(", ")
+}
+
 pub(super) fn postgres_query<'q>(
-    sql: &'static str,
+    sql: impl SqlSafeStr,
     values: &[Value],
 ) -> Query<'q, Postgres, PgArguments> {
     values.iter().cloned().fold(sqlx::query(sql), |query, value| match value {
@@ -115,7 +128,7 @@ pub(super) fn postgres_query<'q>(
 }
 
 pub(super) fn sqlite_query<'q>(
-    sql: &'static str,
+    sql: impl SqlSafeStr,
     values: &[Value],
 ) -> Query<'q, Sqlite, SqliteArguments> {
     values.iter().cloned().fold(sqlx::query(sql), |query, value| match value {

@@ -1,7 +1,7 @@
 //! A transaction of a service's database, with the events that leave if it commits.
 
 use jiff::Timestamp;
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use super::sql::{Row, RowOf, Value, postgres_query, sqlite_query};
 use super::{postgres, sqlite};
@@ -89,6 +89,42 @@ impl Tx {
                 let rows = sqlite_query(sql, values).fetch_all(&mut **tx).await;
                 self.is_lost |= rows.is_err() && sqlite::replace_ended(tx).await;
                 rows?.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
+            }
+        })
+    }
+
+    /// As [`Self::execute`], a statement that is put together from constants.
+    pub(super) async fn execute_made(
+        &mut self,
+        sql: String,
+        values: &[Value],
+    ) -> Result<u64, sqlx::Error> {
+        let sql = AssertSqlSafe(sql);
+        Ok(match &mut self.connection {
+            Connection::Postgres(tx) => {
+                postgres_query(sql, values).execute(&mut **tx).await?.rows_affected()
+            }
+            Connection::Sqlite(tx) => {
+                sqlite_query(sql, values).execute(&mut **tx).await?.rows_affected()
+            }
+        })
+    }
+
+    /// As [`Self::fetch_all`], a query that is put together from constants.
+    pub(super) async fn fetch_made(
+        &mut self,
+        sql: String,
+        values: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let sql = AssertSqlSafe(sql);
+        Ok(match &mut self.connection {
+            Connection::Postgres(tx) => {
+                let rows = postgres_query(sql, values).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(|row| Row(RowOf::Postgres(row))).collect()
+            }
+            Connection::Sqlite(tx) => {
+                let rows = sqlite_query(sql, values).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(|row| Row(RowOf::Sqlite(row))).collect()
             }
         })
     }

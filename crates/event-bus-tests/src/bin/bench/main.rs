@@ -5,6 +5,7 @@ mod broker;
 mod consume;
 mod contract;
 mod database;
+mod dlq;
 mod outbox;
 mod publish;
 
@@ -32,6 +33,8 @@ enum What {
     Consume(consume::Args),
     /// From an outbox to Kafka, beside a peer
     Outbox(outbox::Args),
+    /// An ops process with many dead letters
+    Dlq(dlq::Args),
     /// A writer of an outbox, as `outbox` starts it
     #[command(hide = true)]
     Write(outbox::write::Args),
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
         What::Broker(args) => broker::run(&args).await,
         What::Consume(args) => consume::run(&args).await,
         What::Outbox(args) => outbox::run(&args).await,
+        What::Dlq(args) => dlq::run(&args).await,
         What::Write(args) => {
             outbox::write::run(&args).await;
             ExitCode::SUCCESS

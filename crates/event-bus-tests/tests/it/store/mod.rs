@@ -28,6 +28,7 @@ const TABLES: &[Migration] = &[
 
 mod inbox;
 mod lease;
+mod ops;
 mod opening;
 mod outbox_rows;
 mod owner;
@@ -80,7 +81,8 @@ fn whole(shards: &[i32]) -> Scan<'_> {
 
 /// All shards, for one relay.
 async fn hold_all(store: &Store, holder: u128) -> Vec<Lease> {
-    let held = store.hold_leases(Uuid::from_u128(holder), Duration::from_secs(60), Share::Fair).await;
+    let held =
+        store.hold_leases(Uuid::from_u128(holder), Duration::from_secs(60), Share::Fair).await;
     let leases = held.expect("the leases are asked for").leases;
     assert_eq!(leases.len(), SHARDS as usize, "another relay has some");
     leases

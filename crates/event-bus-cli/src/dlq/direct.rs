@@ -1,0 +1,157 @@
+//! By Kafka alone: all dead letters are read, and what is decided is done from here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use event_bus::dead_letters::{DeadLetters, Done, Found, Plan, Progress, failures};
+use event_bus::publisher::Publisher;
+use event_bus::store::ops::PlannedRow;
+use event_bus::{Catalogue, KafkaConfig};
+use event_bus_ops::api::Preview;
+
+use super::filters::Filters;
+use super::{Assent, Command, pages};
+use crate::exit::{Exit, usage};
+use crate::global::Global;
+use crate::output::Output;
+use crate::progress;
+use crate::settings::Settings;
+
+/// What all of the commands need.
+pub(super) struct Desk {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) kafka: KafkaConfig,
+    pub(super) letters: DeadLetters,
+    pub(super) output: Output,
+}
+
+impl Desk {
+    pub(super) async fn open(global: &Global) -> anyhow::Result<Self> {
+        let settings = Settings::of(global)?;
+        let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
+        let mut bar = progress::bar(None, "records");
+        let letters = DeadLetters::read(&kafka, &catalogue, |progress| match progress {
+            Progress::Of(total) => bar = progress::bar(Some(total), "records"),
+            Progress::Read(more) => bar.inc(more),
+        })
+        .await?;
+        bar.finish_and_clear();
+        if let [first, ..] = letters.foreign() {
+            let count = letters.foreign().len();
+            tracing::warn!(
+                count,
+                first,
+                "records that are no dead letters of this bus are left out"
+            );
+        }
+        Ok(Self { catalogue, kafka, letters, output: global.output() })
+    }
+
+    pub(super) async fn run(mut self, command: Command) -> anyhow::Result<Exit> {
+        match command {
+            Command::List { filters, limit } => self.list(&filters, limit)?,
+            Command::Groups { filters } => {
+                let failures = failures(self.letters.matching(&filters.filter()));
+                pages::failures(&mut self.output, &failures)?;
+            }
+            Command::Show { id } => self.show(id).await?,
+            Command::Replay { filters, dry_run: true, .. } => self.would_replay(&filters).await?,
+            Command::Replay { guard, .. } if guard.is_given() => {
+                return usage("--canary, --max-dead, --rate and --wait take an ops process: --ops");
+            }
+            Command::Replay { filters, reason, assent, .. } => {
+                let filter = filters.chosen("replay")?;
+                let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
+                let done = self.act(&plan, "replay", reason.as_deref(), &assent).await?;
+                let replay = (done.letters > 0).then_some(done.id);
+                pages::done(&mut self.output, "replayed", done.letters, replay)?;
+            }
+            Command::Discard { filters, reason, assent } => {
+                let filter = filters.chosen("discard")?;
+                let plan = Plan::discard(self.letters.matching(&filter));
+                let done = self.act(&plan, "discard", Some(&reason), &assent).await?;
+                pages::done(&mut self.output, "discarded", done.letters, None)?;
+            }
+            Command::Restore { filters, reason, assent } => {
+                let filter = filters.chosen("restore")?;
+                let plan = Plan::restore(self.letters.matching(&filter));
+                let done = self.act(&plan, "restore", reason.as_deref(), &assent).await?;
+                pages::done(&mut self.output, "restored", done.letters, None)?;
+            }
+            Command::Replays { .. } | Command::Cancel { .. } => {
+                return usage(
+                    "replays that can be watched and cancelled are an ops process's: --ops",
+                );
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn list(&mut self, filters: &Filters, limit: usize) -> anyhow::Result<()> {
+        let filter = filters.filter();
+        let mut found: Vec<&Found> = self.letters.matching(&filter).collect();
+        let total = found.len();
+        found.reverse();
+        if limit > 0 {
+            found.truncate(limit);
+        }
+        pages::letters(&mut self.output, found.iter().copied())?;
+        if found.len() < total {
+            pages::tell_more(found.len(), Some(total as u64));
+        }
+        Ok(())
+    }
+
+    async fn would_replay(&mut self, filters: &Filters) -> anyhow::Result<()> {
+        let filter = filters.filter();
+        let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
+        let unusable = plan.doomed(&self.kafka, &self.catalogue).await?;
+        let mut rows: HashMap<_, u64> = HashMap::new();
+        for found in &plan.letters {
+            let letter = &found.letter;
+            let kind = (&letter.fingerprint, &letter.topic, &letter.group, &letter.version);
+            *rows.entry(kind).or_default() += 1;
+        }
+        let rows = rows.into_iter().map(|((fingerprint, topic, group, version), letters)| {
+            let (topic, group) = (topic.to_string(), group.to_string());
+            let (fingerprint, version) = (fingerprint.clone(), version.clone());
+            (
+                (fingerprint.clone(), version.clone()),
+                PlannedRow { fingerprint, topic, group, version, letters },
+            )
+        });
+        let rows: BTreeMap<_, _> = rows.collect();
+        let preview = Preview {
+            would_replay: plan.letters.len() as u64,
+            rows: rows.into_values().collect(),
+            unusable: unusable.into_iter().collect(),
+            looked_into: plan.letters.len() as u64,
+            refused: plan.refused,
+        };
+        pages::preview(&mut self.output, &preview)
+    }
+
+    /// Does what is planned.
+    async fn act(
+        &self,
+        plan: &Plan<'_>,
+        verb: &str,
+        reason: Option<&str>,
+        assent: &Assent,
+    ) -> anyhow::Result<Done> {
+        pages::tell_refused(&plan.refused);
+        assent.allows(plan.letters.len() as u64, verb)?;
+        let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+        let by = &assent.operator.by;
+        let done = plan.carry_out(&self.kafka, &publisher, by, reason).await?;
+        for (count, what) in [
+            (done.gone, "gone: retention took them"),
+            (done.refused, "refused by Kafka: with the headers of a replay they are too large"),
+        ] {
+            if count > 0 {
+                eprintln!("event-bus: {count} {what}");
+            }
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,134 @@
+//! Dead letters: found, shown, discarded and restored.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query as RawQuery, State};
+use event_bus::audit::{Action, Deed};
+use event_bus::dead_letter::error_chain;
+use event_bus::dead_letters::{Failure, Filter, Found, Plan, Refusal};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::query::Query;
+use super::{Api, ApiError, Operator, Viewer};
+
+/// So many dead letters are decided about at once.
+const MOST: u32 = 100_000;
+
+/// A page of dead letters, the latest failure first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page {
+    /// They.
+    pub letters: Vec<Found>,
+    /// What `after` says for the next page; none behind the last one.
+    pub next: Option<String>,
+    /// How many there are on all pages, where that is known without looking at each.
+    pub total: Option<u64>,
+}
+
+/// A dead letter and its family.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Lineage {
+    /// It.
+    #[serde(flatten)]
+    pub found: Found,
+    /// The dead letters of its event and group, in the order in which they died.
+    pub lineage: Vec<Found>,
+}
+
+/// A decision about dead letters.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Which.
+    pub filter: Filter,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What was decided.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Decided {
+    /// About how many.
+    pub letters: u64,
+    /// How many were left out, and why.
+    pub refused: BTreeMap<Refusal, u64>,
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    _: Viewer,
+    RawQuery(pairs): RawQuery<Vec<(String, String)>>,
+) -> Result<Json<Page>, ApiError> {
+    let Query { filter, after, limit } = Query::of(pairs)?;
+    let shown = api.store.letters(&filter, after, limit).await?;
+    let total = api.store.count(&filter).await?;
+    let next = shown.next.map(|place| format!("{}-{}", place.failed_at, place.seq));
+    Ok(Json(Page { letters: shown.letters, next, total }))
+}
+
+pub(super) async fn failures(
+    State(api): State<Api>,
+    _: Viewer,
+    RawQuery(pairs): RawQuery<Vec<(String, String)>>,
+) -> Result<Json<Vec<Failure>>, ApiError> {
+    Ok(Json(api.store.failures(&Query::of(pairs)?.filter).await?))
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    _: Viewer,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Lineage>, ApiError> {
+    let (found, lineage) = api.store.lineage(id).await?.ok_or(ApiError::NoLetter(id))?;
+    Ok(Json(Lineage { found, lineage }))
+}
+
+pub(super) async fn discard(
+    State(api): State<Api>,
+    Operator(by): Operator,
+    decision: Result<Json<Decision>, JsonRejection>,
+) -> Result<Json<Decided>, ApiError> {
+    let Json(decision) = decision?;
+    if decision.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+        return Err(ApiError::Unclear("a reason is needed to discard dead letters".to_owned()));
+    }
+    decide(&api, Action::Discard, &decision, &by.name).await
+}
+
+pub(super) async fn restore(
+    State(api): State<Api>,
+    Operator(by): Operator,
+    decision: Result<Json<Decision>, JsonRejection>,
+) -> Result<Json<Decided>, ApiError> {
+    decide(&api, Action::Restore, &decision?.0, &by.name).await
+}
+
+async fn decide(
+    api: &Api,
+    action: Action,
+    decision: &Decision,
+    by: &str,
+) -> Result<Json<Decided>, ApiError> {
+    let shown = api.store.letters(&decision.filter, None, MOST).await?;
+    if shown.next.is_some() {
+        return Err(ApiError::Unclear(format!(
+            "these are more than {MOST} dead letters: decide about fewer at once"
+        )));
+    }
+    let plan = match action {
+        Action::Discard => Plan::discard(&shown.letters),
+        _ => Plan::restore(&shown.letters),
+    };
+    let ids: Vec<Uuid> = plan.letters.iter().map(|found| found.letter.id).collect();
+    let letters = ids.len() as u64;
+    if letters > 0 {
+        let deed = Deed::about_letters(action, ids, by, decision.reason.as_deref());
+        let written = deed.write(&api.publisher).await;
+        written.map_err(|error| ApiError::Failed(error_chain(&error)))?;
+    }
+    Ok(Json(Decided { letters, refused: plan.refused }))
+}

@@ -1,0 +1,101 @@
+//! The API of an ops process, for the command line and for programs: `/api/v1`, JSON, a bearer token.
+//!
+//! Nothing is decided here: who asks is found out by the token, and what is asked for is the library's.
+
+mod error;
+mod letters;
+mod query;
+mod replays;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::routing::{get, post};
+use event_bus::publisher::Publisher;
+use event_bus::store::ops::{ApiToken, OpsStore, Role};
+use event_bus::{Catalogue, KafkaConfig};
+
+pub use error::ApiError;
+pub use letters::{Decided, Decision, Lineage, Page};
+pub use query::pairs;
+pub use replays::{AskForReplay, AskedFor, Preview};
+
+/// A request's body may have so many bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// What the API stands on.
+#[derive(Clone)]
+pub struct Api {
+    store: Arc<OpsStore>,
+    catalogue: Arc<Catalogue>,
+    kafka: KafkaConfig,
+    publisher: Arc<Publisher>,
+}
+
+impl Api {
+    /// On this store, for the dead letters of this catalogue.
+    #[must_use]
+    pub fn new(
+        store: Arc<OpsStore>,
+        catalogue: Arc<Catalogue>,
+        kafka: KafkaConfig,
+        publisher: Arc<Publisher>,
+    ) -> Self {
+        Self { store, catalogue, kafka, publisher }
+    }
+
+    /// Its routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/api/v1/dead-letters", get(letters::list))
+            .route("/api/v1/dead-letters/{id}", get(letters::show))
+            .route("/api/v1/dead-letters/discard", post(letters::discard))
+            .route("/api/v1/dead-letters/restore", post(letters::restore))
+            .route("/api/v1/failures", get(letters::failures))
+            .route("/api/v1/replays", get(replays::list).post(replays::ask))
+            .route("/api/v1/replays/preview", get(replays::preview))
+            .route("/api/v1/replays/{id}", get(replays::show))
+            .route("/api/v1/replays/{id}/cancel", post(replays::cancel))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self)
+    }
+}
+
+/// Somebody who may see.
+pub(crate) struct Viewer;
+
+/// Somebody who may act.
+pub(crate) struct Operator(pub(crate) ApiToken);
+
+async fn holder(parts: &Parts, api: &Api, role: Role) -> Result<ApiToken, ApiError> {
+    let token = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or(ApiError::NoToken)?;
+    let token = api.store.token(token.trim()).await?.ok_or(ApiError::UnknownToken)?;
+    if token.role < role {
+        return Err(ApiError::NotAllowed { name: token.name, role: token.role, needed: role });
+    }
+    Ok(token)
+}
+
+impl FromRequestParts<Api> for Viewer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        holder(parts, api, Role::Viewer).await.map(|_| Self)
+    }
+}
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        holder(parts, api, Role::Operator).await.map(Self)
+    }
+}

@@ -1,0 +1,188 @@
+//! An ops process with many dead letters: the index from scratch, its pages, its memory, and the rate of a replay beside
+//! the publisher's.
+
+mod letters;
+mod process;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_bus::dead_letters::Filter;
+use event_bus::dead_letters::guarded::Guard;
+use event_bus::kafka::admin::Admin;
+use event_bus::names::Namespace;
+use event_bus::{KafkaConfig, topics};
+use event_bus_ops::api::AskForReplay;
+use event_bus_ops::client::Client;
+
+use crate::broker::memory::mebibytes;
+use crate::publish::turn::Quartiles;
+use letters::{Letters, MANY_TENANTS};
+use process::{Ops, Program};
+
+/// What a page may take, and what a replay must reach of the publisher's rate.
+const AIM: Duration = Duration::from_millis(50);
+const WANTED: f64 = 0.5;
+/// Requests for each page, after one that is not counted.
+const REQUESTS: usize = 21;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Kafka's `host:port`
+    #[arg(long)]
+    bootstrap: String,
+    /// The `event-bus` program
+    #[arg(long)]
+    program: String,
+    /// PostgreSQL's maintenance database; without it the ops store is SQLite
+    #[arg(long)]
+    postgres: Option<String>,
+    /// How many dead letters there are
+    #[arg(long, default_value_t = 1_000_000)]
+    letters: usize,
+    /// How many of them are replayed
+    #[arg(long, default_value_t = 100_000)]
+    replayed: usize,
+}
+
+/// Prints the figures; fails when a page takes longer than it should or a replay is slower.
+pub async fn run(args: &Args) -> ExitCode {
+    let kafka = KafkaConfig::plain(&args.bootstrap);
+    let namespace = format!("bench-{:08x}", rand::random::<u32>());
+    let catalogue = blindstrader::catalogue()
+        .with_namespace(Namespace::new(&namespace).expect("a valid namespace"));
+    let catalogue = Arc::new(catalogue);
+    let admin = Admin::connect(&kafka).expect("an admin client can be made");
+    let cluster = admin.cluster().await.expect("Kafka answers");
+    let options = topics::Options { replication: Some(1), ..topics::Options::default() };
+    let plan = topics::plan(&catalogue, &cluster, options);
+    let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
+    topics::apply(&admin, &plan, report).await.expect("Kafka answers");
+
+    let letters = Letters::new(Arc::clone(&catalogue), kafka.clone());
+    let written = Instant::now();
+    letters.write(args.letters - args.replayed, None).await;
+    // Those that are replayed are one tenant's.
+    letters.write(args.replayed, Some("replayed")).await;
+    println!("{} dead letters written in {:.0?}", args.letters, written.elapsed());
+
+    let program =
+        Program { path: args.program.clone(), bootstrap: args.bootstrap.clone(), namespace };
+    let store = process::Store::new(args.postgres.as_deref()).await;
+    let began = Instant::now();
+    let (ops, peak) = Ops::start(&program, &store).await;
+    let took = began.elapsed();
+    #[expect(clippy::cast_precision_loss, reason = "a count of dead letters is far below 2^53")]
+    let rate = args.letters as f64 / took.as_secs_f64();
+    println!(
+        "index from scratch: {took:.1?}, {rate:.0} dead letters a second, at most {} MiB, {} MiB on the disk",
+        mebibytes(peak),
+        store.mebibytes().await
+    );
+    let is_fast = pages(&ops.client).await;
+    println!("after the pages: {} MiB", mebibytes(ops.memory()));
+    let is_quick = replay(args, &ops, &letters).await;
+    if is_fast && is_quick { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Times each page, as whoever asks the API sees it.
+async fn pages(client: &Client) -> bool {
+    let list = |value: &str| vec![value.to_owned()];
+    let one = |change: &dyn Fn(&mut Filter)| {
+        let mut filter = Filter::default();
+        change(&mut filter);
+        filter
+    };
+    let failure = client.failures(&Filter::default()).await.expect("it answers").remove(0);
+    let filters = [
+        ("all", Filter::default()),
+        ("open", one(&|filter| filter.states = list("open"))),
+        ("discarded, of which there are none", one(&|filter| filter.states = list("discarded"))),
+        ("one tenant of many", one(&|filter| filter.tenants = list("tenant-7"))),
+        ("one group", one(&|filter| filter.groups = list(&failure.group))),
+        (
+            "one failure of one tenant, open",
+            one(&|filter| {
+                filter.fingerprints = list(&failure.fingerprint);
+                filter.tenants = list("tenant-11");
+                filter.states = list("open");
+            }),
+        ),
+        ("before a time", one(&|filter| filter.until = Some(letters::in_the_midst()))),
+        ("text", one(&|filter| filter.text = Some("declined".to_owned()))),
+    ];
+    let mut is_fast = true;
+    for (name, filter) in filters {
+        let page =
+            timed(async || drop(client.letters(&filter, None, 50).await.expect("it answers")));
+        is_fast &= told(&format!("first page, {name}"), &page.await);
+    }
+    for (name, filter) in [
+        ("all", Filter::default()),
+        ("one tenant of many", one(&|filter| filter.tenants = list("tenant-7"))),
+        ("one group", one(&|filter| filter.groups = list(&failure.group))),
+    ] {
+        let groups = timed(async || drop(client.failures(&filter).await.expect("it answers")));
+        is_fast &= told(&format!("groups, {name}"), &groups.await);
+    }
+    // What a text that nobody wrote takes: each dead letter is looked at, and that is told and not asked for.
+    let nothing = one(&|filter| filter.text = Some("nobody wrote this".to_owned()));
+    let began = Instant::now();
+    drop(client.letters(&nothing, None, 50).await.expect("it answers"));
+    println!("first page, a text that nobody wrote: {:.0?}, for it is a scan", began.elapsed());
+    is_fast
+}
+
+async fn timed(mut request: impl AsyncFnMut()) -> Quartiles {
+    request().await;
+    let mut took = Vec::with_capacity(REQUESTS);
+    for _ in 0..REQUESTS {
+        let began = Instant::now();
+        request().await;
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Quartiles::of(took.into_iter())
+}
+
+fn told(what: &str, took: &Quartiles) -> bool {
+    let is_fast = took.median() <= AIM.as_secs_f64() * 1e3;
+    let mark = if is_fast { "" } else { "  SLOWER THAN IT SHOULD BE" };
+    println!("{what}: {:.1} ms, at most {:.1} ms{mark}", took.median(), took.at_percent(100));
+    is_fast
+}
+
+/// The rate of a replay without steps, beside that of the publisher with events of the same kind.
+async fn replay(args: &Args, ops: &Ops, letters: &Letters) -> bool {
+    let published = letters.publish(args.replayed).await;
+    let filter = Filter { tenants: vec!["replayed".to_owned()], ..Filter::default() };
+    let guard = Guard { canary: Vec::new(), ..Guard::default() };
+    let asked = AskForReplay { id: None, filter, guard, reason: None };
+    let began = Instant::now();
+    let asked = ops.client.ask_for_replay(&asked).await.expect("it answers");
+    let frozen = began.elapsed();
+    assert_eq!(asked.letters, args.replayed as u64, "all of that tenant's are open");
+    let mut first_sent = None;
+    let took = loop {
+        let progress = ops.client.replay(asked.id).await.expect("it answers").progress;
+        if progress.sent > 0 && first_sent.is_none() {
+            first_sent = Some(began.elapsed());
+        }
+        if progress.sent == progress.letters {
+            assert_eq!((progress.gone, progress.refused), (0, 0));
+            break began.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a count of dead letters is far below 2^53")]
+    let rate = args.replayed as f64 / (took - frozen).as_secs_f64();
+    let ratio = rate / published.rate();
+    println!(
+        "replay of {} from {MANY_TENANTS} and one tenants: frozen in {frozen:.1?}, first shown as sent after {:.1?}, sent after {took:.1?}: \
+         {rate:.0}/s once frozen, the publisher {published}, ratio {ratio:.2} (wanted {WANTED}), {} MiB",
+        args.replayed,
+        first_sent.unwrap_or_default(),
+        mebibytes(ops.memory())
+    );
+    ratio >= WANTED
+}

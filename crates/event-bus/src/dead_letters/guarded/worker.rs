@@ -1,0 +1,336 @@
+//! Carries replays out as they stand in the ops store.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
+
+use super::guard::Next;
+use super::lanes::{Lanes, Ready, lane_of};
+use crate::audit::{Action, Deed, NotWritten};
+use crate::dead_letter::error_chain;
+use crate::kafka::producer::SendError;
+use crate::kafka::reader::{ReadError, Reader, Until};
+use crate::kafka::{KafkaConfig, Record};
+use crate::publisher::{Publisher, UnderWay};
+use crate::replay::{Original, Replay};
+use crate::shutdown;
+use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
+
+/// So many are on their way, or not noted as sent, at once: what may be sent twice by a process that is killed.
+const WINDOW: usize = 1_000;
+/// How long a replay is nobody else's after a sign of its process.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often it is looked for replays and their outcomes.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often a replay that sends asks whether it still should.
+const ASK: Duration = Duration::from_millis(500);
+/// The wait after a trouble.
+const REST: Duration = Duration::from_secs(2);
+
+/// What keeps a replay from going on. It goes on by itself once that is over.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The ops store.
+    #[error("the ops store did not answer")]
+    Store(#[from] sqlx::Error),
+    /// The topic of audit.
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+    /// The dead letter topics.
+    #[error("the dead letters could not be read")]
+    Read(#[from] ReadError),
+    /// The original topics.
+    #[error("a replay could not be sent")]
+    Send(#[from] SendError),
+    /// Another process holds the replay.
+    #[error("another ops process has taken the replay over")]
+    TakenOver,
+}
+
+/// What carries replays out. Several processes may have one on a store: each replay is one's.
+#[derive(Clone)]
+pub struct Worker {
+    store: Arc<OpsStore>,
+    kafka: KafkaConfig,
+    publisher: Arc<Publisher>,
+    holder: Uuid,
+}
+
+impl Worker {
+    /// A worker on this store. Its publisher writes the topic of audit and the replays.
+    #[must_use]
+    pub fn new(store: Arc<OpsStore>, kafka: KafkaConfig, publisher: Arc<Publisher>) -> Self {
+        Self { store, kafka, publisher, holder: Uuid::now_v7() }
+    }
+
+    /// Works until `stop` turns true. What it is in the midst of then goes on at the next start.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut under_way = JoinSet::new();
+        let mut ids: HashSet<Uuid> = HashSet::new();
+        loop {
+            while let Some(ended) = under_way.try_join_next() {
+                if let Ok(id) = ended {
+                    ids.remove(&id);
+                }
+            }
+            match self.store.replays_to_work_on().await {
+                Ok(found) => {
+                    for id in found {
+                        if ids.insert(id) {
+                            let worker = self.clone();
+                            under_way.spawn(async move {
+                                worker.work_on(id).await;
+                                id
+                            });
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(error = error_chain(&error), "replays"),
+            }
+            tokio::select! {
+                () = shutdown::requested(&mut stop) => break,
+                () = sleep(LOOK) => {}
+            }
+        }
+        // What was sent and is not noted is sent once more, which no consumer minds.
+        under_way.shutdown().await;
+    }
+
+    /// Carries a replay out until it is over, or another process's.
+    async fn work_on(&self, id: Uuid) {
+        loop {
+            match self.step(id).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(WorkError::TakenOver) => return,
+                Err(error) => {
+                    tracing::warn!(%id, error = error_chain(&error), "a replay goes on once it can");
+                    sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    /// Does what is next. Says whether nothing more is to be done here.
+    async fn step(&self, id: Uuid) -> Result<bool, WorkError> {
+        if !self.store.hold_replay(id, self.holder, LEASE).await? {
+            return Ok(true);
+        }
+        let Some(replay) = self.store.replay(id).await? else { return Ok(true) };
+        match replay.stage {
+            Stage::Running => match replay.guard.next(&replay.progress) {
+                Next::Send(most) => self.send(&replay, most).await?,
+                Next::Wait => sleep(LOOK).await,
+                Next::Stop(why) => {
+                    self.store.move_replay(id, Stage::Running, Stage::Stopping, Some(&why)).await?;
+                }
+                Next::Finish => {
+                    self.store.move_replay(id, Stage::Running, Stage::Finished, None).await?;
+                }
+            },
+            Stage::Cancelling => self.open_the_rest(&replay, Stage::Cancelled).await?,
+            Stage::Stopping => self.open_the_rest(&replay, Stage::Stopped).await?,
+            Stage::Finished | Stage::Cancelled | Stage::Stopped => return Ok(true),
+        }
+        Ok(false)
+    }
+
+    /// What was not sent is open again.
+    async fn open_the_rest(&self, replay: &ReplayRow, end: Stage) -> Result<(), WorkError> {
+        let unsent = self.store.letters_of_replay(replay.id, true).await?;
+        if !unsent.is_empty() {
+            let why = match &replay.why_stopped {
+                Some(why) => format!("replay {} stopped: {why}", replay.id),
+                None => format!("replay {} was cancelled", replay.id),
+            };
+            let deed = Deed::about_letters(Action::Restore, unsent, &replay.by, Some(&why));
+            deed.write(&self.publisher).await?;
+        }
+        self.store.move_replay(replay.id, replay.stage, end, None).await?;
+        Ok(())
+    }
+
+    /// Sends the next ones, so many of them unless it is to stop before.
+    async fn send(&self, replay: &ReplayRow, most: u64) -> Result<(), WorkError> {
+        if replay.progress.sent == 0 {
+            self.write_deed(replay).await?;
+        }
+        let mut lanes = Lanes::new(self.store.to_send(replay.id, most).await?);
+        let mut reader = Reader::start_at(&self.kafka, &lanes.starts(), Until::CaughtUp).await?;
+        let mut flight = Flight::new(self, replay);
+        while !lanes.is_empty() {
+            let ready: Vec<Ready> = match reader.next().await? {
+                Some(records) => {
+                    records.into_iter().flat_map(|record| lanes.take(record)).collect()
+                }
+                None => lanes.end(),
+            };
+            for ready in ready {
+                if !flight.goes_on().await? {
+                    return flight.land().await;
+                }
+                match ready {
+                    Ready::Send(one, record) => flight.send(one, record).await?,
+                    Ready::Gone(one) => flight.gone(&one),
+                }
+            }
+        }
+        flight.land().await
+    }
+
+    /// Before anything is sent it stands on the topic of audit; after a crash perhaps twice.
+    async fn write_deed(&self, replay: &ReplayRow) -> Result<(), WorkError> {
+        let letters = self.store.letters_of_replay(replay.id, false).await?;
+        let reason = replay.reason.as_deref();
+        let deed = Deed::about_letters(Action::Replay, letters, &replay.by, reason);
+        Ok(Deed { id: replay.id, ..deed }.write(&self.publisher).await?)
+    }
+}
+
+/// What is on its way, in the order in which it was sent.
+struct Flight<'a> {
+    worker: &'a Worker,
+    replay: &'a ReplayRow,
+    under_way: VecDeque<(ToSend, Option<UnderWay>)>,
+    moved: Moved,
+    /// How many are done with and not noted.
+    unnoted: usize,
+    begun: u64,
+    began_at: Instant,
+    ask_at: Instant,
+}
+
+impl<'a> Flight<'a> {
+    fn new(worker: &'a Worker, replay: &'a ReplayRow) -> Self {
+        let now = Instant::now();
+        Self {
+            worker,
+            replay,
+            under_way: VecDeque::with_capacity(WINDOW),
+            moved: Moved::default(),
+            unnoted: 0,
+            begun: 0,
+            began_at: now,
+            ask_at: now + ASK,
+        }
+    }
+
+    /// Whether the next one is to be sent. Waits for its turn where only so many go in a second.
+    async fn goes_on(&mut self) -> Result<bool, WorkError> {
+        if let Some(per_second) = self.replay.guard.per_second {
+            let due = Duration::from_secs_f64(self.begun as f64 / f64::from(per_second.max(1)));
+            if !self.wait_until(self.began_at + due).await? {
+                return Ok(false);
+            }
+        }
+        if self.under_way.len() + self.unnoted >= WINDOW {
+            self.settle(WINDOW / 2).await?;
+        }
+        if Instant::now() < self.ask_at {
+            return Ok(true);
+        }
+        self.may_go_on().await
+    }
+
+    /// Waits for the turn of the next one, unless it is to stop before.
+    async fn wait_until(&mut self, due: Instant) -> Result<bool, WorkError> {
+        while self.ask_at < due {
+            sleep_until(self.ask_at).await;
+            if !self.may_go_on().await? {
+                return Ok(false);
+            }
+        }
+        sleep_until(due).await;
+        Ok(true)
+    }
+
+    /// Shows what was sent, and asks whether more is to be.
+    async fn may_go_on(&mut self) -> Result<bool, WorkError> {
+        self.settle(0).await?;
+        self.ask_at = Instant::now() + ASK;
+        let worker = self.worker;
+        if !worker.store.hold_replay(self.replay.id, worker.holder, LEASE).await? {
+            return Err(WorkError::TakenOver);
+        }
+        let replay = worker.store.replay(self.replay.id).await?;
+        Ok(replay.is_some_and(|replay| {
+            replay.stage == Stage::Running
+                && !matches!(replay.guard.next(&replay.progress), Next::Stop(_))
+        }))
+    }
+
+    async fn send(&mut self, one: ToSend, record: Record) -> Result<(), WorkError> {
+        let replay = Replay {
+            id: self.replay.id,
+            of: one.letter,
+            group: one.group.clone(),
+            event_id: one.event_id,
+            chain_seq: one.chain_seq,
+        };
+        let replayed = replay.record(Original {
+            topic: one.topic.clone(),
+            partition: one.partition,
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        });
+        self.begun += 1;
+        match self.worker.publisher.begin_sealed(&replayed).await {
+            Ok(begun) => self.under_way.push_back((one, Some(begun))),
+            Err(SendError::Refused { .. }) => {
+                self.moved.refused += 1;
+                self.under_way.push_back((one, None));
+            }
+            Err(error) => {
+                // What Kafka has is noted before the rest is tried again.
+                self.settle(0).await?;
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, one: &ToSend) {
+        self.moved.gone += 1;
+        self.under_way.push_back((one.clone(), None));
+    }
+
+    /// Waits until only so many are on their way, and notes the others as sent.
+    async fn settle(&mut self, rest: usize) -> Result<(), WorkError> {
+        let mut failed = None;
+        while self.under_way.len() > rest
+            && let Some((one, begun)) = self.under_way.pop_front()
+        {
+            match begun {
+                None => {}
+                Some(begun) => match begun.delivered().await {
+                    Ok(_) => {}
+                    Err(SendError::Refused { .. }) => self.moved.refused += 1,
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                },
+            }
+            self.unnoted += 1;
+            let lane = lane_of(&one);
+            self.moved.sent.insert((lane.topic, lane.partition), one.place + 1);
+        }
+        let moved = std::mem::take(&mut self.moved);
+        self.unnoted = 0;
+        let worker = self.worker;
+        if !worker.store.note_sent(self.replay.id, worker.holder, &moved).await? {
+            return Err(WorkError::TakenOver);
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn land(mut self) -> Result<(), WorkError> {
+        self.settle(0).await
+    }
+}

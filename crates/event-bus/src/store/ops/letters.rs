@@ -1,0 +1,423 @@
+//! What was read from the topics is taken in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::super::sql::{Row, Value, rows_of};
+use super::super::tx::Tx;
+use super::names::NOTHING;
+use super::sums::{Sum, Sums};
+use super::{OpsStore, search};
+use crate::audit::{Action, Deed};
+use crate::dead_letters::{Histories, Letter, State};
+use crate::kafka::admin::TopicPartition;
+use crate::replay::{Outcome, OutcomeReport};
+
+/// So many rows are written by one statement: SQLite binds at most 32,766 values.
+const ROWS: usize = 500;
+
+/// What was read, together with how far.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// New dead letters.
+    pub letters: Vec<Letter>,
+    /// Decisions, in their order.
+    pub deeds: Vec<Deed>,
+    /// What services reported.
+    pub outcomes: Vec<OutcomeReport>,
+    /// Of each partition that was read from: the offset that this batch begins at, and the one after its last record.
+    pub read: BTreeMap<TopicPartition, (i64, i64)>,
+}
+
+/// A batch that was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeInError {
+    /// Another process reads for this store as well, and was first: go on from where it is.
+    #[error("{topic} partition {partition} was read by another process meanwhile")]
+    Overtaken {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// The database's.
+    #[error("the ops store could not be written")]
+    Store(#[from] sqlx::Error),
+}
+
+impl OpsStore {
+    /// How far each partition was read: the offset to go on with.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn positions(&self) -> Result<BTreeMap<TopicPartition, i64>, sqlx::Error> {
+        let sql = "SELECT topic, CAST(partition_id AS bigint) AS partition_id, next_offset FROM ops_positions";
+        let rows = self.read.read_all(sql.to_owned(), &[]).await?;
+        let mut positions = BTreeMap::new();
+        for row in rows {
+            let topic: String = row.get("topic")?;
+            let partition: i64 = row.get("partition_id")?;
+            let decode = |error| sqlx::Error::Decode(error);
+            let topic = topic.parse().map_err(|error| decode(Box::from(format!("{error}"))))?;
+            let partition = i32::try_from(partition).map_err(|error| decode(error.into()))?;
+            positions.insert(TopicPartition { topic, partition }, row.get("next_offset")?);
+        }
+        Ok(positions)
+    }
+
+    /// Forgets how far a partition was read, so that it is read from its start.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_position(&self, at: &TopicPartition) -> Result<(), sqlx::Error> {
+        let delete = "DELETE FROM ops_positions WHERE topic = $1 AND partition_id = $2";
+        self.write.execute(delete, &[at.topic.as_str().into(), at.partition.into()]).await
+    }
+
+    /// Forgets all that is read from Kafka, so that it is read again. Replays and tokens stay.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_index(&self) -> Result<(), sqlx::Error> {
+        let mut tx = self.write.begin().await?;
+        for sql in [
+            "DELETE FROM ops_positions",
+            "DELETE FROM ops_letters",
+            "DELETE FROM ops_histories",
+            "DELETE FROM ops_idle",
+            "DELETE FROM ops_sums",
+        ] {
+            tx.execute(sql, &[]).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Takes in what was read, and notes how far that is, at once.
+    ///
+    /// # Errors
+    /// See [`TakeInError`]; then nothing is taken in.
+    pub async fn take_in(&self, batch: &Batch) -> Result<(), TakeInError> {
+        self.names.keep(&self.write, batch.letters.iter().flat_map(names_of)).await?;
+        let mut tx = self.write.begin().await?;
+        for (at, (from, to)) in &batch.read {
+            move_on(&mut tx, at, *from, *to).await?;
+        }
+        let mut affected = BTreeSet::new();
+        let mut sums = Sums::default();
+        for letters in batch.letters.chunks(ROWS) {
+            affected.extend(letters.iter().map(|letter| letter.id));
+            self.insert(&mut tx, letters, &mut sums).await?;
+        }
+        affected.extend(decide(&mut tx, &batch.deeds).await?);
+        affected.extend(tell(&mut tx, &batch.outcomes).await?);
+        let affected: Vec<Uuid> = affected.into_iter().collect();
+        for letters in affected.chunks(ROWS) {
+            settle_states(&mut tx, letters, &mut sums).await?;
+        }
+        sums.write(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn insert(
+        &self,
+        tx: &mut Tx,
+        letters: &[Letter],
+        sums: &mut Sums,
+    ) -> Result<(), sqlx::Error> {
+        const COLUMNS: usize = 25;
+        let id = |name: &str| self.names.id(name).unwrap_or(NOTHING);
+        let optional = |name: &Option<String>| name.as_deref().map_or(NOTHING, id);
+        let mut values: Vec<Value> = Vec::with_capacity(letters.len() * COLUMNS);
+        for letter in letters {
+            let key = letter.key.as_deref().map(|key| clean(&String::from_utf8_lossy(key)));
+            values.extend([
+                letter.id.to_string().into(),
+                letter.event_id.to_string().into(),
+                id(letter.dead_letter_topic.as_str()).into(),
+                letter.dead_letter_partition.into(),
+                letter.dead_letter_offset.into(),
+                id(letter.topic.as_str()).into(),
+                letter.partition.into(),
+                letter.offset.into(),
+                id(letter.group.as_str()).into(),
+                id(&clean(&letter.service)).into(),
+                letter.tenant.as_deref().map_or(NOTHING, |name| id(&clean(name))).into(),
+                optional(&letter.event).into(),
+                optional(&letter.version).into(),
+                id(&clean(&letter.reason)).into(),
+                id(&clean(&letter.error_type)).into(),
+                id(&clean(&letter.fingerprint)).into(),
+                clean(&letter.message).into(),
+                key.into(),
+                letter.attempts.into(),
+                letter.replays.into(),
+                letter.previous.map(|id| id.to_string()).into(),
+                letter.chain_seq.into(),
+                stamp(letter.first_failed_at).into(),
+                stamp(letter.failed_at).into(),
+                search::code(State::Open).into(),
+            ]);
+        }
+        let insert = format!(
+            "INSERT INTO ops_letters (id, event_id, dlq_topic, dlq_partition, dlq_offset, topic, partition_id,
+               record_offset, consumer_group, service, tenant, event, version, reason, error_type, fingerprint,
+               message, record_key, attempts, replays, previous, chain_seq, first_failed_at, failed_at, state)
+             VALUES {} ON CONFLICT (id) DO NOTHING
+             RETURNING {SUMMED}",
+            rows_of(letters.len(), COLUMNS)
+        );
+        for row in tx.fetch_made(insert, &values).await? {
+            sums.add(&summed(&row)?, 1);
+        }
+        Ok(())
+    }
+}
+
+/// What a row of `ops_letters` is summed by.
+const SUMMED: &str =
+    "fingerprint, consumer_group, topic, service, tenant, event, version, reason, state,
+    first_failed_at, failed_at, resolved_at";
+
+fn summed(row: &Row) -> Result<Sum, sqlx::Error> {
+    Ok(Sum {
+        names: [
+            row.get("fingerprint")?,
+            row.get("consumer_group")?,
+            row.get("topic")?,
+            row.get("service")?,
+            row.get("tenant")?,
+            row.get("event")?,
+            row.get("version")?,
+            row.get("reason")?,
+        ],
+        state: row.get("state")?,
+        first_failed_at: row.get("first_failed_at")?,
+        failed_at: row.get("failed_at")?,
+        resolved_at: row.get("resolved_at")?,
+    })
+}
+
+/// What is kept once of a dead letter.
+fn names_of(letter: &Letter) -> impl Iterator<Item = String> {
+    let said = [
+        Some(letter.dead_letter_topic.as_str()),
+        Some(letter.topic.as_str()),
+        Some(letter.group.as_str()),
+        Some(letter.service.as_str()),
+        letter.tenant.as_deref(),
+        letter.event.as_deref(),
+        letter.version.as_deref(),
+        Some(letter.reason.as_str()),
+        Some(letter.error_type.as_str()),
+        Some(letter.fingerprint.as_str()),
+    ];
+    said.into_iter().flatten().map(clean).collect::<Vec<_>>().into_iter()
+}
+
+/// PostgreSQL's text has no zero.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+async fn move_on(tx: &mut Tx, at: &TopicPartition, from: i64, to: i64) -> Result<(), TakeInError> {
+    let (topic, partition) = (at.topic.as_str(), at.partition);
+    let update = "UPDATE ops_positions SET next_offset = $4
+        WHERE topic = $1 AND partition_id = $2 AND next_offset = $3";
+    let places = [topic.into(), partition.into(), from.into(), to.into()];
+    if tx.execute(update, &places).await? == 1 {
+        return Ok(());
+    }
+    let insert = "INSERT INTO ops_positions (topic, partition_id, next_offset) VALUES ($1, $2, $3)
+        ON CONFLICT (topic, partition_id) DO NOTHING";
+    match tx.execute(insert, &[topic.into(), partition.into(), to.into()]).await? {
+        1 => Ok(()),
+        _ => Err(TakeInError::Overtaken { topic: topic.to_owned(), partition }),
+    }
+}
+
+/// Writes decisions, and says about which dead letters they are.
+async fn decide(tx: &mut Tx, deeds: &[Deed]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut last: BTreeMap<Uuid, (&Action, Uuid)> = BTreeMap::new();
+    for deed in deeds {
+        last.extend(deed.letters.iter().map(|letter| (*letter, (&deed.action, deed.id))));
+    }
+    let decided: Vec<_> = last.iter().collect();
+    for rows in decided.chunks(ROWS) {
+        let values: Vec<Value> = rows
+            .iter()
+            .flat_map(|(letter, (action, deed))| {
+                [letter.to_string().into(), action.as_str().into(), deed.to_string().into()]
+            })
+            .collect();
+        let upsert = format!(
+            "INSERT INTO ops_histories (letter, action, deed) VALUES {}
+             ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed",
+            rows_of(rows.len(), 3)
+        );
+        tx.execute_made(upsert, &values).await?;
+    }
+    Ok(last.into_keys().collect())
+}
+
+/// Writes what was reported, also for the replays of this store, and says of which dead letters.
+async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let (mut ended, mut idle, mut of_replays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for report in reports {
+        let at = stamp(report.at);
+        of_replays.insert((report.replay_id, report.dlq_id), report.outcome);
+        match report.outcome {
+            Outcome::Processed | Outcome::DeadAgain => {
+                ended.insert(report.dlq_id, (report.outcome, at));
+            }
+            Outcome::Duplicate => {
+                idle.insert((report.dlq_id, report.replay_id), (report.outcome, at));
+            }
+            Outcome::OutOfTurn => {
+                idle.entry((report.dlq_id, report.replay_id)).or_insert((report.outcome, at));
+            }
+        }
+    }
+    for rows in ended.iter().collect::<Vec<_>>().chunks(ROWS) {
+        let values: Vec<Value> = rows
+            .iter()
+            .flat_map(|(letter, (outcome, at))| {
+                [letter.to_string().into(), outcome.as_str().into(), (*at).into()]
+            })
+            .collect();
+        let upsert = format!(
+            "INSERT INTO ops_histories (letter, outcome, ended_at) VALUES {}
+             ON CONFLICT (letter) DO UPDATE SET outcome = excluded.outcome, ended_at = excluded.ended_at",
+            rows_of(rows.len(), 3)
+        );
+        tx.execute_made(upsert, &values).await?;
+    }
+    for rows in idle.iter().collect::<Vec<_>>().chunks(ROWS) {
+        let values: Vec<Value> = rows
+            .iter()
+            .flat_map(|((letter, replay), (outcome, at))| {
+                let ids = [letter.to_string().into(), replay.to_string().into()];
+                ids.into_iter().chain([outcome.as_str().into(), (*at).into()])
+            })
+            .collect();
+        // That there was nothing to do outlasts that it was not the turn.
+        let upsert = format!(
+            "INSERT INTO ops_idle (letter, replay, outcome, at) VALUES {}
+             ON CONFLICT (letter, replay) DO UPDATE SET outcome = excluded.outcome, at = excluded.at
+             WHERE ops_idle.outcome = 'out-of-turn'",
+            rows_of(rows.len(), 4)
+        );
+        tx.execute_made(upsert, &values).await?;
+    }
+    for rows in of_replays.iter().collect::<Vec<_>>().chunks(ROWS) {
+        let values: Vec<Value> = rows
+            .iter()
+            .flat_map(|((replay, letter), outcome)| {
+                [replay.to_string().into(), letter.to_string().into(), outcome.as_str().into()]
+            })
+            .collect();
+        // A replay that was sent twice is told of twice: what was done counts, and not that it was done before.
+        let update = format!(
+            "UPDATE ops_replay_letters SET outcome = told.column3
+             FROM (VALUES {}) AS told
+             WHERE ops_replay_letters.replay = told.column1 AND ops_replay_letters.letter = told.column2
+               AND (ops_replay_letters.outcome IS NULL OR ops_replay_letters.outcome IN ('out-of-turn', 'duplicate'))",
+            rows_of(rows.len(), 3)
+        );
+        tx.execute_made(update, &values).await?;
+    }
+    Ok(reports.iter().map(|report| report.dlq_id).collect())
+}
+
+/// Writes how these dead letters stand, as far as they were read.
+pub(super) async fn settle_states(
+    tx: &mut Tx,
+    letters: &[Uuid],
+    sums: &mut Sums,
+) -> Result<(), sqlx::Error> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Value> = letters.iter().map(|letter| letter.to_string().into()).collect();
+    let places = rows_of(ids.len(), 1);
+    let histories = histories(tx, &ids, &places).await?;
+    let select =
+        format!("SELECT seq, id, replay, {SUMMED} FROM ops_letters WHERE id IN ({places})");
+    let mut changes: Vec<Value> = Vec::new();
+    let mut count = 0;
+    for row in tx.fetch_made(select, &ids).await? {
+        let sum = summed(&row)?;
+        let id: String = row.get("id")?;
+        let replay: Option<String> = row.get("replay")?;
+        let state = histories.state_of(parsed(&id)?);
+        let (new_replay, resolved_at) = match state {
+            State::Replaying { replay } => (Some(replay.to_string()), None),
+            State::Resolved { at } => (None, Some(stamp(at))),
+            _ => (None, None),
+        };
+        let new = Sum { state: search::code(state), resolved_at, ..sum };
+        if new == sum && new_replay == replay {
+            continue;
+        }
+        sums.add(&sum, -1);
+        sums.add(&new, 1);
+        let seq: i64 = row.get("seq")?;
+        changes.extend([seq.into(), new.state.into(), new_replay.into(), resolved_at.into()]);
+        count += 1;
+    }
+    if count > 0 {
+        let update = format!(
+            "UPDATE ops_letters SET state = changed.column2, replay = changed.column3, resolved_at = changed.column4
+             FROM (VALUES {}) AS changed WHERE ops_letters.seq = changed.column1",
+            rows_of(count, 4)
+        );
+        tx.execute_made(update, &changes).await?;
+    }
+    Ok(())
+}
+
+/// What was decided and told of these.
+async fn histories(tx: &mut Tx, ids: &[Value], places: &str) -> Result<Histories, sqlx::Error> {
+    let mut histories = Histories::default();
+    let select = format!(
+        "SELECT letter, action, deed, outcome, ended_at FROM ops_histories WHERE letter IN ({places})"
+    );
+    for row in tx.fetch_made(select, ids).await? {
+        let letter = parsed(&row.get::<String>("letter")?)?;
+        if let (Some(action), Some(deed)) =
+            (row.get::<Option<String>>("action")?, row.get::<Option<String>>("deed")?)
+        {
+            histories.decided_as(letter, parsed(&action)?, parsed(&deed)?);
+        }
+        if let (Some(outcome), Some(at)) =
+            (row.get::<Option<String>>("outcome")?, row.get::<Option<i64>>("ended_at")?)
+        {
+            histories.ended_as(letter, parsed(&outcome)?, moment(at)?);
+        }
+    }
+    let select =
+        format!("SELECT letter, replay, outcome, at FROM ops_idle WHERE letter IN ({places})");
+    for row in tx.fetch_made(select, ids).await? {
+        let (letter, replay): (String, String) = (row.get("letter")?, row.get("replay")?);
+        let outcome = parsed(&row.get::<String>("outcome")?)?;
+        histories.idled_as((parsed(&letter)?, parsed(&replay)?), outcome, moment(row.get("at")?)?);
+    }
+    Ok(histories)
+}
+
+/// What a column says, or that it can't be read.
+pub(super) fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, sqlx::Error> {
+    text.parse().map_err(|_| sqlx::Error::Decode(format!("{text:?} can't be read").into()))
+}
+
+/// A time as a column says it: nanoseconds since 1970, which last until 2262.
+pub(super) fn stamp(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn moment(nanoseconds: i64) -> Result<Timestamp, sqlx::Error> {
+    Timestamp::from_nanosecond(nanoseconds.into())
+        .map_err(|error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,58 @@
+//! The ops store: an index of what the topics tell about dead letters, and the replays and tokens of an ops process.
+//!
+//! The index is read from Kafka, and how far that went is written in the transaction of what was read. So it goes on where
+//! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays and tokens are
+//! nowhere else.
+
+mod letters;
+mod names;
+mod plan;
+mod replays;
+mod search;
+mod sums;
+mod tokens;
+
+use super::connect::{ConnectError, Store};
+use super::migrations::Migration;
+use names::Names;
+
+pub use letters::{Batch, TakeInError};
+pub use plan::{Planned, PlannedRow};
+pub use replays::{Asked, Moved, ReplayRow, Stage, ToSend};
+pub use search::{Place, Shown};
+pub use tokens::{ApiToken, Role};
+
+/// Where the steps of these tables are noted.
+const TABLE: &str = "ops_migrations";
+const STEPS: &[Migration] = &[Migration {
+    version: 1,
+    description: "index of dead letters, replays, tokens",
+    postgres: include_str!("migrations/0001_postgres.sql"),
+    sqlite: include_str!("migrations/0001_sqlite.sql"),
+}];
+
+/// The database of an ops process. Its times are nanoseconds since 1970.
+#[derive(Debug)]
+pub struct OpsStore {
+    write: Store,
+    read: Store,
+    names: Names,
+}
+
+impl OpsStore {
+    /// Opens `postgres://…` or `sqlite://…` and brings the tables up to date. A missing database or file is made.
+    ///
+    /// # Errors
+    /// When the database can't be reached or a migration fails.
+    pub async fn open(url: &str) -> Result<Self, ConnectError> {
+        let write = Store::open_other(url, TABLE, STEPS).await?;
+        let read = write.readers(url).await?;
+        Ok(Self { write, read, names: Names::default() })
+    }
+
+    /// Closes it once nobody works with it.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}

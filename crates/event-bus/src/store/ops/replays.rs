@@ -1,0 +1,467 @@
+//! Replays of an exact list, as they stand in the ops store.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::super::sql::{Row, Value};
+use super::super::tx::{Connection, Tx};
+use super::OpsStore;
+use super::letters::{moment, parsed, settle_states, stamp};
+use super::search::{code, unsigned};
+use super::sums::Sums;
+use crate::dead_letters::guarded::{Guard, Progress};
+use crate::dead_letters::{Filter, State};
+use crate::names::{EventId, GroupName, TopicName};
+
+/// So many dead letters are marked by one statement.
+const AT_ONCE: usize = 500;
+
+/// Where a replay stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// It goes on, in an ops process that runs.
+    Running,
+    /// Somebody cancelled it, and what was not sent is about to be opened again.
+    Cancelling,
+    /// It stopped by itself, and what was not sent is about to be opened again.
+    Stopping,
+    /// All were sent, and all outcomes told.
+    Finished,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// It stopped by itself.
+    Stopped,
+}
+
+impl Stage {
+    const ALL: [Self; 6] = [
+        Self::Running,
+        Self::Cancelling,
+        Self::Stopping,
+        Self::Finished,
+        Self::Cancelled,
+        Self::Stopped,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Cancelling => "cancelling",
+            Self::Stopping => "stopping",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Cancelled | Self::Stopped)
+    }
+}
+
+impl std::str::FromStr for Stage {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text).ok_or(())
+    }
+}
+
+/// What somebody asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Names the replay. Whoever asks twice under one id has asked once.
+    pub id: Uuid,
+    /// Which dead letters. Only open ones are taken.
+    pub filter: Filter,
+    /// The groups that are handled, with their topics. Nobody else's dead letters are taken.
+    pub consumed: Vec<(TopicName, GroupName)>,
+    /// What it is guarded by.
+    pub guard: Guard,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A replay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayRow {
+    /// Names it, also on the topics.
+    pub id: Uuid,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Why it stopped by itself.
+    pub why_stopped: Option<String>,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// What it is guarded by.
+    pub guard: Guard,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// A dead letter that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToSend {
+    /// The dead letter.
+    pub letter: Uuid,
+    /// The topic that it is on.
+    pub dead_letter_topic: TopicName,
+    /// The partition there: with the topic, its lane.
+    pub dead_letter_partition: i32,
+    /// The offset there.
+    pub dead_letter_offset: i64,
+    /// Its place in the lane.
+    pub place: i64,
+    /// The topic that it goes back to.
+    pub topic: TopicName,
+    /// The partition there.
+    pub partition: i32,
+    /// The group that it is for.
+    pub group: GroupName,
+    /// The event.
+    pub event_id: EventId,
+    /// Its place among the dead letters of its parked key.
+    pub chain_seq: Option<i64>,
+}
+
+/// How far the lanes of a replay are, since it was told last.
+#[derive(Clone, Debug, Default)]
+pub struct Moved {
+    /// Of each lane, the place after the last one that is done with.
+    pub sent: BTreeMap<(TopicName, i32), i64>,
+    /// How many more retention took.
+    pub gone: u64,
+    /// How many more Kafka refused.
+    pub refused: u64,
+}
+
+const REPLAY: &str =
+    "SELECT replay.id, replay.stage, replay.why_stopped, replay.asked_by, replay.reason,
+    replay.asked_at, replay.guard, replay.letters, replay.gone, replay.refused,
+    (SELECT CAST(coalesce(sum(lane.sent), 0) AS bigint) FROM ops_replay_lanes AS lane
+     WHERE lane.replay = replay.id) AS sent
+    FROM ops_replays AS replay";
+
+impl OpsStore {
+    /// Freezes what is meant into a list: the open dead letters, each of which says from now on that it is being replayed,
+    /// so that no other replay takes it. Nothing is sent yet. Says how many there are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn ask_for_replay(&self, asked: &Asked) -> Result<u64, sqlx::Error> {
+        let mut conditions = self.conditions(&asked.filter).await?;
+        conditions.also(format!("state = {}", code(State::Open)));
+        let mut pairs = Vec::with_capacity(asked.consumed.len());
+        for (topic, group) in &asked.consumed {
+            let topic = self.names.find(&self.read, topic.as_str()).await?;
+            let group = self.names.find(&self.read, group.as_str()).await?;
+            if let (Some(topic), Some(group)) = (topic, group) {
+                pairs.push(format!("({topic}, {group})"));
+            }
+        }
+        conditions.also(if pairs.is_empty() {
+            "1 = 0".to_owned()
+        } else {
+            format!("(topic, consumer_group) IN (VALUES {})", pairs.join(", "))
+        });
+        let mut values = conditions.values.clone();
+        values.push(asked.id.to_string().into());
+        // Those of a parked key go in the order of their chain, also where one died again and so stands behind the next.
+        let freeze = format!(
+            "INSERT INTO ops_replay_letters (replay, dlq_topic, dlq_partition, place, letter)
+             SELECT ${}, dlq_topic, dlq_partition,
+               row_number() OVER (PARTITION BY dlq_topic, dlq_partition
+                                  ORDER BY stands_at, coalesce(chain_seq, 0), dlq_offset) - 1, id
+             FROM (SELECT id, dlq_topic, dlq_partition, dlq_offset, chain_seq,
+                     CASE WHEN chain_seq IS NULL THEN dlq_offset
+                     ELSE max(dlq_offset) OVER (PARTITION BY dlq_topic, dlq_partition, consumer_group, record_key,
+                            chain_seq IS NULL ORDER BY chain_seq, dlq_offset) END AS stands_at
+                   FROM ops_letters{}) AS chosen",
+            values.len(),
+            conditions.text()
+        );
+        let mut tx = self.write.begin().await?;
+        if let Connection::Postgres(_) = &tx.connection {
+            // Two that ask at once for the same dead letters: the second finds none.
+            tx.execute("LOCK TABLE ops_replays IN EXCLUSIVE MODE", &[]).await?;
+        }
+        let id = asked.id.to_string();
+        let known = "SELECT letters FROM ops_replays WHERE id = $1";
+        if let Some(row) = tx.fetch_optional(known, &[id.as_str().into()]).await? {
+            return unsigned(&row, "letters");
+        }
+        let guard = serde_json::to_string(&asked.guard)
+            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let now = stamp(Timestamp::now());
+        let insert =
+            "INSERT INTO ops_replays (id, stage, asked_by, reason, asked_at, guard, letters)
+            VALUES ($1, 'running', $2, $3, $4, $5, 0)";
+        let by = asked.by.as_str();
+        let values_of_replay: [Value; 5] =
+            [id.as_str().into(), by.into(), asked.reason.clone().into(), now.into(), guard.into()];
+        tx.execute(insert, &values_of_replay).await?;
+        let letters = tx.execute_made(freeze, &values).await?;
+        let count = i64::try_from(letters).unwrap_or(i64::MAX);
+        let sum = "UPDATE ops_replays SET letters = $2 WHERE id = $1";
+        tx.execute(sum, &[id.as_str().into(), count.into()]).await?;
+        let lanes = "INSERT INTO ops_replay_lanes (replay, dlq_topic, dlq_partition, letters)
+            SELECT replay, dlq_topic, dlq_partition, count(*) FROM ops_replay_letters
+            WHERE replay = $1 GROUP BY replay, dlq_topic, dlq_partition";
+        tx.execute(lanes, &[id.as_str().into()]).await?;
+        if letters == 0 {
+            let finish = "UPDATE ops_replays SET stage = 'finished' WHERE id = $1";
+            tx.execute(finish, &[id.as_str().into()]).await?;
+        }
+        let decide = "INSERT INTO ops_histories (letter, action, deed)
+            SELECT letter, 'replay', replay FROM ops_replay_letters WHERE replay = $1
+            ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed";
+        tx.execute(decide, &[id.as_str().into()]).await?;
+        let mut sums = Sums::default();
+        for letters in letters_of(&mut tx, asked.id, Part::All).await?.chunks(AT_ONCE) {
+            settle_states(&mut tx, letters, &mut sums).await?;
+        }
+        sums.write(&mut tx).await?;
+        tx.commit().await?;
+        Ok(letters)
+    }
+
+    /// The dead letters of a replay; where `unsent`, only those that were not sent.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn letters_of_replay(
+        &self,
+        id: Uuid,
+        unsent: bool,
+    ) -> Result<Vec<Uuid>, sqlx::Error> {
+        let mut tx = self.write.begin().await?;
+        let letters = letters_of(&mut tx, id, if unsent { Part::Unsent } else { Part::All }).await;
+        tx.rollback().await?;
+        letters
+    }
+
+    /// The replays that are not over.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn replays_to_work_on(&self) -> Result<Vec<Uuid>, sqlx::Error> {
+        let select =
+            "SELECT id FROM ops_replays WHERE stage IN ('running', 'cancelling', 'stopping')
+            ORDER BY asked_at";
+        let rows = self.read.read_all(select.to_owned(), &[]).await?;
+        rows.iter().map(|row| parsed(&row.get::<String>("id")?)).collect()
+    }
+
+    /// The latest replays, the last one first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn replays(&self, most: u32) -> Result<Vec<ReplayRow>, sqlx::Error> {
+        let select = format!("{REPLAY} ORDER BY replay.asked_at DESC, replay.id LIMIT $1");
+        let rows = self.read.read_all(select, &[most.into()]).await?;
+        let mut replays = Vec::with_capacity(rows.len());
+        for row in &rows {
+            replays.push(self.replay_of(row).await?);
+        }
+        Ok(replays)
+    }
+
+    /// A replay.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn replay(&self, id: Uuid) -> Result<Option<ReplayRow>, sqlx::Error> {
+        let select = format!("{REPLAY} WHERE replay.id = $1");
+        let rows = self.read.read_all(select, &[id.to_string().into()]).await?;
+        match rows.first() {
+            Some(row) => Ok(Some(self.replay_of(row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn replay_of(&self, row: &Row) -> Result<ReplayRow, sqlx::Error> {
+        let id: String = row.get("id")?;
+        let mut progress = Progress {
+            letters: unsigned(row, "letters")?,
+            sent: unsigned(row, "sent")?,
+            gone: unsigned(row, "gone")?,
+            refused: unsigned(row, "refused")?,
+            ..Progress::default()
+        };
+        let outcomes = "SELECT outcome, count(*) AS letters FROM ops_replay_letters
+            WHERE replay = $1 AND outcome IS NOT NULL GROUP BY outcome";
+        for row in self.read.read_all(outcomes.to_owned(), &[id.as_str().into()]).await? {
+            let letters = unsigned(&row, "letters")?;
+            match row.get::<String>("outcome")?.as_str() {
+                "processed" => progress.processed = letters,
+                "duplicate" => progress.duplicate = letters,
+                "dead-again" => progress.dead_again = letters,
+                _ => progress.out_of_turn = letters,
+            }
+        }
+        let guard = serde_json::from_str(&row.get::<String>("guard")?)
+            .map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(ReplayRow {
+            id: parsed(&id)?,
+            stage: parsed(&row.get::<String>("stage")?)?,
+            why_stopped: row.get("why_stopped")?,
+            by: row.get("asked_by")?,
+            reason: row.get("reason")?,
+            at: moment(row.get("asked_at")?)?,
+            guard,
+            progress,
+        })
+    }
+
+    /// Has this process work on a replay for a while, unless another one does. Again and again while it goes on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn hold_replay(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        time: Duration,
+    ) -> Result<bool, sqlx::Error> {
+        let now = stamp(Timestamp::now());
+        let until = now.saturating_add(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+        let update = "UPDATE ops_replays SET holder = $2, held_until = $3
+            WHERE id = $1 AND stage IN ('running', 'cancelling', 'stopping')
+              AND (holder = $2 OR holder IS NULL OR held_until < $4)";
+        let values = [id.to_string().into(), holder.to_string().into(), until.into(), now.into()];
+        let mut tx = self.write.begin().await?;
+        let held = tx.execute(update, &values).await?;
+        tx.commit().await?;
+        Ok(held == 1)
+    }
+
+    /// The next ones to be sent, lane by lane, each lane's in their order.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn to_send(&self, id: Uuid, most: u64) -> Result<Vec<ToSend>, sqlx::Error> {
+        let select = "SELECT planned.letter, planned.place, dlq.name AS dlq, letter.dlq_partition, letter.dlq_offset,
+              topic.name AS topic, letter.partition_id, grp.name AS consumer_group, letter.event_id, letter.chain_seq
+            FROM ops_replay_lanes AS lane
+            JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
+              AND planned.dlq_partition = lane.dlq_partition AND planned.place >= lane.sent
+            JOIN ops_letters AS letter ON letter.id = planned.letter
+            JOIN ops_names AS dlq ON dlq.id = letter.dlq_topic
+            JOIN ops_names AS topic ON topic.id = letter.topic
+            JOIN ops_names AS grp ON grp.id = letter.consumer_group
+            WHERE lane.replay = $1
+            ORDER BY lane.dlq_topic, lane.dlq_partition, planned.place LIMIT $2";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let values = [id.to_string().into(), most.into()];
+        self.read.read_all(select.to_owned(), &values).await?.iter().map(to_send).collect()
+    }
+
+    /// Notes how far the lanes are. Only the process that holds the replay may; another one is told so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_sent(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        moved: &Moved,
+    ) -> Result<bool, sqlx::Error> {
+        let mut tx = self.write.begin().await?;
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let update = "UPDATE ops_replays SET gone = gone + $3, refused = refused + $4
+            WHERE id = $1 AND holder = $2";
+        let values = [
+            id.to_string().into(),
+            holder.to_string().into(),
+            count(moved.gone).into(),
+            count(moved.refused).into(),
+        ];
+        if tx.execute(update, &values).await? == 0 {
+            return Ok(false);
+        }
+        for ((topic, partition), sent) in &moved.sent {
+            let update = "UPDATE ops_replay_lanes SET sent = $4
+                WHERE replay = $1 AND dlq_topic = (SELECT id FROM ops_names WHERE name = $2) AND dlq_partition = $3";
+            let lane =
+                [id.to_string().into(), topic.as_str().into(), (*partition).into(), (*sent).into()];
+            tx.execute(update, &lane).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Moves a replay from one stage to another. Says whether it was there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn move_replay(
+        &self,
+        id: Uuid,
+        from: Stage,
+        to: Stage,
+        why: Option<&str>,
+    ) -> Result<bool, sqlx::Error> {
+        let update = "UPDATE ops_replays SET stage = $3, why_stopped = coalesce($4, why_stopped)
+            WHERE id = $1 AND stage = $2";
+        let why = why.map(str::to_owned);
+        let values = [id.to_string().into(), from.as_str().into(), to.as_str().into(), why.into()];
+        let mut tx = self.write.begin().await?;
+        let moved = tx.execute(update, &values).await?;
+        tx.commit().await?;
+        Ok(moved == 1)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    All,
+    Unsent,
+}
+
+async fn letters_of(tx: &mut Tx, id: Uuid, part: Part) -> Result<Vec<Uuid>, sqlx::Error> {
+    let all = "SELECT letter FROM ops_replay_letters WHERE replay = $1
+        ORDER BY dlq_topic, dlq_partition, place";
+    let unsent = "SELECT planned.letter FROM ops_replay_lanes AS lane
+        JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
+          AND planned.dlq_partition = lane.dlq_partition AND planned.place >= lane.sent
+        WHERE lane.replay = $1 ORDER BY planned.dlq_topic, planned.dlq_partition, planned.place";
+    let select = match part {
+        Part::All => all,
+        Part::Unsent => unsent,
+    };
+    let rows = tx.fetch_all(select, &[id.to_string().into()]).await?;
+    rows.iter().map(|row| parsed(&row.get::<String>("letter")?)).collect()
+}
+
+fn to_send(row: &Row) -> Result<ToSend, sqlx::Error> {
+    let partition = |column: &str| {
+        i32::try_from(row.get::<i64>(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
+    };
+    Ok(ToSend {
+        letter: parsed(&row.get::<String>("letter")?)?,
+        dead_letter_topic: parsed(&row.get::<String>("dlq")?)?,
+        dead_letter_partition: partition("dlq_partition")?,
+        dead_letter_offset: row.get("dlq_offset")?,
+        place: row.get("place")?,
+        topic: parsed(&row.get::<String>("topic")?)?,
+        partition: partition("partition_id")?,
+        group: parsed(&row.get::<String>("consumer_group")?)?,
+        event_id: parsed(&row.get::<String>("event_id")?)?,
+        chain_seq: row.get("chain_seq")?,
+    })
+}
