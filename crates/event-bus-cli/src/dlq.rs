@@ -1,6 +1,7 @@
 //! `event-bus dlq`: dead letters are found, understood and replayed. By Kafka alone, or by an ops process (`--ops`).
 
 mod direct;
+mod export;
 mod filters;
 mod pages;
 mod remote;
@@ -18,6 +19,7 @@ use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::operator::Operator;
 use direct::Desk;
+use export::Format;
 use filters::Filters;
 use remote::Remote;
 
@@ -63,6 +65,17 @@ enum Command {
     Show {
         /// Its id
         id: Uuid,
+    },
+    /// Write dead letters to stdout, for other tools: all that are meant, the latest first
+    Export {
+        #[command(flatten)]
+        filters: Filters,
+        /// As what
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// With their values and headers, which are read from Kafka
+        #[arg(long)]
+        values: bool,
     },
     /// Send dead letters back to the groups that could not handle them, and to no others. Each takes effect once,
     /// however often it is replayed

@@ -178,6 +178,7 @@ mod tests {
             "event-bus ops token revoke alice",
             "event-bus dlq list --ops http://127.0.0.1:9300 --state open",
             "event-bus dlq --ops http://127.0.0.1:9300 replay --all --canary 1,10 --max-dead 5 --rate 100 --wait",
+            "event-bus dlq export --format csv --values --state open",
             "event-bus dlq replays --ops http://127.0.0.1:9300",
             "event-bus dlq cancel 0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10 --ops http://127.0.0.1:9300",
             "event-bus broker --memory --faults faults.toml",

@@ -9,6 +9,7 @@ use event_bus::store::ops::PlannedRow;
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::api::Preview;
 
+use super::export::Export;
 use super::filters::Filters;
 use super::{Assent, Command, pages};
 use crate::exit::{Exit, usage};
@@ -55,6 +56,13 @@ impl Desk {
                 pages::failures(&mut self.output, &failures)?;
             }
             Command::Show { id } => self.show(id).await?,
+            Command::Export { filters, format, values } => {
+                let filter = filters.filter();
+                let mut found: Vec<&Found> = self.letters.matching(&filter).collect();
+                found.reverse();
+                let kafka = values.then_some(&self.kafka);
+                Export::start(&mut self.output, format, kafka)?.write(&found).await?;
+            }
             Command::Replay { filters, dry_run: true, .. } => self.would_replay(&filters).await?,
             Command::Replay { guard, .. } if guard.is_given() => {
                 return usage("--canary, --max-dead, --rate and --wait take an ops process: --ops");

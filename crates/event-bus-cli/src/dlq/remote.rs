@@ -8,8 +8,10 @@ use event_bus_ops::api::{AskForReplay, Decided, Decision};
 use event_bus_ops::client::{Client, ClientError};
 use uuid::Uuid;
 
+use super::export::{Export, Format};
 use super::filters::Filters;
-use super::{Assent, Command, GuardOptions, pages, show};
+use super::show::{self, Known};
+use super::{Assent, Command, GuardOptions, pages};
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::output::Output;
@@ -40,6 +42,9 @@ impl<'a> Remote<'a> {
                 pages::failures(&mut self.output, &failures)?;
             }
             Command::Show { id } => self.show(id).await?,
+            Command::Export { filters, format, values } => {
+                self.export(&filters, format, values).await?;
+            }
             Command::Replay { filters, dry_run: true, .. } => {
                 let preview = self.client.preview(&filters.filter()).await?;
                 pages::preview(&mut self.output, &preview)?;
@@ -97,6 +102,26 @@ impl<'a> Remote<'a> {
         Ok(())
     }
 
+    async fn export(
+        &mut self,
+        filters: &Filters,
+        format: Format,
+        values: bool,
+    ) -> anyhow::Result<()> {
+        let kafka = if values { Some(Settings::of(self.global)?.kafka()?) } else { None };
+        let filter = filters.filter();
+        let mut export = Export::start(&mut self.output, format, kafka.as_ref())?;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.client.letters(&filter, after.as_deref(), PAGE).await?;
+            export.write(&page.letters.iter().collect::<Vec<_>>()).await?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// The record is read from Kafka: an ops process keeps no values.
     async fn show(&mut self, id: Uuid) -> anyhow::Result<()> {
         let family = self.client.letter(id).await?;
@@ -104,7 +129,8 @@ impl<'a> Remote<'a> {
         let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
         let record = family.found.record(&kafka).await?;
         let lineage: Vec<&Found> = family.lineage.iter().collect();
-        show::page(&mut self.output, &catalogue, &family.found, record.as_ref(), &lineage)
+        let known = Known::ask(&kafka, &catalogue, &family.found, &lineage, record).await?;
+        show::page(&mut self.output, &known)
     }
 
     async fn replay(

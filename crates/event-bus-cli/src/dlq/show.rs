@@ -1,9 +1,9 @@
 //! All that is known of one dead letter.
 
-use event_bus::Catalogue;
-use event_bus::dead_letters::{Filter, Found};
+use event_bus::dead_letters::{Filter, Found, Moment, Reached, reached, timeline};
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
+use event_bus::{Catalogue, KafkaConfig};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,46 +18,61 @@ impl Desk {
         };
         let record = found.record(&self.kafka).await?;
         let lineage: Vec<&Found> = self.letters.lineage(found).collect();
-        page(&mut self.output, &self.catalogue, found, record.as_ref(), &lineage)
+        let known = Known::ask(&self.kafka, &self.catalogue, found, &lineage, record).await?;
+        page(&mut self.output, &known)
     }
 }
 
-/// The page of a dead letter, whose record is there or gone.
-pub(super) fn page(
-    output: &mut Output,
-    catalogue: &Catalogue,
-    found: &Found,
-    record: Option<&Record>,
-    lineage: &[&Found],
-) -> anyhow::Result<()> {
-    let doom = record.and_then(|record| found.doom(catalogue, record));
+/// All that is known of a dead letter.
+pub(super) struct Known<'a> {
+    found: &'a Found,
+    lineage: &'a [&'a Found],
+    /// Gone where retention took it.
+    record: Option<Record>,
+    doom: Option<String>,
+    timeline: Vec<Moment>,
+    reached: Vec<Reached>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) async fn ask(
+        kafka: &KafkaConfig,
+        catalogue: &Catalogue,
+        found: &'a Found,
+        lineage: &'a [&'a Found],
+        record: Option<Record>,
+    ) -> anyhow::Result<Self> {
+        let doom = record.as_ref().and_then(|record| found.doom(catalogue, record));
+        let timeline = timeline(kafka, catalogue, lineage, record.as_ref()).await?;
+        let reached = reached(kafka, catalogue, found).await?;
+        Ok(Self { found, lineage, record, doom, timeline, reached })
+    }
+}
+
+pub(super) fn page(output: &mut Output, known: &Known<'_>) -> anyhow::Result<()> {
     if output.is_json() {
-        let lineage =
-            lineage.iter().map(|found| json!({ "id": found.letter.id, "state": found.state }));
+        let kin = known.lineage.iter();
+        let lineage = kin.map(|found| json!({ "id": found.letter.id, "state": found.state }));
+        let record = known.record.as_ref();
         return output.json_document(&json!({
-            "letter": found.letter, "state": found.state, "lineage": lineage.collect::<Vec<_>>(),
-            "doom": doom,
+            "letter": known.found.letter, "state": known.found.state, "lineage": lineage.collect::<Vec<_>>(),
+            "doom": known.doom, "timeline": known.timeline, "groups": known.reached,
             "headers": record.map(|record| record.headers.iter().map(header).collect::<Vec<_>>()),
             "value": record.and_then(|record| record.value.as_deref()).map(String::from_utf8_lossy),
         }));
     }
-    for line in lines(found, record, doom.as_deref(), lineage) {
+    for line in lines(known) {
         output.line(&line)?;
     }
     output.flush()
 }
 
-fn header(header: &Header) -> Value {
+pub(super) fn header(header: &Header) -> Value {
     json!([header.name, header.value.as_deref().map(String::from_utf8_lossy)])
 }
 
-fn lines(
-    found: &Found,
-    record: Option<&Record>,
-    doom: Option<&str>,
-    lineage: &[&Found],
-) -> Vec<String> {
-    let letter = &found.letter;
+fn lines(known: &Known<'_>) -> Vec<String> {
+    let (found, letter) = (known.found, &known.found.letter);
     let mut lines = vec![
         format!("dead letter   {}", letter.id),
         format!("state         {}", found.state),
@@ -81,16 +96,24 @@ fn lines(
         ),
         format!("replays       {}", letter.replays),
     ];
-    if let Some(doom) = doom {
+    if let Some(doom) = &known.doom {
         lines.push(format!("doom          {}", printable(doom)));
     }
-    for kin in lineage.iter().filter(|kin| kin.letter.id != letter.id) {
+    for kin in known.lineage.iter().filter(|kin| kin.letter.id != letter.id) {
         lines.push(format!(
             "also          {} {} at {}",
             kin.letter.id, kin.state, kin.letter.failed_at
         ));
     }
-    let Some(record) = record else {
+    for Reached { group, has_settled } in &known.reached {
+        let how = if *has_settled { "has settled the event" } else { "has not reached the event" };
+        lines.push(format!("group         {group} {how}"));
+    }
+    lines.push("timeline".to_owned());
+    for Moment { at, what } in &known.timeline {
+        lines.push(format!("  {at} {}", printable(what)));
+    }
+    let Some(record) = &known.record else {
         lines.push("value         retention has taken it".to_owned());
         return lines;
     };

@@ -1,6 +1,6 @@
 //! What was decided is done.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::audit::{Action, Deed, NotWritten};
 use crate::catalogue::Catalogue;
 use crate::consumer::doom_of;
 use crate::envelope::OutgoingRecord;
-use crate::kafka::admin::Position;
+use crate::kafka::admin::TopicPartition;
 use crate::kafka::producer::{Delivered, SendError};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::kafka::{KafkaConfig, Record};
@@ -162,31 +162,36 @@ async fn send(
     Ok(done)
 }
 
-/// The records of dead letters, whose values were not kept.
-async fn originals(
+/// The records of dead letters, whose values were not kept. Those that retention took are missing.
+///
+/// # Errors
+/// When Kafka does not answer.
+pub async fn originals(
     kafka: &KafkaConfig,
     letters: &[&Found],
 ) -> Result<HashMap<Uuid, Record>, ReadError> {
     let mut wanted = HashMap::new();
-    let mut topics = Vec::new();
+    let mut starts: BTreeMap<TopicPartition, i64> = BTreeMap::new();
     for Found { letter, .. } in letters {
-        let topic = letter.dead_letter_topic.clone();
-        if !topics.contains(&topic) {
-            topics.push(topic.clone());
-        }
-        wanted.insert((topic, letter.dead_letter_partition, letter.dead_letter_offset), letter.id);
+        let at = TopicPartition {
+            topic: letter.dead_letter_topic.clone(),
+            partition: letter.dead_letter_partition,
+        };
+        let start = starts.entry(at.clone()).or_insert(letter.dead_letter_offset);
+        *start = letter.dead_letter_offset.min(*start);
+        wanted.insert((at, letter.dead_letter_offset), letter.id);
     }
     let mut originals = HashMap::new();
-    if topics.is_empty() {
+    if starts.is_empty() {
         return Ok(originals);
     }
-    let mut reader = Reader::start(kafka, &topics, Position::Start, Until::CaughtUp).await?;
+    let mut reader = Reader::start_at(kafka, &starts, Until::CaughtUp).await?;
     while originals.len() < wanted.len()
         && let Some(records) = reader.next().await?
     {
         for record in records {
-            let place = (record.topic.clone(), record.partition, record.offset);
-            if let Some(id) = wanted.get(&place) {
+            let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+            if let Some(id) = wanted.get(&(at, record.offset)) {
                 originals.insert(*id, record);
             }
         }

@@ -13,10 +13,11 @@ mod letter;
 mod plan;
 mod read;
 mod state;
+mod timeline;
 
 use serde::{Deserialize, Serialize};
 
-pub use act::{ActError, Done};
+pub use act::{ActError, Done, originals};
 pub use failure::{Failure, failures};
 pub use filter::Filter;
 pub use index::{IndexError, Indexer};
@@ -25,6 +26,7 @@ pub use plan::{Plan, Refusal};
 pub use read::{DeadLetters, Progress};
 pub(crate) use state::Histories;
 pub use state::State;
+pub use timeline::{Moment, Reached, reached, timeline};
 
 /// A dead letter, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,6 +24,8 @@ use process::{Ops, Program};
 /// What a page may take, and what a replay must reach of the publisher's rate.
 const AIM: Duration = Duration::from_millis(50);
 const WANTED: f64 = 0.5;
+/// How often it is asked how far a replay is.
+const LOOK: Duration = Duration::from_millis(20);
 /// Requests for each page, after one that is not counted.
 const REQUESTS: usize = 21;
 
@@ -163,7 +165,9 @@ async fn replay(args: &Args, ops: &Ops, letters: &Letters) -> bool {
     let frozen = began.elapsed();
     assert_eq!(asked.letters, args.replayed as u64, "all of that tenant's are open");
     let mut first_sent = None;
+    let mut looks = tokio::time::interval(LOOK);
     let took = loop {
+        looks.tick().await;
         let progress = ops.client.replay(asked.id).await.expect("it answers").progress;
         if progress.sent > 0 && first_sent.is_none() {
             first_sent = Some(began.elapsed());
@@ -172,7 +176,6 @@ async fn replay(args: &Args, ops: &Ops, letters: &Letters) -> bool {
             assert_eq!((progress.gone, progress.refused), (0, 0));
             break began.elapsed();
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     };
     #[expect(clippy::cast_precision_loss, reason = "a count of dead letters is far below 2^53")]
     let rate = args.replayed as f64 / (took - frozen).as_secs_f64();

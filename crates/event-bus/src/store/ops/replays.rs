@@ -164,37 +164,7 @@ impl OpsStore {
     /// # Errors
     /// The database's.
     pub async fn ask_for_replay(&self, asked: &Asked) -> Result<u64, sqlx::Error> {
-        let mut conditions = self.conditions(&asked.filter).await?;
-        conditions.also(format!("state = {}", code(State::Open)));
-        let mut pairs = Vec::with_capacity(asked.consumed.len());
-        for (topic, group) in &asked.consumed {
-            let topic = self.names.find(&self.read, topic.as_str()).await?;
-            let group = self.names.find(&self.read, group.as_str()).await?;
-            if let (Some(topic), Some(group)) = (topic, group) {
-                pairs.push(format!("({topic}, {group})"));
-            }
-        }
-        conditions.also(if pairs.is_empty() {
-            "1 = 0".to_owned()
-        } else {
-            format!("(topic, consumer_group) IN (VALUES {})", pairs.join(", "))
-        });
-        let mut values = conditions.values.clone();
-        values.push(asked.id.to_string().into());
-        // Those of a parked key go in the order of their chain, also where one died again and so stands behind the next.
-        let freeze = format!(
-            "INSERT INTO ops_replay_letters (replay, dlq_topic, dlq_partition, place, letter)
-             SELECT ${}, dlq_topic, dlq_partition,
-               row_number() OVER (PARTITION BY dlq_topic, dlq_partition
-                                  ORDER BY stands_at, coalesce(chain_seq, 0), dlq_offset) - 1, id
-             FROM (SELECT id, dlq_topic, dlq_partition, dlq_offset, chain_seq,
-                     CASE WHEN chain_seq IS NULL THEN dlq_offset
-                     ELSE max(dlq_offset) OVER (PARTITION BY dlq_topic, dlq_partition, consumer_group, record_key,
-                            chain_seq IS NULL ORDER BY chain_seq, dlq_offset) END AS stands_at
-                   FROM ops_letters{}) AS chosen",
-            values.len(),
-            conditions.text()
-        );
+        let (freeze, values) = self.freezing(asked).await?;
         let mut tx = self.write.begin().await?;
         if let Connection::Postgres(_) = &tx.connection {
             // Two that ask at once for the same dead letters: the second finds none.
@@ -227,17 +197,45 @@ impl OpsStore {
             let finish = "UPDATE ops_replays SET stage = 'finished' WHERE id = $1";
             tx.execute(finish, &[id.as_str().into()]).await?;
         }
-        let decide = "INSERT INTO ops_histories (letter, action, deed)
-            SELECT letter, 'replay', replay FROM ops_replay_letters WHERE replay = $1
-            ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed";
-        tx.execute(decide, &[id.as_str().into()]).await?;
-        let mut sums = Sums::default();
-        for letters in letters_of(&mut tx, asked.id, Part::All).await?.chunks(AT_ONCE) {
-            settle_states(&mut tx, letters, &mut sums).await?;
-        }
-        sums.write(&mut tx).await?;
+        mark_as_replaying(&mut tx, asked.id).await?;
         tx.commit().await?;
         Ok(letters)
+    }
+
+    /// The statement that writes the list of a replay.
+    async fn freezing(&self, asked: &Asked) -> Result<(String, Vec<Value>), sqlx::Error> {
+        let mut conditions = self.conditions(&asked.filter).await?;
+        conditions.also(format!("state = {}", code(State::Open)));
+        let mut pairs = Vec::with_capacity(asked.consumed.len());
+        for (topic, group) in &asked.consumed {
+            let topic = self.names.find(&self.read, topic.as_str()).await?;
+            let group = self.names.find(&self.read, group.as_str()).await?;
+            if let (Some(topic), Some(group)) = (topic, group) {
+                pairs.push(format!("({topic}, {group})"));
+            }
+        }
+        conditions.also(if pairs.is_empty() {
+            "1 = 0".to_owned()
+        } else {
+            format!("(topic, consumer_group) IN (VALUES {})", pairs.join(", "))
+        });
+        let mut values = conditions.values.clone();
+        values.push(asked.id.to_string().into());
+        // Those of a parked key go in the order of their chain, also where one died again and so stands behind the next.
+        let freeze = format!(
+            "INSERT INTO ops_replay_letters (replay, dlq_topic, dlq_partition, place, letter)
+             SELECT ${}, dlq_topic, dlq_partition,
+               row_number() OVER (PARTITION BY dlq_topic, dlq_partition
+                                  ORDER BY stands_at, coalesce(chain_seq, 0), dlq_offset) - 1, id
+             FROM (SELECT id, dlq_topic, dlq_partition, dlq_offset, chain_seq,
+                     CASE WHEN chain_seq IS NULL THEN dlq_offset
+                     ELSE max(dlq_offset) OVER (PARTITION BY dlq_topic, dlq_partition, consumer_group, record_key,
+                            chain_seq IS NULL ORDER BY chain_seq, dlq_offset) END AS stands_at
+                   FROM ops_letters{}) AS chosen",
+            values.len(),
+            conditions.text()
+        );
+        Ok((freeze, values))
     }
 
     /// The dead letters of a replay; where `unsent`, only those that were not sent.
@@ -431,6 +429,19 @@ impl OpsStore {
 enum Part {
     All,
     Unsent,
+}
+
+/// What a replay's dead letters say of themselves before its deed is read from the topic of audit.
+async fn mark_as_replaying(tx: &mut Tx, id: Uuid) -> Result<(), sqlx::Error> {
+    let decide = "INSERT INTO ops_histories (letter, action, deed)
+        SELECT letter, 'replay', replay FROM ops_replay_letters WHERE replay = $1
+        ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed";
+    tx.execute(decide, &[id.to_string().into()]).await?;
+    let mut sums = Sums::default();
+    for letters in letters_of(tx, id, Part::All).await?.chunks(AT_ONCE) {
+        settle_states(tx, letters, &mut sums).await?;
+    }
+    sums.write(tx).await
 }
 
 async fn letters_of(tx: &mut Tx, id: Uuid, part: Part) -> Result<Vec<Uuid>, sqlx::Error> {

@@ -1,0 +1,164 @@
+//! What happened to an event, and how far the groups are that consume it.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Found;
+use crate::audit::{Action, Deed};
+use crate::catalogue::Catalogue;
+use crate::envelope::Envelope;
+use crate::kafka::admin::{Admin, AdminError, Position, TopicPartition};
+use crate::kafka::reader::{ReadError, Reader, Until};
+use crate::kafka::{KafkaConfig, Record};
+use crate::names::{GroupName, TopicName};
+use crate::replay::{Outcome, OutcomeReport};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// How far a group is with an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reached {
+    /// The group.
+    pub group: GroupName,
+    /// Whether it has settled the event where it was published: handled it, skipped it as a duplicate, or given it up as
+    /// dead. `false` also where the group has committed nothing.
+    pub has_settled: bool,
+}
+
+/// What happened to the event of a dead letter whose lineage this is, the first thing first. `record` is one of its dead
+/// letters, where there still is one.
+///
+/// # Errors
+/// When Kafka does not answer.
+pub async fn timeline(
+    kafka: &KafkaConfig,
+    catalogue: &Catalogue,
+    lineage: &[&Found],
+    record: Option<&Record>,
+) -> Result<Vec<Moment>, ReadError> {
+    let (outcomes, audit) = (catalogue.outcomes_topic(), catalogue.audit_topic());
+    let ids: HashSet<Uuid> = lineage.iter().map(|found| found.letter.id).collect();
+    let mut moments: Vec<Moment> = lineage.iter().flat_map(|found| deaths(found)).collect();
+    moments.extend(record.and_then(published));
+    let cluster = Admin::connect(kafka)?.cluster().await?;
+    let mut topics: Vec<TopicName> = vec![outcomes, audit.clone()];
+    topics.retain(|topic| cluster.topics.contains_key(topic));
+    if !topics.is_empty() {
+        let mut reader = Reader::start(kafka, &topics, Position::Start, Until::CaughtUp).await?;
+        while let Some(records) = reader.next().await? {
+            for record in records {
+                let value = record.value.as_deref().unwrap_or_default();
+                if record.topic == audit {
+                    let deed = serde_json::from_slice::<Deed>(value).ok();
+                    moments.extend(deed.and_then(|deed| decided(&deed, &ids)));
+                } else {
+                    let report = serde_json::from_slice::<OutcomeReport>(value).ok();
+                    let report = report.filter(|report| ids.contains(&report.dlq_id));
+                    moments.extend(report.map(|report| told(&report)));
+                }
+            }
+        }
+    }
+    moments.sort_by_key(|moment| moment.at);
+    // What was sent twice is told twice.
+    moments.dedup();
+    Ok(moments)
+}
+
+/// How far each group is that consumes the event of a dead letter.
+///
+/// # Errors
+/// When Kafka does not answer.
+pub async fn reached(
+    kafka: &KafkaConfig,
+    catalogue: &Catalogue,
+    found: &Found,
+) -> Result<Vec<Reached>, AdminError> {
+    let letter = &found.letter;
+    let Some(event) = catalogue.event_of_topic(letter.topic.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let admin = Admin::connect(kafka)?;
+    let at = TopicPartition { topic: letter.topic.clone(), partition: letter.partition };
+    let mut reached = Vec::with_capacity(event.consumers.len());
+    for consumer in &event.consumers {
+        let committed = admin.committed_offsets(&consumer.group).await?.remove(&at);
+        let committed = committed.transpose()?.flatten();
+        let has_settled = committed.is_some_and(|committed| committed > letter.offset);
+        reached.push(Reached { group: consumer.group.clone(), has_settled });
+    }
+    Ok(reached)
+}
+
+fn published(record: &Record) -> Option<Moment> {
+    let envelope = Envelope::parse(record.value.as_deref()?).ok()?;
+    let what = format!("{} published it", envelope.service);
+    Some(Moment { at: envelope.occurred_at, what })
+}
+
+fn deaths(found: &Found) -> [Moment; 2] {
+    let letter = &found.letter;
+    let dead = format!(
+        "{} gave it up after {} attempts ({}): {}",
+        letter.group, letter.attempts, letter.reason, letter.message
+    );
+    let failed = format!("{} failed for the first time", letter.group);
+    [
+        Moment { at: letter.first_failed_at, what: failed },
+        Moment { at: letter.failed_at, what: format!("{dead} [{}]", letter.id) },
+    ]
+}
+
+fn decided(deed: &Deed, ids: &HashSet<Uuid>) -> Option<Moment> {
+    let letter = deed.letters.iter().find(|letter| ids.contains(letter))?;
+    let verb = match deed.action {
+        Action::Replay => "replayed",
+        Action::Discard => "discarded",
+        Action::Restore => "restored",
+        Action::Reset | Action::NotDone => return None,
+    };
+    let why = deed.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some(Moment { at: deed.at, what: format!("{} {verb} it{why} [{letter}]", deed.by) })
+}
+
+fn told(report: &OutcomeReport) -> Moment {
+    let what = match report.outcome {
+        Outcome::Processed => "its replay took effect",
+        Outcome::Duplicate => "its replay had nothing to do, for it had its effect",
+        Outcome::DeadAgain => "its replay died",
+        Outcome::OutOfTurn => "its replay did nothing, for others of its key come first",
+    };
+    let what = format!("{} told that {what} [{}]", report.service, report.dlq_id);
+    Moment { at: report.at, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letters::letter::tests::dead;
+    use crate::dead_letters::{Letter, State};
+
+    #[test]
+    fn what_happened_is_told_by_whom_and_why() {
+        let record = dead(7, "no money", "2026-01-02T00:00:00Z");
+        let letter = Letter::read(&record).unwrap();
+        let (id, found) = (letter.id, Found { letter, state: State::Open });
+        assert_eq!(published(&record).unwrap().what, "retailer published it");
+        let [_, death] = deaths(&found);
+        assert!(death.what.contains("4 attempts (retries-exhausted): no money"), "{death:?}");
+        let deed = Deed::about_letters(Action::Discard, vec![id], "ann", Some("spam"));
+        let moment = decided(&deed, &[id].into()).unwrap();
+        assert_eq!(moment.what, format!("ann discarded it: spam [{id}]"));
+        assert_eq!(decided(&deed, &[Uuid::nil()].into()), None);
+    }
+}
