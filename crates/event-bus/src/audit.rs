@@ -24,6 +24,8 @@ pub enum Action {
     Restore,
     /// A group goes on from other offsets.
     Reset,
+    /// Dead letters that others wrote are sent to the topics that they came from, or to one that was named.
+    Redrive,
     /// A deed was written and could not be done; [`Deed::reason`] tells why.
     NotDone,
 }
@@ -72,6 +74,19 @@ pub struct OffsetMove {
     pub to: i64,
 }
 
+/// Dead letters of others in a partition, and the topic that they are sent to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedrivenOffsets {
+    /// The topic that they are on.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: i32,
+    /// Their offsets there.
+    pub offsets: Vec<i64>,
+    /// Where they go.
+    pub to: TopicName,
+}
+
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
@@ -85,6 +100,9 @@ pub struct Deed {
     /// About which offsets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<OffsetMove>,
+    /// About which dead letters of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redriven: Vec<RedrivenOffsets>,
     /// Who decided.
     pub by: String,
     /// Why.
@@ -122,9 +140,16 @@ impl Deed {
         Self { moves, ..Self::now(Action::Reset, by, reason) }
     }
 
+    /// What was decided now about dead letters of others.
+    #[must_use]
+    pub fn about_redriven(redriven: Vec<RedrivenOffsets>, by: &str, reason: Option<&str>) -> Self {
+        Self { redriven, ..Self::now(Action::Redrive, by, reason) }
+    }
+
     fn now(action: Action, by: &str, reason: Option<&str>) -> Self {
         let (by, reason, at) = (by.to_owned(), reason.map(str::to_owned), Timestamp::now());
-        Self { id: Uuid::now_v7(), action, letters: Vec::new(), moves: Vec::new(), by, reason, at }
+        let (letters, moves, redriven) = (Vec::new(), Vec::new(), Vec::new());
+        Self { id: Uuid::now_v7(), action, letters, moves, redriven, by, reason, at }
     }
 
     /// That it could not be done, for those who read that it was to be.
@@ -152,12 +177,20 @@ impl Deed {
     /// Never: what a deed holds is text.
     #[must_use]
     pub fn records(&self, topic: &TopicName) -> Vec<OutgoingRecord> {
-        let of = |letters: &[Uuid]| {
-            let part = Self { letters: letters.to_vec(), ..self.clone() };
+        let of = |letters: &[Uuid], redriven: Option<RedrivenOffsets>| {
+            let redriven = redriven.into_iter().collect();
+            let part = Self { letters: letters.to_vec(), redriven, ..self.clone() };
             OutgoingRecord::json(topic, self.id, &part, EventId::at(self.at))
         };
-        let parts = self.letters.chunks(LETTERS_PER_DEED).map(of);
-        if self.letters.is_empty() { vec![of(&[])] } else { parts.collect() }
+        if self.letters.is_empty() && self.redriven.is_empty() {
+            return vec![of(&[], None)];
+        }
+        let letters = self.letters.chunks(LETTERS_PER_DEED).map(|part| of(part, None));
+        let redriven = self.redriven.iter().flat_map(|place| {
+            let parts = place.offsets.chunks(LETTERS_PER_DEED);
+            parts.map(|part| RedrivenOffsets { offsets: part.to_vec(), ..place.clone() })
+        });
+        letters.chain(redriven.map(|part| of(&[], Some(part)))).collect()
     }
 }
 
@@ -172,6 +205,7 @@ mod tests {
             action: Action::Discard,
             letters: (0..LETTERS_PER_DEED as u128 + 1).map(Uuid::from_u128).collect(),
             moves: Vec::new(),
+            redriven: Vec::new(),
             by: "ops".to_owned(),
             reason: Some("a test".to_owned()),
             at: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -187,6 +221,34 @@ mod tests {
             read.into_iter().flat_map(|part| part.letters).collect::<Vec<_>>(),
             deed.letters
         );
+    }
+
+    #[test]
+    fn a_deed_about_dead_letters_of_others_is_a_record_for_each_place_and_ten_thousand() {
+        let place = |partition, count| RedrivenOffsets {
+            topic: "orders-dlt".parse().unwrap(),
+            partition,
+            offsets: (0..count).collect(),
+            to: "orders".parse().unwrap(),
+        };
+        let deed = Deed::about_redriven(vec![place(0, 10_001), place(3, 2)], "ops", None);
+        let records = deed.records(&"shop.event-bus.audit".parse().unwrap());
+        let parts = records.iter().map(|record| {
+            let part: Deed = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+            assert_eq!((part.id, part.action, part.letters.len()), (deed.id, Action::Redrive, 0));
+            let [part] = &part.redriven[..] else { panic!() };
+            (part.partition, part.offsets.len(), part.offsets.last().copied())
+        });
+        let expected = [(0, 10_000, Some(9_999)), (0, 1, Some(10_000)), (3, 2, Some(1))];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_was_written_before_dead_letters_of_others_were_redriven_is_read() {
+        let old = r#"{"id":"01a225b6-d41a-744e-b78a-9890f6fad460","action":"discard",
+            "letters":["98f511d5-62fa-579d-94b2-0cd9999a988b"],"by":"ops","reason":null,"at":"2026-01-02T03:04:05Z"}"#;
+        let deed: Deed = serde_json::from_str(old).unwrap();
+        assert_eq!((deed.action, deed.letters.len(), deed.redriven.len()), (Action::Discard, 1, 0));
     }
 
     #[test]

@@ -138,6 +138,7 @@ mod tests {
             action,
             letters: vec![LETTER],
             moves: Vec::new(),
+            redriven: Vec::new(),
             by: "ops".to_owned(),
             reason: None,
             at: Timestamp::UNIX_EPOCH,
