@@ -122,7 +122,8 @@ pub fn error_chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-fn capped(mut text: String) -> String {
+/// A text as long as an error's may be.
+pub(crate) fn capped(mut text: String) -> String {
     if text.len() > MAX_ERROR_TEXT_BYTES {
         text.truncate(text.floor_char_boundary(MAX_ERROR_TEXT_BYTES));
     }

@@ -64,7 +64,10 @@ pub struct Letter {
     pub key: Option<Bytes>,
 }
 
-fn key_text<S: serde::Serializer>(key: &Option<Bytes>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn key_text<S: serde::Serializer>(
+    key: &Option<Bytes>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     key.as_deref().map(String::from_utf8_lossy).serialize(serializer)
 }
 

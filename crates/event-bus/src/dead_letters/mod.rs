@@ -7,6 +7,7 @@
 mod act;
 mod failure;
 mod filter;
+pub mod foreign;
 pub mod guarded;
 mod index;
 mod letter;
