@@ -3,6 +3,7 @@
 mod direct;
 mod export;
 mod filters;
+mod foreign;
 mod pages;
 mod remote;
 mod show;
@@ -31,7 +32,17 @@ pub struct Args {
     #[command(flatten)]
     ops: Ops,
     #[command(subcommand)]
-    command: Command,
+    command: All,
+}
+
+/// Dead letters of this bus, and of other frameworks.
+#[derive(Subcommand)]
+enum All {
+    #[command(flatten)]
+    Ours(Command),
+    /// Dead letters that other frameworks wrote, on whatever topics. They are read from Kafka, also with an ops process
+    #[command(subcommand)]
+    Foreign(foreign::Command),
 }
 
 /// Which ops process to ask.
@@ -181,9 +192,13 @@ impl Assent {
 
 impl Args {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let command = match self.command {
+            All::Foreign(command) => return command.run(global).await,
+            All::Ours(command) => command,
+        };
         match self.ops.client()? {
-            Some(client) => Remote::new(client, global).run(self.command).await,
-            None => Desk::open(global).await?.run(self.command).await,
+            Some(client) => Remote::new(client, global).run(command).await,
+            None => Desk::open(global).await?.run(command).await,
         }
     }
 }

@@ -42,7 +42,8 @@ impl Desk {
             tracing::warn!(
                 count,
                 first,
-                "records that are no dead letters of this bus are left out"
+                "records that are no dead letters of this bus are left out: `event-bus dlq foreign list TOPIC` shows those that \
+                 other frameworks wrote"
             );
         }
         Ok(Self { catalogue, kafka, letters, output: global.output() })
