@@ -35,5 +35,6 @@ mod resets;
 mod broker_process;
 mod coordinator;
 mod flaws;
+mod foreign_letters;
 mod up;
 mod workshop;
