@@ -16,7 +16,7 @@ use event_bus::publisher::Publisher;
 use event_bus::{Catalogue, KafkaConfig};
 use serde_json::{Value, json};
 
-use super::{Assent, WITHOUT_YES};
+use super::Assent;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::output::{Output, printable};
@@ -211,9 +211,7 @@ impl Desk {
     ) -> anyhow::Result<Exit> {
         tell_refused(&plan.refused);
         let letters = plan.records.len();
-        if letters > WITHOUT_YES && !assent.yes {
-            return usage(format!("{letters} dead letters to redrive: say --yes if that is meant"));
-        }
+        assent.allows(letters as u64, "redrive")?;
         let refused_here = plan.refused.len();
         let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
         let Redrove { id, letters, refused } =
