@@ -1,6 +1,7 @@
 //! `event-bus dlq`: dead letters are found, understood and replayed. By Kafka alone, or by an ops process (`--ops`).
 
 mod direct;
+mod edit;
 mod export;
 mod filters;
 mod foreign;
@@ -20,6 +21,7 @@ use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::operator::Operator;
 use direct::Desk;
+use edit::EditOptions;
 use export::Format;
 use filters::Filters;
 use remote::Remote;
@@ -39,7 +41,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum All {
     #[command(flatten)]
-    Ours(Command),
+    Ours(Box<Command>),
     /// Dead letters that other frameworks wrote, on whatever topics. They are read from Kafka, also with an ops process
     #[command(subcommand)]
     Foreign(foreign::Command),
@@ -103,6 +105,13 @@ enum Command {
         guard: GuardOptions,
         #[command(flatten)]
         assent: Assent,
+    },
+    /// Send a dead letter back with another value: where nobody can handle the event as it was published
+    Edit {
+        #[command(flatten)]
+        options: EditOptions,
+        #[command(flatten)]
+        operator: Operator,
     },
     /// Decide that nothing is to be done about dead letters. They stay, and can be restored
     Discard {
@@ -194,7 +203,7 @@ impl Args {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let command = match self.command {
             All::Foreign(command) => return command.run(global).await,
-            All::Ours(command) => command,
+            All::Ours(command) => *command,
         };
         match self.ops.client()? {
             Some(client) => Remote::new(client, global).run(command).await,

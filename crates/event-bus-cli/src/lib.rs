@@ -73,7 +73,7 @@ enum Command {
     #[command(subcommand)]
     Groups(groups::Command),
     /// Find, understand and replay dead letters
-    Dlq(Box<dlq::Args>),
+    Dlq(dlq::Args),
     /// Run the process that indexes dead letters and carries replays out, and decide who may ask it
     #[command(subcommand)]
     Ops(ops::Command),
@@ -182,6 +182,7 @@ mod tests {
             "event-bus ops token revoke alice",
             "event-bus dlq list --ops http://127.0.0.1:9300 --state open",
             "event-bus dlq --ops http://127.0.0.1:9300 replay --all --canary 1,10 --max-dead 5 --rate 100 --wait",
+            "event-bus dlq edit 0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10 --value - --reason typo --dry-run",
             "event-bus dlq export --format csv --values --state open",
             "event-bus dlq replays --ops http://127.0.0.1:9300",
             "event-bus dlq cancel 0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10 --ops http://127.0.0.1:9300",

@@ -15,7 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::api::{AskForReplay, AskedFor, Decided, Decision, Lineage, Page, Preview, pairs};
+use crate::api::{
+    AskForEdit, AskForReplay, AskedFor, Decided, Decision, Edited, Lineage, Page, Preview, pairs,
+};
 use crate::exchange::{ExchangeError, exchange};
 
 const HTTP_PORT: u16 = 80;
@@ -127,6 +129,14 @@ impl Client {
     /// See [`ClientError`].
     pub async fn failures(&self, filter: &Filter) -> Result<Vec<Failure>, ClientError> {
         self.get(&format!("/failures?{}", encoded(&pairs(filter)))).await
+    }
+
+    /// Sends a dead letter back with another value.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn edit(&self, id: Uuid, edit: &AskForEdit) -> Result<Edited, ClientError> {
+        self.post(&format!("/dead-letters/{id}/edit"), edit).await
     }
 
     /// Decides that nothing is to be done.

@@ -31,7 +31,8 @@ pub enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 5] = [Self::Replay, Self::Discard, Self::Restore, Self::Reset, Self::NotDone];
+    const ALL: [Self; 6] =
+        [Self::Replay, Self::Discard, Self::Restore, Self::Reset, Self::Redrive, Self::NotDone];
 
     /// Its name, as records say it.
     #[must_use]
@@ -41,6 +42,7 @@ impl Action {
             Self::Discard => "discard",
             Self::Restore => "restore",
             Self::Reset => "reset",
+            Self::Redrive => "redrive",
             Self::NotDone => "not-done",
         }
     }

@@ -84,6 +84,9 @@ pub const REPLAY_FOR: &str = "replay.for";
 /// The place of a replay in its key's chain of parked events.
 pub const REPLAY_CHAIN_SEQ: &str = "replay.chain.seq";
 
+/// Who edited the value of a replay; absent on a replay of the original's bytes.
+pub const REPLAY_EDITED_BY: &str = "replay.edited-by";
+
 /// One header of a record. Names may repeat, and a value may be absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -124,7 +127,16 @@ pub type Parts<'a> = (&'a str, Option<&'a [u8]>);
 
 /// Whether a header of this name is one that a replay carries on its way to the original topic.
 pub fn is_replays(name: &str) -> bool {
-    matches!(name, REPLAY_ID | REPLAY_OF | REPLAY_FOR | REPLAY_CHAIN_SEQ | EVENT_ID | DLQ_REPLAYS)
+    matches!(
+        name,
+        REPLAY_ID
+            | REPLAY_OF
+            | REPLAY_FOR
+            | REPLAY_CHAIN_SEQ
+            | REPLAY_EDITED_BY
+            | EVENT_ID
+            | DLQ_REPLAYS
+    )
 }
 
 /// The text of the last header called `name`, if there is one and it is UTF-8. The last one counts,

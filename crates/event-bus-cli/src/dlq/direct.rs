@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use event_bus::dead_letters::{DeadLetters, Done, Found, Plan, Progress, failures};
+use event_bus::dead_letters::{DeadLetters, Done, Edit, Filter, Found, Plan, Progress, failures};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::PlannedRow;
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::api::Preview;
+use uuid::Uuid;
 
+use super::edit::{self, EditOptions};
 use super::export::Export;
 use super::filters::Filters;
 use super::{Assent, Command, pages};
@@ -17,6 +19,11 @@ use crate::global::Global;
 use crate::output::Output;
 use crate::progress;
 use crate::settings::Settings;
+
+/// That there is no such dead letter.
+pub(super) fn unknown<T>(id: Uuid) -> anyhow::Result<T> {
+    anyhow::bail!("no dead letter has the id {id}: `event-bus dlq list` shows them")
+}
 
 /// What all of the commands need.
 pub(super) struct Desk {
@@ -75,6 +82,7 @@ impl Desk {
                 let replay = (done.letters > 0).then_some(done.id);
                 pages::done(&mut self.output, "replayed", done.letters, replay)?;
             }
+            Command::Edit { options, operator } => self.edit(&options, &operator.by).await?,
             Command::Discard { filters, reason, assent } => {
                 let filter = filters.chosen("discard")?;
                 let plan = Plan::discard(self.letters.matching(&filter));
@@ -109,6 +117,23 @@ impl Desk {
             pages::tell_more(found.len(), Some(total as u64));
         }
         Ok(())
+    }
+
+    async fn edit(&mut self, options: &EditOptions, by: &str) -> anyhow::Result<()> {
+        let filter = Filter { ids: vec![options.id], ..Filter::default() };
+        let Some(found) = self.letters.matching(&filter).next() else {
+            return unknown(options.id);
+        };
+        let edit = Edit::plan(&self.kafka, &self.catalogue, found, options.read()?.into()).await?;
+        let old = edit.original.value.clone().unwrap_or_default();
+        let new = edit.value.clone();
+        let replay = if options.dry_run {
+            None
+        } else {
+            let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+            Some(edit.carry_out(&publisher, by, &options.reason).await?)
+        };
+        edit::tell(&mut self.output, &old, &new, replay)
     }
 
     async fn would_replay(&mut self, filters: &Filters) -> anyhow::Result<()> {

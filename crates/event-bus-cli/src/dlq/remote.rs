@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use event_bus::dead_letters::{Filter, Found};
 use event_bus::store::ops::{ReplayRow, Stage};
-use event_bus_ops::api::{AskForReplay, Decided, Decision};
+use event_bus_ops::api::{AskForEdit, AskForReplay, Decided, Decision};
 use event_bus_ops::client::{Client, ClientError};
 use uuid::Uuid;
 
+use super::edit;
 use super::export::{Export, Format};
 use super::filters::Filters;
 use super::show::{self, Known};
@@ -51,6 +53,15 @@ impl<'a> Remote<'a> {
             }
             Command::Replay { filters, reason, guard, assent, .. } => {
                 return self.replay(&filters, reason, &guard, &assent).await;
+            }
+            Command::Edit { options, .. } => {
+                let value = String::from_utf8(options.read()?);
+                let value = value.context("the edited value is no text in UTF-8")?;
+                let (reason, dry_run) = (options.reason, options.dry_run);
+                let edit = AskForEdit { value: value.clone(), reason, dry_run };
+                let edited = self.client.edit(options.id, &edit).await?;
+                let old = edited.old.unwrap_or_default();
+                edit::tell(&mut self.output, old.as_bytes(), value.as_bytes(), edited.replay)?;
             }
             Command::Discard { filters, reason, assent } => {
                 let filter = filters.chosen("discard")?;

@@ -7,14 +7,14 @@ use event_bus::{Catalogue, KafkaConfig};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::direct::Desk;
+use super::direct::{Desk, unknown};
 use crate::output::{Output, printable};
 
 impl Desk {
     pub(super) async fn show(&mut self, id: Uuid) -> anyhow::Result<()> {
         let filter = Filter { ids: vec![id], ..Filter::default() };
         let Some(found) = self.letters.matching(&filter).next() else {
-            anyhow::bail!("no dead letter has the id {id}: `event-bus dlq list` shows them");
+            return unknown(id);
         };
         let record = found.record(&self.kafka).await?;
         let lineage: Vec<&Found> = self.letters.lineage(found).collect();

@@ -7,7 +7,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query as RawQuery, State};
 use event_bus::audit::{Action, Deed};
 use event_bus::dead_letter::error_chain;
-use event_bus::dead_letters::{Failure, Filter, Found, Plan, Refusal};
+use event_bus::dead_letters::{Edit, EditError, Failure, Filter, Found, Plan, Refusal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -49,6 +49,28 @@ pub struct Decision {
     pub reason: Option<String>,
 }
 
+/// Another value for a dead letter.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskForEdit {
+    /// The whole value.
+    pub value: String,
+    /// Why.
+    pub reason: String,
+    /// Only check it.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A dead letter that went back with another value, or would.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Edited {
+    /// What its value was.
+    pub old: Option<String>,
+    /// Names the replay, if it was sent.
+    pub replay: Option<Uuid>,
+}
+
 /// What was decided.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Decided {
@@ -85,6 +107,40 @@ pub(super) async fn show(
 ) -> Result<Json<Lineage>, ApiError> {
     let (found, lineage) = api.store.lineage(id).await?.ok_or(ApiError::NoLetter(id))?;
     Ok(Json(Lineage { found, lineage }))
+}
+
+pub(super) async fn edit(
+    State(api): State<Api>,
+    Operator(by): Operator,
+    Path(id): Path<Uuid>,
+    asked: Result<Json<AskForEdit>, JsonRejection>,
+) -> Result<Json<Edited>, ApiError> {
+    let Json(AskForEdit { value, reason, dry_run }) = asked?;
+    let (found, _) = api.store.lineage(id).await?.ok_or(ApiError::NoLetter(id))?;
+    let edit = Edit::plan(&api.kafka, &api.catalogue, &found, value.into()).await;
+    let edit = edit.map_err(|error| edit_error(&error))?;
+    let old = edit.original.value.as_deref();
+    let old = old.map(|old| String::from_utf8_lossy(old).into_owned());
+    if dry_run {
+        return Ok(Json(Edited { old, replay: None }));
+    }
+    let replay = edit.carry_out(&api.publisher, &by.name, &reason).await;
+    let replay = replay.map_err(|error| edit_error(&error))?;
+    Ok(Json(Edited { old, replay: Some(replay) }))
+}
+
+fn edit_error(error: &EditError) -> ApiError {
+    let told = error_chain(error);
+    match error {
+        EditError::Read(_) | EditError::NotWritten(_) | EditError::NotSent(_) => {
+            ApiError::Failed(told)
+        }
+        EditError::NotOpen(_)
+        | EditError::Gone
+        | EditError::Unchanged
+        | EditError::Another { .. }
+        | EditError::Doomed(_) => ApiError::Unclear(told),
+    }
 }
 
 pub(super) async fn discard(

@@ -19,12 +19,12 @@ use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
 
 pub use error::ApiError;
-pub use letters::{Decided, Decision, Lineage, Page};
+pub use letters::{AskForEdit, Decided, Decision, Edited, Lineage, Page};
 pub use query::pairs;
 pub use replays::{AskForReplay, AskedFor, Preview};
 
-/// A request's body may have so many bytes.
-const MAX_BODY: usize = 1024 * 1024;
+/// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
+const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// What the API stands on.
 #[derive(Clone)]
@@ -52,6 +52,7 @@ impl Api {
         Router::new()
             .route("/api/v1/dead-letters", get(letters::list))
             .route("/api/v1/dead-letters/{id}", get(letters::show))
+            .route("/api/v1/dead-letters/{id}/edit", post(letters::edit))
             .route("/api/v1/dead-letters/discard", post(letters::discard))
             .route("/api/v1/dead-letters/restore", post(letters::restore))
             .route("/api/v1/failures", get(letters::failures))

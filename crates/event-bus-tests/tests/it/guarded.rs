@@ -22,6 +22,7 @@ const WINDOW: usize = 1_000;
 
 on_both_databases!(
     a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all,
+    an_edited_event_takes_effect_in_place_of_the_one_that_died,
     a_replay_that_is_cancelled_opens_what_it_did_not_send,
     what_operators_may_do_is_said_by_their_tokens,
     a_replay_goes_on_after_its_process_was_killed,
@@ -176,6 +177,56 @@ async fn a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all(databas
     ops.stop(services).await;
 }
 
+async fn an_edited_event_takes_effect_in_place_of_the_one_that_died(databases: &Databases) {
+    let workshop = Workshop::open(1, "").await;
+    let services = workshop.start(databases).await;
+    let ops = Ops::start(&workshop, databases).await;
+    let flaw = Flaw(4);
+    workshop.publish(2, Some(flaw)).await;
+    eventually(SOON, async || equal(ops.count("open").await, 2)).await;
+    let exported = ops.ask(&["export", "--values"]).await;
+    assert_eq!(exported.len(), 2);
+    let csv = workshop.program(&["dlq", "export", "--format", "csv", "--values"]).await;
+    let csv = String::from_utf8(csv.stdout).expect("it is text");
+    assert_eq!(csv.lines().filter(|line| line.contains("plank")).count(), 2, "{csv}");
+
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("edited.json");
+    for (nth, by_ops) in [true, false].into_iter().enumerate() {
+        let id = exported[nth]["letter"]["id"].as_str().expect("an id").to_owned();
+        let value = exported[nth]["value"].as_str().expect("a value").to_owned();
+        let write = |value: &str| std::fs::write(&file, value).expect("it is written");
+        let path = file.to_str().expect("it is text").to_owned();
+        let edit = ["edit", &id, "--value", &path, "--reason", "straightened"];
+        let refused = async |value: &str, why: &str| {
+            write(value);
+            let (succeeds, told) = ops.try_ask(&ops.token, &edit).await;
+            assert!(!succeeds && told.contains(why), "{told}");
+        };
+        refused(&value, "nothing was changed").await;
+        refused(&value.replace("\"piece\":", "\"pieces\":"), "dead at once").await;
+        refused(&value.replace("\"PieceCut\"", "\"PieceSold\""), "event was PieceCut").await;
+        refused("{", "dead at once").await;
+        write(&value.replace(",\"flaw\":4", ""));
+        let would = ops.ask(&[&edit[..], &["--dry-run"]].concat()).await.remove(0);
+        assert_eq!(would["changes"][0]["at"], "/payload/flaw", "{would}");
+        assert!(would["replay"].is_null(), "{would}");
+        let edited = if by_ops {
+            ops.ask(&edit).await.remove(0)
+        } else {
+            workshop.json(&[&["dlq"], &edit[..]].concat()).await.remove(0)
+        };
+        assert!(edited["replay"].is_string(), "{edited}");
+        eventually(SOON, async || equal(ops.count("resolved").await, nth + 1)).await;
+    }
+    assert_eq!(works(databases, flaw).await, [2; 2]);
+    let sent = everything_in(&[workshop.topic()]).await;
+    let editors =
+        sent.iter().filter_map(|record| headers::last(&record.headers, headers::REPLAY_EDITED_BY));
+    assert_eq!(editors.collect::<Vec<_>>(), ["alice", "tests"]);
+    ops.stop(services).await;
+}
+
 async fn a_replay_that_is_cancelled_opens_what_it_did_not_send(databases: &Databases) {
     const LETTERS: usize = 90;
     let workshop = Workshop::open(1, "").await;
@@ -236,6 +287,25 @@ async fn what_operators_may_do_is_said_by_their_tokens(databases: &Databases) {
     let shown = ops.ask(&["show", id.as_str().expect("an id")]).await.remove(0);
     assert_eq!(shown["letter"]["id"], id);
     assert!(shown["value"].as_str().is_some_and(|value| value.contains("plank")), "{shown}");
+    let timeline: Vec<&str> = shown["timeline"]
+        .as_array()
+        .expect("it has one")
+        .iter()
+        .map(|moment| moment["what"].as_str().expect("a text"))
+        .collect();
+    let parts = [
+        "cutting published it",
+        "failed for the first time",
+        "gave it up",
+        "alice discarded it: not ours",
+        "alice restored it",
+    ];
+    assert_eq!(timeline.len(), parts.len(), "{timeline:?}");
+    assert!(timeline.iter().zip(parts).all(|(what, part)| what.contains(part)), "{timeline:?}");
+    let settled = shown["groups"].as_array().expect("it tells").iter();
+    assert!(
+        settled.clone().count() == 4 && settled.clone().all(|group| group["has_settled"] == true)
+    );
     workshop.json(&["ops", "token", "revoke", "alice", "--store", &ops.store]).await;
     assert!(!ops.try_ask(&ops.token, &["groups"]).await.0);
     ops.stop(services).await;

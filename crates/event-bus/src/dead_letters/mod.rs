@@ -5,6 +5,7 @@
 //! ([`replay`](crate::replay)). [`DeadLetters::read`] reads them, [`Plan::carry_out`] acts, and all else here is pure.
 
 mod act;
+mod edit;
 mod failure;
 mod filter;
 pub mod foreign;
@@ -19,6 +20,7 @@ mod timeline;
 use serde::{Deserialize, Serialize};
 
 pub use act::{ActError, Done, originals};
+pub use edit::{Edit, EditError};
 pub use failure::{Failure, failures};
 pub use filter::Filter;
 pub use index::{IndexError, Indexer};

@@ -16,10 +16,12 @@ use super::{postgres, sqlite, tx::Tx};
 
 /// Connections of one service on PostgreSQL. A batch takes one, so this bounds batches in flight.
 const POSTGRES_CONNECTIONS: u32 = 8;
-/// SQLite has one writer.
-const SQLITE_WRITERS: u32 = 1;
-/// Connections of those who only read.
-const SQLITE_READERS: u32 = 4;
+/// A service's. SQLite has one writer, and its own default is a cache of 2,000 KiB.
+const OF_SERVICE: Sizes = Sizes { connections: 1, cache_kib: 2_000 };
+/// Of the index of an ops process, whose many trees are written all over.
+const OF_INDEX: Sizes = Sizes { connections: 1, cache_kib: 64 * 1024 };
+/// Of those who read it.
+const OF_READERS: Sizes = Sizes { connections: 4, cache_kib: 8 * 1024 };
 /// How long a batch waits for a connection before that counts as an outage.
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// A process that is frozen within a transaction of its own holds the locks of the outbox keys that it wrote to. The
@@ -96,7 +98,7 @@ impl Store {
     /// # Errors
     /// When the database can't be reached or a migration fails.
     pub async fn open(url: &str, own: &[Migration]) -> Result<Self, ConnectError> {
-        let backend = connect(url, IfMissing::Make).await?;
+        let backend = connect(url, IfMissing::Make, OF_SERVICE).await?;
         migrations::run(&backend, &migrations::of_service(own))
             .await
             .map_err(|source| ConnectError::Migration { url: without_credentials(url), source })?;
@@ -109,7 +111,7 @@ impl Store {
     /// # Errors
     /// When the database can't be reached, or has not the tables of this version.
     pub async fn open_existing(url: &str) -> Result<Self, ConnectError> {
-        let backend = connect(url, IfMissing::Refuse).await?;
+        let backend = connect(url, IfMissing::Refuse, OF_SERVICE).await?;
         let unreachable =
             |source| ConnectError::Unreachable { url: without_credentials(url), source };
         let found = migrations::last_step(&backend).await.map_err(unreachable)?;
@@ -157,7 +159,7 @@ impl Store {
         table: &'static str,
         steps: &[Migration],
     ) -> Result<Self, ConnectError> {
-        let backend = connect(url, IfMissing::Make).await?;
+        let backend = connect(url, IfMissing::Make, OF_INDEX).await?;
         migrations::run(&backend, &[(table, steps)])
             .await
             .map_err(|source| ConnectError::Migration { url: without_credentials(url), source })?;
@@ -173,7 +175,7 @@ impl Store {
         let backend = match &self.backend {
             Backend::Postgres(pool) => Backend::Postgres(pool.clone()),
             Backend::Sqlite(_) => {
-                let pool = open_sqlite(url, IfMissing::Refuse, SQLITE_READERS).await;
+                let pool = open_sqlite(url, IfMissing::Refuse, OF_READERS).await;
                 Backend::Sqlite(pool.map_err(|source| ConnectError::Unreachable {
                     url: without_credentials(url),
                     source,
@@ -240,12 +242,20 @@ enum IfMissing {
     Refuse,
 }
 
-async fn connect(url: &str, if_missing: IfMissing) -> Result<Backend, ConnectError> {
+/// What SQLite takes of a process.
+#[derive(Clone, Copy)]
+struct Sizes {
+    connections: u32,
+    /// Of each connection.
+    cache_kib: u32,
+}
+
+async fn connect(url: &str, if_missing: IfMissing, sizes: Sizes) -> Result<Backend, ConnectError> {
     let unreachable = |source| ConnectError::Unreachable { url: without_credentials(url), source };
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         open_postgres(url, if_missing).await.map(Backend::Postgres).map_err(unreachable)
     } else if url.starts_with("sqlite:") {
-        open_sqlite(url, if_missing, SQLITE_WRITERS).await.map(Backend::Sqlite).map_err(unreachable)
+        open_sqlite(url, if_missing, sizes).await.map(Backend::Sqlite).map_err(unreachable)
     } else {
         Err(ConnectError::UnknownScheme { url: without_credentials(url) })
     }
@@ -294,11 +304,11 @@ async fn open_postgres(url: &str, if_missing: IfMissing) -> Result<PgPool, sqlx:
 async fn open_sqlite(
     url: &str,
     if_missing: IfMissing,
-    connections: u32,
+    sizes: Sizes,
 ) -> Result<SqlitePool, sqlx::Error> {
     let deadline = Instant::now() + BUSY;
     loop {
-        match connect_sqlite(url, if_missing, connections).await {
+        match connect_sqlite(url, if_missing, sizes).await {
             Err(error) if sqlite::is_busy(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
@@ -310,7 +320,7 @@ async fn open_sqlite(
 async fn connect_sqlite(
     url: &str,
     if_missing: IfMissing,
-    connections: u32,
+    sizes: Sizes,
 ) -> Result<SqlitePool, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url)?
         .create_if_missing(if_missing == IfMissing::Make)
@@ -318,9 +328,11 @@ async fn connect_sqlite(
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode anything less may lose the last commits at a power failure, behind an offset that is committed.
         .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true);
+        .foreign_keys(true)
+        // Below zero it is kibibytes.
+        .pragma("cache_size", format!("-{}", sizes.cache_kib));
     SqlitePoolOptions::new()
-        .max_connections(connections)
+        .max_connections(sizes.connections)
         .acquire_timeout(Duration::from_secs(600))
         // After a transaction that SQLite ended by itself sqlx counts on a level that is not there, and begins no other.
         .after_release(|connection, _| {

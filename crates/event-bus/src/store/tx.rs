@@ -93,6 +93,16 @@ impl Tx {
         })
     }
 
+    /// How many rows of so many values one statement writes best. SQLite finds the place of each value by going through
+    /// all of them, so that it has few; PostgreSQL waits for each statement, so that it has many.
+    pub(super) fn rows_at_once(&self, columns: usize) -> usize {
+        let values = match &self.connection {
+            Connection::Postgres(_) => 12_500,
+            Connection::Sqlite(_) => 250,
+        };
+        (values / columns).max(1)
+    }
+
     /// As [`Self::execute`], a statement that is put together from constants.
     pub(super) async fn execute_made(
         &mut self,

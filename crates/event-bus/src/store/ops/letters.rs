@@ -15,8 +15,11 @@ use crate::dead_letters::{Histories, Letter, State};
 use crate::kafka::admin::TopicPartition;
 use crate::replay::{Outcome, OutcomeReport};
 
-/// So many rows are written by one statement: SQLite binds at most 32,766 values.
-const ROWS: usize = 500;
+/// So many dead letters are looked up by one statement.
+const AT_ONCE: usize = 250;
+
+/// What is written of each dead letter.
+const COLUMNS: usize = 25;
 
 /// What was read, together with how far.
 #[derive(Debug, Default)]
@@ -106,14 +109,14 @@ impl OpsStore {
         }
         let mut affected = BTreeSet::new();
         let mut sums = Sums::default();
-        for letters in batch.letters.chunks(ROWS) {
+        for letters in batch.letters.chunks(tx.rows_at_once(COLUMNS)) {
             affected.extend(letters.iter().map(|letter| letter.id));
             self.insert(&mut tx, letters, &mut sums).await?;
         }
         affected.extend(decide(&mut tx, &batch.deeds).await?);
         affected.extend(tell(&mut tx, &batch.outcomes).await?);
         let affected: Vec<Uuid> = affected.into_iter().collect();
-        for letters in affected.chunks(ROWS) {
+        for letters in affected.chunks(AT_ONCE) {
             settle_states(&mut tx, letters, &mut sums).await?;
         }
         sums.write(&mut tx).await?;
@@ -127,7 +130,6 @@ impl OpsStore {
         letters: &[Letter],
         sums: &mut Sums,
     ) -> Result<(), sqlx::Error> {
-        const COLUMNS: usize = 25;
         let id = |name: &str| self.names.id(name).unwrap_or(NOTHING);
         let optional = |name: &Option<String>| name.as_deref().map_or(NOTHING, id);
         let mut values: Vec<Value> = Vec::with_capacity(letters.len() * COLUMNS);
@@ -245,7 +247,7 @@ async fn decide(tx: &mut Tx, deeds: &[Deed]) -> Result<Vec<Uuid>, sqlx::Error> {
         last.extend(deed.letters.iter().map(|letter| (*letter, (&deed.action, deed.id))));
     }
     let decided: Vec<_> = last.iter().collect();
-    for rows in decided.chunks(ROWS) {
+    for rows in decided.chunks(tx.rows_at_once(3)) {
         let values: Vec<Value> = rows
             .iter()
             .flat_map(|(letter, (action, deed))| {
@@ -280,7 +282,7 @@ async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx:
             }
         }
     }
-    for rows in ended.iter().collect::<Vec<_>>().chunks(ROWS) {
+    for rows in ended.iter().collect::<Vec<_>>().chunks(tx.rows_at_once(3)) {
         let values: Vec<Value> = rows
             .iter()
             .flat_map(|(letter, (outcome, at))| {
@@ -294,7 +296,7 @@ async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx:
         );
         tx.execute_made(upsert, &values).await?;
     }
-    for rows in idle.iter().collect::<Vec<_>>().chunks(ROWS) {
+    for rows in idle.iter().collect::<Vec<_>>().chunks(tx.rows_at_once(4)) {
         let values: Vec<Value> = rows
             .iter()
             .flat_map(|((letter, replay), (outcome, at))| {
@@ -311,7 +313,7 @@ async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx:
         );
         tx.execute_made(upsert, &values).await?;
     }
-    for rows in of_replays.iter().collect::<Vec<_>>().chunks(ROWS) {
+    for rows in of_replays.iter().collect::<Vec<_>>().chunks(tx.rows_at_once(3)) {
         let values: Vec<Value> = rows
             .iter()
             .flat_map(|((replay, letter), outcome)| {
@@ -345,8 +347,7 @@ pub(super) async fn settle_states(
     let histories = histories(tx, &ids, &places).await?;
     let select =
         format!("SELECT seq, id, replay, {SUMMED} FROM ops_letters WHERE id IN ({places})");
-    let mut changes: Vec<Value> = Vec::new();
-    let mut count = 0;
+    let mut changes: Vec<[Value; 4]> = Vec::new();
     for row in tx.fetch_made(select, &ids).await? {
         let sum = summed(&row)?;
         let id: String = row.get("id")?;
@@ -364,16 +365,15 @@ pub(super) async fn settle_states(
         sums.add(&sum, -1);
         sums.add(&new, 1);
         let seq: i64 = row.get("seq")?;
-        changes.extend([seq.into(), new.state.into(), new_replay.into(), resolved_at.into()]);
-        count += 1;
+        changes.push([seq.into(), new.state.into(), new_replay.into(), resolved_at.into()]);
     }
-    if count > 0 {
+    for changes in changes.chunks(tx.rows_at_once(4)) {
         let update = format!(
             "UPDATE ops_letters SET state = changed.column2, replay = changed.column3, resolved_at = changed.column4
              FROM (VALUES {}) AS changed WHERE ops_letters.seq = changed.column1",
-            rows_of(count, 4)
+            rows_of(changes.len(), 4)
         );
-        tx.execute_made(update, &changes).await?;
+        tx.execute_made(update, &changes.concat()).await?;
     }
     Ok(())
 }

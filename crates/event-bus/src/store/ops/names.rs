@@ -29,7 +29,7 @@ impl Known {
 }
 
 /// So many names are asked for by one statement.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 250;
 
 impl Names {
     /// The id of a name; `None` where no dead letter has it.

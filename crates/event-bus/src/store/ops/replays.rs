@@ -18,7 +18,7 @@ use crate::dead_letters::{Filter, State};
 use crate::names::{EventId, GroupName, TopicName};
 
 /// So many dead letters are marked by one statement.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 250;
 
 /// Where a replay stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

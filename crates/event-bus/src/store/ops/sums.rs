@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use super::super::sql::{Value, rows_of};
 use super::super::tx::Tx;
 
-/// So many rows are written by one statement.
-const ROWS: usize = 500;
-
 /// What a dead letter adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sum {
@@ -54,7 +51,7 @@ impl Sums {
 
     pub(super) async fn write(self, tx: &mut Tx) -> Result<(), sqlx::Error> {
         const COLUMNS: usize = 13;
-        for rows in self.rows.into_iter().collect::<Vec<_>>().chunks(ROWS) {
+        for rows in self.rows.into_iter().collect::<Vec<_>>().chunks(tx.rows_at_once(COLUMNS)) {
             let mut values: Vec<Value> = Vec::with_capacity(rows.len() * COLUMNS);
             for ((names, state), added) in rows {
                 values.extend(names.map(Value::from));

@@ -1,0 +1,178 @@
+//! A dead letter goes back with another value: for an event that nobody can handle as it was published.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{Found, Plan, Refusal, originals};
+use crate::audit::{Action, Deed, NotWritten};
+use crate::catalogue::Catalogue;
+use crate::envelope::Envelope;
+use crate::headers::{Header, REPLAY_EDITED_BY};
+use crate::kafka::producer::SendError;
+use crate::kafka::reader::ReadError;
+use crate::kafka::{KafkaConfig, Record};
+use crate::names::EventId;
+use crate::publisher::Publisher;
+use crate::replay::{Original, Replay};
+
+/// An edited value that is not sent. The dead letter stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// Its state does not allow it.
+    #[error("the dead letter {0}")]
+    NotOpen(Refusal),
+    /// Retention took its record, so its headers are not known.
+    #[error("retention has taken the dead letter's record")]
+    Gone,
+    /// The value is the one that died.
+    #[error("nothing was changed: `event-bus dlq replay` sends it as it is")]
+    Unchanged,
+    /// Another event or tenant would be in its place.
+    #[error(
+        "{field} was {was} and is {now}: an edit keeps it, publish another event in place of this"
+    )]
+    Another {
+        /// Which field.
+        field: &'static str,
+        /// What it was.
+        was: String,
+        /// What the edited value says.
+        now: String,
+    },
+    /// Its consumer would not handle it either.
+    #[error("the edited event would be dead at once: {0}")]
+    Doomed(String),
+    /// The record could not be read.
+    #[error("the dead letter could not be read")]
+    Read(#[from] ReadError),
+    /// The deed was not written.
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+    /// It was not sent: `event-bus dlq restore` opens it again.
+    #[error("the edited event was not sent: `event-bus dlq restore` opens the dead letter again")]
+    NotSent(#[from] SendError),
+}
+
+/// A dead letter with another value, which its consumer would handle.
+#[derive(Debug)]
+pub struct Edit<'a> {
+    found: &'a Found,
+    /// The record of the dead letter, as it is.
+    pub original: Record,
+    /// Its value from now on.
+    pub value: Bytes,
+}
+
+impl<'a> Edit<'a> {
+    /// Checks what would go back.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub async fn plan(
+        kafka: &KafkaConfig,
+        catalogue: &Catalogue,
+        found: &'a Found,
+        value: Bytes,
+    ) -> Result<Self, EditError> {
+        if let Some(refusal) = Plan::replay(catalogue, [found]).refused.into_keys().next() {
+            return Err(EditError::NotOpen(refusal));
+        }
+        let mut originals = originals(kafka, &[found]).await?;
+        let original = originals.remove(&found.letter.id).ok_or(EditError::Gone)?;
+        if original.value.as_ref() == Some(&value) {
+            return Err(EditError::Unchanged);
+        }
+        check(catalogue, found, &original, &value)?;
+        Ok(Self { found, original, value })
+    }
+
+    /// Sends it, to its group alone. The dead letter and its bytes stay; the headers of what is sent say who edited it.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub async fn carry_out(
+        self,
+        publisher: &Publisher,
+        by: &str,
+        reason: &str,
+    ) -> Result<Uuid, EditError> {
+        let letter = &self.found.letter;
+        let reason = format!("edited: {reason}");
+        let deed = Deed::about_letters(Action::Replay, vec![letter.id], by, Some(&reason));
+        deed.write(publisher).await?;
+        let replay = Replay {
+            id: deed.id,
+            of: letter.id,
+            group: letter.group.clone(),
+            event_id: letter.event_id,
+            chain_seq: letter.chain_seq,
+        };
+        let mut record = replay.record(Original {
+            topic: letter.topic.clone(),
+            partition: letter.partition,
+            key: self.original.key,
+            value: Some(self.value),
+            headers: self.original.headers,
+        });
+        record.headers.push(Header::text(REPLAY_EDITED_BY, by));
+        publisher.begin_sealed(&record).await?.delivered().await?;
+        Ok(deed.id)
+    }
+}
+
+fn check(
+    catalogue: &Catalogue,
+    found: &Found,
+    original: &Record,
+    value: &Bytes,
+) -> Result<(), EditError> {
+    let edited = Record { value: Some(value.clone()), ..original.clone() };
+    if let Ok(envelope) = Envelope::parse(value) {
+        let letter = &found.letter;
+        let another = |field, was: &str, now: String| match was == now {
+            true => Ok(()),
+            false => Err(EditError::Another { field, was: was.to_owned(), now }),
+        };
+        let id: Option<EventId> = envelope.event_id;
+        if let Some(id) = id {
+            another("event_id", &letter.event_id.to_string(), id.to_string())?;
+        }
+        if let Some(tenant) = &letter.tenant {
+            another("tenant_id", tenant, envelope.tenant_id.to_string())?;
+        }
+        if let Some(event) = &letter.event {
+            another("event", event, envelope.event.to_string())?;
+        }
+    }
+    found.doom(catalogue, &edited).map_or(Ok(()), |doom| Err(EditError::Doomed(doom)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letters::letter::tests::dead;
+    use crate::dead_letters::{Letter, State};
+
+    #[test]
+    fn an_edit_keeps_event_and_tenant() {
+        let record = dead(7, "no money", "2026-01-02T00:00:00Z");
+        let found = Found { letter: Letter::read(&record).unwrap(), state: State::Open };
+        let catalogue = Catalogue::parse("none.toml", "namespace = \"none\"\n", |_| unreachable!());
+        // No topic of it is the catalogue's, so that nobody judges what is in the event.
+        let catalogue = catalogue.unwrap_or_else(|error| panic!("{error}"));
+        let text = String::from_utf8(record.value.clone().unwrap().into()).unwrap();
+        let edited = |from: &str, to: &str| {
+            let value = Bytes::from(text.replace(from, to));
+            check(&catalogue, &found, &record, &value).map_err(|error| error.to_string())
+        };
+        edited("\"payload\":{}", "\"payload\":{\"a\":1}").unwrap();
+        for (from, to, field) in [
+            ("000000000007", "000000000008", "event_id"),
+            ("acme", "bolt", "tenant_id"),
+            ("OrderPlaced", "OrderSent", "event"),
+        ] {
+            let error = edited(from, to).unwrap_err();
+            assert!(error.starts_with(field), "{error}");
+        }
+    }
+}
