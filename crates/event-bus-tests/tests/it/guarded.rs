@@ -302,10 +302,13 @@ async fn what_operators_may_do_is_said_by_their_tokens(databases: &Databases) {
     ];
     assert_eq!(timeline.len(), parts.len(), "{timeline:?}");
     assert!(timeline.iter().zip(parts).all(|(what, part)| what.contains(part)), "{timeline:?}");
-    let settled = shown["groups"].as_array().expect("it tells").iter();
-    assert!(
-        settled.clone().count() == 4 && settled.clone().all(|group| group["has_settled"] == true)
-    );
+    // Offsets are committed a little later.
+    eventually(SOON, async || {
+        let shown = ops.ask(&["show", id.as_str().expect("an id")]).await.remove(0);
+        let groups = shown["groups"].as_array().expect("it tells").iter();
+        equal(groups.filter(|group| group["has_settled"] == true).count(), 4)
+    })
+    .await;
     workshop.json(&["ops", "token", "revoke", "alice", "--store", &ops.store]).await;
     assert!(!ops.try_ask(&ops.token, &["groups"]).await.0);
     ops.stop(services).await;

@@ -20,6 +20,8 @@ use crate::store::ops::{Batch, OpsStore, TakeInError};
 
 /// So many records are taken in by one transaction, as far as they are there.
 const AT_ONCE: usize = 2_000;
+/// So many records change what is where.
+const MANY: u64 = 1_000;
 /// How often it is looked for partitions that came.
 const PARTITIONS: Duration = Duration::from_secs(30);
 /// The wait after a trouble.
@@ -56,17 +58,22 @@ impl Indexer {
         Self { store, kafka, catalogue }
     }
 
-    /// Reads what is there now. `progress` is told how many records there are to read, and then how many were each time.
+    /// Reads what is there now, and has the store's database know what it has. `progress` is told how many records there are to read, and then how many were each time.
     ///
     /// # Errors
     /// See [`IndexError`]. What was taken in stays.
     pub async fn catch_up(&self, mut progress: impl FnMut(Progress)) -> Result<(), IndexError> {
         let Some(mut reading) = self.start(Until::CaughtUp).await? else { return Ok(()) };
         progress(Progress::Of(reading.reader.total()));
+        let mut all = 0;
         while let Some(records) = reading.next().await? {
             let count = records.len() as u64;
             self.take_in(&mut reading, records).await?;
             progress(Progress::Read(count));
+            all += count;
+        }
+        if all >= MANY {
+            self.store.analyze().await?;
         }
         Ok(())
     }

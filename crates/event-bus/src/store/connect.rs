@@ -171,18 +171,27 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be reached.
-    pub(super) async fn readers(&self, url: &str) -> Result<Self, ConnectError> {
+    pub(super) fn readers(&self, url: &str) -> Result<Self, ConnectError> {
         let backend = match &self.backend {
             Backend::Postgres(pool) => Backend::Postgres(pool.clone()),
             Backend::Sqlite(_) => {
-                let pool = open_sqlite(url, IfMissing::Refuse, OF_READERS).await;
-                Backend::Sqlite(pool.map_err(|source| ConnectError::Unreachable {
+                let options = sqlite_options(url, IfMissing::Refuse, OF_READERS);
+                let options = options.map_err(|source| ConnectError::Unreachable {
                     url: without_credentials(url),
                     source,
-                })?)
+                })?;
+                Backend::Sqlite(sqlite_pool(OF_READERS).connect_lazy_with(options))
             }
         };
         Ok(Self { backend })
+    }
+
+    /// Counts what is in the tables. Samples would tell SQLite nothing where one tenant has more than a sample.
+    pub(super) async fn analyze(&self) -> Result<(), sqlx::Error> {
+        match &self.backend {
+            Backend::Postgres(pool) => sqlx::raw_sql("ANALYZE").execute(pool).await.map(drop),
+            Backend::Sqlite(pool) => sqlx::raw_sql("ANALYZE").execute(pool).await.map(drop),
+        }
     }
 
     /// Runs one query that is put together from constants, outside of any transaction.
@@ -322,7 +331,15 @@ async fn connect_sqlite(
     if_missing: IfMissing,
     sizes: Sizes,
 ) -> Result<SqlitePool, sqlx::Error> {
-    let options = SqliteConnectOptions::from_str(url)?
+    sqlite_pool(sizes).connect_with(sqlite_options(url, if_missing, sizes)?).await
+}
+
+fn sqlite_options(
+    url: &str,
+    if_missing: IfMissing,
+    sizes: Sizes,
+) -> Result<SqliteConnectOptions, sqlx::Error> {
+    Ok(SqliteConnectOptions::from_str(url)?
         .create_if_missing(if_missing == IfMissing::Make)
         .busy_timeout(BUSY)
         .journal_mode(SqliteJournalMode::Wal)
@@ -330,7 +347,10 @@ async fn connect_sqlite(
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         // Below zero it is kibibytes.
-        .pragma("cache_size", format!("-{}", sizes.cache_kib));
+        .pragma("cache_size", format!("-{}", sizes.cache_kib)))
+}
+
+fn sqlite_pool(sizes: Sizes) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(sizes.connections)
         .acquire_timeout(Duration::from_secs(600))
@@ -341,8 +361,6 @@ async fn connect_sqlite(
                 Ok(!connection.is_in_transaction())
             })
         })
-        .connect_with(options)
-        .await
 }
 
 /// The URL as it may be shown: without user and password, which may also stand among its parameters.

@@ -98,7 +98,7 @@ impl Tx {
     pub(super) fn rows_at_once(&self, columns: usize) -> usize {
         let values = match &self.connection {
             Connection::Postgres(_) => 12_500,
-            Connection::Sqlite(_) => 250,
+            Connection::Sqlite(_) => 400,
         };
         (values / columns).max(1)
     }

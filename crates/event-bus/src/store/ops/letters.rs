@@ -57,7 +57,8 @@ impl OpsStore {
     /// The database's.
     pub async fn positions(&self) -> Result<BTreeMap<TopicPartition, i64>, sqlx::Error> {
         let sql = "SELECT topic, CAST(partition_id AS bigint) AS partition_id, next_offset FROM ops_positions";
-        let rows = self.read.read_all(sql.to_owned(), &[]).await?;
+        // Not by those who only read, who would know nothing of `analyze` from then on.
+        let rows = self.write.read_all(sql.to_owned(), &[]).await?;
         let mut positions = BTreeMap::new();
         for row in rows {
             let topic: String = row.get("topic")?;
@@ -110,9 +111,10 @@ impl OpsStore {
         let mut affected = BTreeSet::new();
         let mut sums = Sums::default();
         for letters in batch.letters.chunks(tx.rows_at_once(COLUMNS)) {
-            affected.extend(letters.iter().map(|letter| letter.id));
             self.insert(&mut tx, letters, &mut sums).await?;
         }
+        let ids: Vec<Uuid> = batch.letters.iter().map(|letter| letter.id).collect();
+        affected.extend(told_of_before(&mut tx, &ids).await?);
         affected.extend(decide(&mut tx, &batch.deeds).await?);
         affected.extend(tell(&mut tx, &batch.outcomes).await?);
         let affected: Vec<Uuid> = affected.into_iter().collect();
@@ -183,7 +185,7 @@ const SUMMED: &str =
     "fingerprint, consumer_group, topic, service, tenant, event, version, reason, state,
     first_failed_at, failed_at, resolved_at";
 
-fn summed(row: &Row) -> Result<Sum, sqlx::Error> {
+pub(super) fn summed(row: &Row) -> Result<Sum, sqlx::Error> {
     Ok(Sum {
         names: [
             row.get("fingerprint")?,
@@ -240,11 +242,56 @@ async fn move_on(tx: &mut Tx, at: &TopicPartition, from: i64, to: i64) -> Result
     }
 }
 
+/// Those of which something was told before they were read.
+async fn told_of_before(tx: &mut Tx, letters: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut told_of = Vec::new();
+    for letters in letters.chunks(AT_ONCE) {
+        let ids: Vec<Value> = letters.iter().map(|letter| letter.to_string().into()).collect();
+        let select =
+            format!("SELECT letter FROM ops_histories WHERE letter IN ({})", rows_of(ids.len(), 1));
+        for row in tx.fetch_made(select, &ids).await? {
+            told_of.push(parsed(&row.get::<String>("letter")?)?);
+        }
+    }
+    Ok(told_of)
+}
+
+/// Those about which this is the last decision already: what an ops process decided it knows before it reads it.
+async fn known(
+    tx: &mut Tx,
+    (action, deed): (Action, Uuid),
+    letters: &[Uuid],
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let mut known = BTreeSet::new();
+    for letters in letters.chunks(AT_ONCE) {
+        let mut values: Vec<Value> =
+            letters.iter().map(|letter| letter.to_string().into()).collect();
+        let places = rows_of(values.len(), 1);
+        values.extend([action.as_str().into(), deed.to_string().into()]);
+        let select = format!(
+            "SELECT letter FROM ops_histories WHERE letter IN ({places}) AND action = ${} AND deed = ${}",
+            letters.len() + 1,
+            letters.len() + 2
+        );
+        for row in tx.fetch_made(select, &values).await? {
+            known.insert(parsed(&row.get::<String>("letter")?)?);
+        }
+    }
+    Ok(known)
+}
+
 /// Writes decisions, and says about which dead letters they are.
 async fn decide(tx: &mut Tx, deeds: &[Deed]) -> Result<Vec<Uuid>, sqlx::Error> {
-    let mut last: BTreeMap<Uuid, (&Action, Uuid)> = BTreeMap::new();
+    let mut last: BTreeMap<Uuid, (Action, Uuid)> = BTreeMap::new();
     for deed in deeds {
-        last.extend(deed.letters.iter().map(|letter| (*letter, (&deed.action, deed.id))));
+        let decision = (deed.action, deed.id);
+        let known = known(tx, decision, &deed.letters).await?;
+        for letter in &deed.letters {
+            // An earlier one of the same batch is not written yet.
+            if last.contains_key(letter) || !known.contains(letter) {
+                last.insert(*letter, decision);
+            }
+        }
     }
     let decided: Vec<_> = last.iter().collect();
     for rows in decided.chunks(tx.rows_at_once(3)) {
@@ -334,11 +381,7 @@ async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx:
 }
 
 /// Writes how these dead letters stand, as far as they were read.
-pub(super) async fn settle_states(
-    tx: &mut Tx,
-    letters: &[Uuid],
-    sums: &mut Sums,
-) -> Result<(), sqlx::Error> {
+async fn settle_states(tx: &mut Tx, letters: &[Uuid], sums: &mut Sums) -> Result<(), sqlx::Error> {
     if letters.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ mod names;
 mod plan;
 mod replays;
 mod search;
+mod stage;
 mod sums;
 mod tokens;
 
@@ -18,8 +19,9 @@ use names::Names;
 
 pub use letters::{Batch, TakeInError};
 pub use plan::{Planned, PlannedRow};
-pub use replays::{Asked, Moved, ReplayRow, Stage, ToSend};
+pub use replays::{Asked, Moved, ReplayRow, ToSend};
 pub use search::{Place, Shown};
+pub use stage::Stage;
 pub use tokens::{ApiToken, Role};
 
 /// Where the steps of these tables are noted.
@@ -46,8 +48,17 @@ impl OpsStore {
     /// When the database can't be reached or a migration fails.
     pub async fn open(url: &str) -> Result<Self, ConnectError> {
         let write = Store::open_other(url, TABLE, STEPS).await?;
-        let read = write.readers(url).await?;
+        let read = write.readers(url)?;
         Ok(Self { write, read, names: Names::default() })
+    }
+
+    /// Counts what is in the tables, for a database that chooses its ways by that. Those who read know it from their next
+    /// connection on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn analyze(&self) -> Result<(), sqlx::Error> {
+        self.write.analyze().await
     }
 
     /// Closes it once nobody works with it.

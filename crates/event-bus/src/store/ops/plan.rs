@@ -1,6 +1,6 @@
 //! What a replay would do, in numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,13 +51,7 @@ impl OpsStore {
             conditions.summed()
         );
         let rows = self.read.read_all(select, &conditions.values).await?;
-        let mut ids = BTreeSet::new();
-        for row in &rows {
-            for column in ["fingerprint", "topic", "consumer_group", "version"] {
-                ids.insert(row.get::<i64>(column)?);
-            }
-        }
-        self.names.tell(&self.read, &ids).await?;
+        self.tell_names(&rows, &["fingerprint", "topic", "consumer_group", "version"]).await?;
         let mut planned = Planned::default();
         for row in &rows {
             let name = |column: &str| Ok::<_, sqlx::Error>(self.names.name(row.get(column)?));

@@ -10,71 +10,17 @@ use uuid::Uuid;
 use super::super::sql::{Row, Value};
 use super::super::tx::{Connection, Tx};
 use super::OpsStore;
-use super::letters::{moment, parsed, settle_states, stamp};
+use super::letters::{moment, parsed, stamp, summed};
+use super::names::Names;
 use super::search::{code, unsigned};
-use super::sums::Sums;
+use super::stage::Stage;
+use super::sums::{Sum, Sums};
 use crate::dead_letters::guarded::{Guard, Progress};
 use crate::dead_letters::{Filter, State};
 use crate::names::{EventId, GroupName, TopicName};
 
-/// So many dead letters are marked by one statement.
-const AT_ONCE: usize = 250;
-
-/// Where a replay stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// It goes on, in an ops process that runs.
-    Running,
-    /// Somebody cancelled it, and what was not sent is about to be opened again.
-    Cancelling,
-    /// It stopped by itself, and what was not sent is about to be opened again.
-    Stopping,
-    /// All were sent, and all outcomes told.
-    Finished,
-    /// Somebody cancelled it.
-    Cancelled,
-    /// It stopped by itself.
-    Stopped,
-}
-
-impl Stage {
-    const ALL: [Self; 6] = [
-        Self::Running,
-        Self::Cancelling,
-        Self::Stopping,
-        Self::Finished,
-        Self::Cancelled,
-        Self::Stopped,
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Cancelling => "cancelling",
-            Self::Stopping => "stopping",
-            Self::Finished => "finished",
-            Self::Cancelled => "cancelled",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    /// Whether nothing follows.
-    #[must_use]
-    pub const fn is_over(self) -> bool {
-        matches!(self, Self::Finished | Self::Cancelled | Self::Stopped)
-    }
-}
-
-impl std::str::FromStr for Stage {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|stage| stage.as_str() == text).ok_or(())
-    }
-}
+/// So many that are to be sent are read by one statement.
+const PAGE: u64 = 5_000;
 
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,11 +169,14 @@ impl OpsStore {
         values.push(asked.id.to_string().into());
         // Those of a parked key go in the order of their chain, also where one died again and so stands behind the next.
         let freeze = format!(
-            "INSERT INTO ops_replay_letters (replay, dlq_topic, dlq_partition, place, letter)
+            "INSERT INTO ops_replay_letters (replay, dlq_topic, dlq_partition, place, dlq_offset, letter, topic,
+               partition_id, consumer_group, event_id, chain_seq)
              SELECT ${}, dlq_topic, dlq_partition,
                row_number() OVER (PARTITION BY dlq_topic, dlq_partition
-                                  ORDER BY stands_at, coalesce(chain_seq, 0), dlq_offset) - 1, id
-             FROM (SELECT id, dlq_topic, dlq_partition, dlq_offset, chain_seq,
+                                  ORDER BY stands_at, coalesce(chain_seq, 0), dlq_offset) - 1,
+               dlq_offset, id, topic, partition_id, consumer_group, event_id, chain_seq
+             FROM (SELECT id, dlq_topic, dlq_partition, dlq_offset, chain_seq, topic, partition_id, consumer_group,
+                     event_id,
                      CASE WHEN chain_seq IS NULL THEN dlq_offset
                      ELSE max(dlq_offset) OVER (PARTITION BY dlq_topic, dlq_partition, consumer_group, record_key,
                             chain_seq IS NULL ORDER BY chain_seq, dlq_offset) END AS stands_at
@@ -247,10 +196,15 @@ impl OpsStore {
         id: Uuid,
         unsent: bool,
     ) -> Result<Vec<Uuid>, sqlx::Error> {
-        let mut tx = self.write.begin().await?;
-        let letters = letters_of(&mut tx, id, if unsent { Part::Unsent } else { Part::All }).await;
-        tx.rollback().await?;
-        letters
+        let all = "SELECT letter FROM ops_replay_letters WHERE replay = $1
+            ORDER BY dlq_topic, dlq_partition, place";
+        let rest = "SELECT planned.letter FROM ops_replay_lanes AS lane
+            JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
+              AND planned.dlq_partition = lane.dlq_partition AND planned.place >= lane.sent
+            WHERE lane.replay = $1 ORDER BY planned.dlq_topic, planned.dlq_partition, planned.place";
+        let select = if unsent { rest } else { all };
+        let rows = self.read.read_all(select.to_owned(), &[id.to_string().into()]).await?;
+        rows.iter().map(|row| parsed(&row.get::<String>("letter")?)).collect()
     }
 
     /// The replays that are not over.
@@ -353,20 +307,39 @@ impl OpsStore {
     /// # Errors
     /// The database's.
     pub async fn to_send(&self, id: Uuid, most: u64) -> Result<Vec<ToSend>, sqlx::Error> {
-        let select = "SELECT planned.letter, planned.place, dlq.name AS dlq, letter.dlq_partition, letter.dlq_offset,
-              topic.name AS topic, letter.partition_id, grp.name AS consumer_group, letter.event_id, letter.chain_seq
-            FROM ops_replay_lanes AS lane
-            JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
-              AND planned.dlq_partition = lane.dlq_partition AND planned.place >= lane.sent
-            JOIN ops_letters AS letter ON letter.id = planned.letter
-            JOIN ops_names AS dlq ON dlq.id = letter.dlq_topic
-            JOIN ops_names AS topic ON topic.id = letter.topic
-            JOIN ops_names AS grp ON grp.id = letter.consumer_group
-            WHERE lane.replay = $1
-            ORDER BY lane.dlq_topic, lane.dlq_partition, planned.place LIMIT $2";
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let values = [id.to_string().into(), most.into()];
-        self.read.read_all(select.to_owned(), &values).await?.iter().map(to_send).collect()
+        let lanes = "SELECT dlq_topic, dlq_partition, sent FROM ops_replay_lanes
+            WHERE replay = $1 AND sent < letters ORDER BY dlq_topic, dlq_partition";
+        let lanes = self.read.read_all(lanes.to_owned(), &[id.to_string().into()]).await?;
+        let mut all: Vec<ToSend> = Vec::new();
+        for lane in &lanes {
+            let (topic, partition): (i64, i64) =
+                (lane.get("dlq_topic")?, lane.get("dlq_partition")?);
+            let mut place: i64 = lane.get("sent")?;
+            loop {
+                let left = most.saturating_sub(all.len() as u64).min(PAGE);
+                let rows = "SELECT letter, place, dlq_topic, dlq_partition, dlq_offset, topic, partition_id,
+                      consumer_group, event_id, chain_seq
+                    FROM ops_replay_letters
+                    WHERE replay = $1 AND dlq_topic = $2 AND dlq_partition = $3 AND place >= $4
+                    ORDER BY place LIMIT $5";
+                let limit = i64::try_from(left).unwrap_or(i64::MAX);
+                let values = [
+                    id.to_string().into(),
+                    topic.into(),
+                    partition.into(),
+                    place.into(),
+                    limit.into(),
+                ];
+                let rows = self.read.read_all(rows.to_owned(), &values).await?;
+                let Some(last) = rows.last() else { break };
+                place = last.get::<i64>("place")? + 1;
+                self.tell_names(&rows, &["dlq_topic", "topic", "consumer_group"]).await?;
+                for row in &rows {
+                    all.push(to_send(row, &self.names)?);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Notes how far the lanes are. Only the process that holds the replay may; another one is told so.
@@ -425,53 +398,51 @@ impl OpsStore {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Part {
-    All,
-    Unsent,
-}
-
-/// What a replay's dead letters say of themselves before its deed is read from the topic of audit.
+/// What a replay's dead letters say of themselves before its deed is read from the topic of audit. They were open, so that
+/// nothing else is known of them that counts more.
 async fn mark_as_replaying(tx: &mut Tx, id: Uuid) -> Result<(), sqlx::Error> {
     let decide = "INSERT INTO ops_histories (letter, action, deed)
         SELECT letter, 'replay', replay FROM ops_replay_letters WHERE replay = $1
         ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed";
     tx.execute(decide, &[id.to_string().into()]).await?;
+    let id = id.to_string();
+    let (open, replaying) = (code(State::Open), code(State::Replaying { replay: Uuid::nil() }));
+    let taken = "(SELECT letter FROM ops_replay_letters WHERE replay = $1)";
+    let select = format!(
+        "SELECT fingerprint, consumer_group, topic, service, tenant, event, version, reason, state,
+           min(first_failed_at) AS first_failed_at, max(failed_at) AS failed_at, min(resolved_at) AS resolved_at,
+           count(*) AS letters
+         FROM ops_letters WHERE state = {open} AND id IN {taken}
+         GROUP BY fingerprint, consumer_group, topic, service, tenant, event, version, reason, state"
+    );
     let mut sums = Sums::default();
-    for letters in letters_of(tx, id, Part::All).await?.chunks(AT_ONCE) {
-        settle_states(tx, letters, &mut sums).await?;
+    for row in tx.fetch_made(select, &[id.as_str().into()]).await? {
+        let (sum, letters) = (summed(&row)?, row.get::<i64>("letters")?);
+        sums.add(&sum, -letters);
+        sums.add(&Sum { state: replaying, ..sum }, letters);
     }
-    sums.write(tx).await
+    sums.write(tx).await?;
+    let update = format!(
+        "UPDATE ops_letters SET state = {replaying}, replay = $1 WHERE state = {open} AND id IN {taken}"
+    );
+    tx.execute_made(update, &[id.as_str().into()]).await.map(drop)
 }
 
-async fn letters_of(tx: &mut Tx, id: Uuid, part: Part) -> Result<Vec<Uuid>, sqlx::Error> {
-    let all = "SELECT letter FROM ops_replay_letters WHERE replay = $1
-        ORDER BY dlq_topic, dlq_partition, place";
-    let unsent = "SELECT planned.letter FROM ops_replay_lanes AS lane
-        JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
-          AND planned.dlq_partition = lane.dlq_partition AND planned.place >= lane.sent
-        WHERE lane.replay = $1 ORDER BY planned.dlq_topic, planned.dlq_partition, planned.place";
-    let select = match part {
-        Part::All => all,
-        Part::Unsent => unsent,
-    };
-    let rows = tx.fetch_all(select, &[id.to_string().into()]).await?;
-    rows.iter().map(|row| parsed(&row.get::<String>("letter")?)).collect()
-}
-
-fn to_send(row: &Row) -> Result<ToSend, sqlx::Error> {
+fn to_send(row: &Row, names: &Names) -> Result<ToSend, sqlx::Error> {
     let partition = |column: &str| {
         i32::try_from(row.get::<i64>(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
     };
+    let name =
+        |column: &str| Ok::<_, sqlx::Error>(names.name(row.get(column)?).unwrap_or_default());
     Ok(ToSend {
         letter: parsed(&row.get::<String>("letter")?)?,
-        dead_letter_topic: parsed(&row.get::<String>("dlq")?)?,
+        dead_letter_topic: parsed(&name("dlq_topic")?)?,
         dead_letter_partition: partition("dlq_partition")?,
         dead_letter_offset: row.get("dlq_offset")?,
         place: row.get("place")?,
-        topic: parsed(&row.get::<String>("topic")?)?,
+        topic: parsed(&name("topic")?)?,
         partition: partition("partition_id")?,
-        group: parsed(&row.get::<String>("consumer_group")?)?,
+        group: parsed(&name("consumer_group")?)?,
         event_id: parsed(&row.get::<String>("event_id")?)?,
         chain_seq: row.get("chain_seq")?,
     })

@@ -189,13 +189,8 @@ impl OpsStore {
              GROUP BY fingerprint, consumer_group, reason, tenant, version"
         );
         let rows = self.read.read_all(select, &conditions.values).await?;
-        let mut ids = BTreeSet::new();
-        for row in &rows {
-            for column in ["fingerprint", "consumer_group", "reason", "tenant", "version"] {
-                ids.insert(row.get::<i64>(column)?);
-            }
-        }
-        self.names.tell(&self.read, &ids).await?;
+        let named = ["fingerprint", "consumer_group", "reason", "tenant", "version"];
+        self.tell_names(&rows, &named).await?;
         let mut failures: BTreeMap<i64, Failure> = BTreeMap::new();
         for row in &rows {
             let new = self.failure_of(row)?;
@@ -266,14 +261,23 @@ impl OpsStore {
 
     /// What the columns say that [`LETTER`] names.
     pub(super) async fn found(&self, rows: &[Row]) -> Result<Vec<Found>, sqlx::Error> {
+        self.tell_names(rows, &NAMED).await?;
+        rows.iter().map(|row| found(row, &self.names)).collect()
+    }
+
+    /// Has the names known that stand in these columns.
+    pub(super) async fn tell_names(
+        &self,
+        rows: &[Row],
+        columns: &[&str],
+    ) -> Result<(), sqlx::Error> {
         let mut ids = BTreeSet::new();
         for row in rows {
-            for column in NAMED {
+            for column in columns {
                 ids.insert(row.get::<i64>(column)?);
             }
         }
-        self.names.tell(&self.read, &ids).await?;
-        rows.iter().map(|row| found(row, &self.names)).collect()
+        self.names.tell(&self.read, &ids).await
     }
 
     /// What a filter says of `ops_letters`. Whatever no dead letter has leaves nothing.

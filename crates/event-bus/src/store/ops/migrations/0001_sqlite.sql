@@ -117,13 +117,20 @@ CREATE TABLE ops_replay_lanes (
     PRIMARY KEY (replay, dlq_topic, dlq_partition)
 );
 
+-- With all that its record takes, so that a replay goes on while the index is read again.
 CREATE TABLE ops_replay_letters (
-    replay        text   NOT NULL REFERENCES ops_replays (id),
-    dlq_topic     bigint NOT NULL,
-    dlq_partition bigint NOT NULL,
-    place         bigint NOT NULL,
-    letter        text   NOT NULL,
-    outcome       text,
+    replay         text   NOT NULL REFERENCES ops_replays (id),
+    dlq_topic      bigint NOT NULL,
+    dlq_partition  bigint NOT NULL,
+    place          bigint NOT NULL,
+    dlq_offset     bigint NOT NULL,
+    letter         text   NOT NULL,
+    topic          bigint NOT NULL,
+    partition_id   bigint NOT NULL,
+    consumer_group bigint NOT NULL,
+    event_id       text   NOT NULL,
+    chain_seq      bigint,
+    outcome        text,
     PRIMARY KEY (replay, dlq_topic, dlq_partition, place)
 );
 
