@@ -97,11 +97,11 @@ async fn exposition(State(metrics): State<Metrics>) -> Response {
 }
 
 #[derive(Serialize)]
-struct Alive {
+pub(crate) struct Alive {
     status: &'static str,
 }
 
-async fn livez() -> Json<Alive> {
+pub(crate) async fn livez() -> Json<Alive> {
     Json(Alive { status: "alive" })
 }
 

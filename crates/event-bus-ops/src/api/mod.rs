@@ -18,6 +18,8 @@ use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
 
+use crate::http;
+
 pub use error::ApiError;
 pub use letters::{AskForEdit, Decided, Decision, Edited, Lineage, Page};
 pub use query::pairs;
@@ -50,6 +52,7 @@ impl Api {
     /// Its routes.
     pub fn router(self) -> Router {
         Router::new()
+            .route("/livez", get(http::livez))
             .route("/api/v1/dead-letters", get(letters::list))
             .route("/api/v1/dead-letters/{id}", get(letters::show))
             .route("/api/v1/dead-letters/{id}/edit", post(letters::edit))

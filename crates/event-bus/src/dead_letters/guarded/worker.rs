@@ -29,6 +29,8 @@ const LEASE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a replay that sends asks whether it still should.
 const ASK: Duration = Duration::from_millis(500);
+/// The longest pause between two looks at a replay that waits: its service may be away for days.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
 /// The wait after a trouble.
 const REST: Duration = Duration::from_secs(2);
 
@@ -50,6 +52,16 @@ pub enum WorkError {
     /// Another process holds the replay.
     #[error("another ops process has taken the replay over")]
     TakenOver,
+}
+
+/// How a step ended.
+enum Step {
+    /// There may be more to do at once.
+    Done,
+    /// Outcomes are waited for.
+    Waits,
+    /// Nothing more is to be done here.
+    Over,
 }
 
 /// What carries replays out. Several processes may have one on a store: each replay is one's.
@@ -103,11 +115,15 @@ impl Worker {
 
     /// Carries a replay out until it is over, or another process's.
     async fn work_on(&self, id: Uuid) {
+        let mut pause = LOOK;
         loop {
             match self.step(id).await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(WorkError::TakenOver) => return,
+                Ok(Step::Over) | Err(WorkError::TakenOver) => return,
+                Ok(Step::Done) => pause = LOOK,
+                Ok(Step::Waits) => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_LOOK);
+                }
                 Err(error) => {
                     tracing::warn!(%id, error = error_chain(&error), "a replay goes on once it can");
                     sleep(REST).await;
@@ -116,16 +132,16 @@ impl Worker {
         }
     }
 
-    /// Does what is next. Says whether nothing more is to be done here.
-    async fn step(&self, id: Uuid) -> Result<bool, WorkError> {
+    /// Does what is next.
+    async fn step(&self, id: Uuid) -> Result<Step, WorkError> {
         if !self.store.hold_replay(id, self.holder, LEASE).await? {
-            return Ok(true);
+            return Ok(Step::Over);
         }
-        let Some(replay) = self.store.replay(id).await? else { return Ok(true) };
+        let Some(replay) = self.store.replay(id).await? else { return Ok(Step::Over) };
         match replay.stage {
             Stage::Running => match replay.guard.next(&replay.progress) {
                 Next::Send(most) => self.send(&replay, most).await?,
-                Next::Wait => sleep(LOOK).await,
+                Next::Wait => return Ok(Step::Waits),
                 Next::Stop(why) => {
                     self.store.move_replay(id, Stage::Running, Stage::Stopping, Some(&why)).await?;
                 }
@@ -135,9 +151,9 @@ impl Worker {
             },
             Stage::Cancelling => self.open_the_rest(&replay, Stage::Cancelled).await?,
             Stage::Stopping => self.open_the_rest(&replay, Stage::Stopped).await?,
-            Stage::Finished | Stage::Cancelled | Stage::Stopped => return Ok(true),
+            Stage::Finished | Stage::Cancelled | Stage::Stopped => return Ok(Step::Over),
         }
-        Ok(false)
+        Ok(Step::Done)
     }
 
     /// What was not sent is open again.

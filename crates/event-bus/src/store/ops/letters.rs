@@ -9,7 +9,7 @@ use super::super::sql::{Row, Value, rows_of};
 use super::super::tx::Tx;
 use super::names::NOTHING;
 use super::sums::{Sum, Sums};
-use super::{OpsStore, search};
+use super::{OpsStore, in_turn, search};
 use crate::audit::{Action, Deed};
 use crate::dead_letters::{Histories, Letter, State};
 use crate::kafka::admin::TopicPartition;
@@ -86,6 +86,7 @@ impl OpsStore {
     /// The database's.
     pub async fn forget_index(&self) -> Result<(), sqlx::Error> {
         let mut tx = self.write.begin().await?;
+        in_turn(&mut tx).await?;
         for sql in [
             "DELETE FROM ops_positions",
             "DELETE FROM ops_letters",
@@ -105,6 +106,7 @@ impl OpsStore {
     pub async fn take_in(&self, batch: &Batch) -> Result<(), TakeInError> {
         self.names.keep(&self.write, batch.letters.iter().flat_map(names_of)).await?;
         let mut tx = self.write.begin().await?;
+        in_turn(&mut tx).await?;
         for (at, (from, to)) in &batch.read {
             move_on(&mut tx, at, *from, *to).await?;
         }

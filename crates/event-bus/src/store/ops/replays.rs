@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::super::sql::{Row, Value};
-use super::super::tx::{Connection, Tx};
-use super::OpsStore;
+use super::super::tx::Tx;
 use super::letters::{moment, parsed, stamp, summed};
 use super::names::Names;
 use super::search::{code, unsigned};
 use super::stage::Stage;
 use super::sums::{Sum, Sums};
+use super::{OpsStore, in_turn};
 use crate::dead_letters::guarded::{Guard, Progress};
 use crate::dead_letters::{Filter, State};
 use crate::names::{EventId, GroupName, TopicName};
@@ -112,10 +112,7 @@ impl OpsStore {
     pub async fn ask_for_replay(&self, asked: &Asked) -> Result<u64, sqlx::Error> {
         let (freeze, values) = self.freezing(asked).await?;
         let mut tx = self.write.begin().await?;
-        if let Connection::Postgres(_) = &tx.connection {
-            // Two that ask at once for the same dead letters: the second finds none.
-            tx.execute("LOCK TABLE ops_replays IN EXCLUSIVE MODE", &[]).await?;
-        }
+        in_turn(&mut tx).await?;
         let id = asked.id.to_string();
         let known = "SELECT letters FROM ops_replays WHERE id = $1";
         if let Some(row) = tx.fetch_optional(known, &[id.as_str().into()]).await? {
