@@ -163,13 +163,23 @@ pub(super) async fn restore(
     decide(&api, Action::Restore, &decision?.0, &by.name).await
 }
 
+/// The filter, which means these states where it names none.
+pub(super) fn in_states(mut filter: Filter, states: &[&str]) -> Filter {
+    if filter.states.is_empty() && filter.ids.is_empty() {
+        filter.states = states.iter().map(|state| (*state).to_owned()).collect();
+    }
+    filter
+}
+
 async fn decide(
     api: &Api,
     action: Action,
     decision: &Decision,
     by: &str,
 ) -> Result<Json<Decided>, ApiError> {
-    let shown = api.store.letters(&decision.filter, None, MOST).await?;
+    let state = if action == Action::Discard { "open" } else { "discarded" };
+    let filter = in_states(decision.filter.clone(), &[state]);
+    let shown = api.store.letters(&filter, None, MOST).await?;
     if shown.next.is_some() {
         return Err(ApiError::Unclear(format!(
             "these are more than {MOST} dead letters: decide about fewer at once"

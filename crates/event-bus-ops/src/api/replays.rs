@@ -9,10 +9,11 @@ use axum::http::StatusCode;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::guarded::Guard;
 use event_bus::dead_letters::{Filter, Plan, Refusal};
-use event_bus::store::ops::{Asked, PlannedRow, ReplayRow, Stage};
+use event_bus::store::ops::{Asked, PlannedRow, ReplayRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::letters::in_states;
 use super::query::Query;
 use super::{Api, ApiError, Operator, Viewer};
 
@@ -93,7 +94,8 @@ pub(super) async fn preview(
 ) -> Result<Json<Preview>, ApiError> {
     let filter = Query::of(pairs)?.filter;
     let planned = api.store.plan_replay(&filter, &api.consumed()).await?;
-    let first = api.store.letters(&filter, None, LOOKED_INTO).await?;
+    let open = in_states(filter, &["open"]);
+    let first = api.store.letters(&open, None, LOOKED_INTO).await?;
     let plan = Plan::replay(&api.catalogue, &first.letters);
     let unusable = plan.doomed(&api.kafka, &api.catalogue).await;
     let unusable = unusable.map_err(|error| ApiError::Failed(error_chain(&error)))?;
@@ -123,11 +125,11 @@ pub(super) async fn show(
 
 pub(super) async fn cancel(
     State(api): State<Api>,
-    _: Operator,
+    Operator(by): Operator,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ReplayRow>, ApiError> {
     // What is over, or ends already, stays as it is.
-    api.store.move_replay(id, Stage::Running, Stage::Cancelling, None).await?;
+    api.store.cancel_replay(id, &by.name).await?;
     show(State(api), Viewer, Path(id)).await
 }
 

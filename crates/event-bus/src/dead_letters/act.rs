@@ -10,6 +10,7 @@ use crate::audit::{Action, Deed, NotWritten};
 use crate::catalogue::Catalogue;
 use crate::consumer::doom_of;
 use crate::envelope::OutgoingRecord;
+use crate::headers;
 use crate::kafka::admin::TopicPartition;
 use crate::kafka::producer::{Delivered, SendError};
 use crate::kafka::reader::{ReadError, Reader, Until};
@@ -191,12 +192,19 @@ pub async fn originals(
     {
         for record in records {
             let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            if let Some(id) = wanted.get(&(at, record.offset)) {
+            if let Some(id) = wanted.get(&(at, record.offset))
+                && is_of(&record, *id)
+            {
                 originals.insert(*id, record);
             }
         }
     }
     Ok(originals)
+}
+
+/// Whether a record is this dead letter. Where a topic was made anew, another one stands in its place.
+pub(super) fn is_of(record: &Record, letter: Uuid) -> bool {
+    headers::last(&record.headers, headers::DLQ_ID).and_then(|id| id.parse().ok()) == Some(letter)
 }
 
 impl Found {

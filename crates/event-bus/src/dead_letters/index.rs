@@ -68,7 +68,18 @@ impl Indexer {
         let mut all = 0;
         while let Some(records) = reading.next().await? {
             let count = records.len() as u64;
-            self.take_in(&mut reading, records).await?;
+            match self.take_in(&mut reading, records).await {
+                Err(IndexError::TakeIn(TakeInError::Overtaken { .. })) => {
+                    // Two that start at once take turns by chance.
+                    sleep(REST.mul_f64(rand::random())).await;
+                    match self.start(Until::CaughtUp).await? {
+                        Some(other) => reading = other,
+                        None => break,
+                    }
+                    continue;
+                }
+                taken_in => taken_in?,
+            }
             progress(Progress::Read(count));
             all += count;
         }
@@ -140,7 +151,7 @@ impl Indexer {
             from.insert(at.clone(), stored.get(&at).copied().unwrap_or(start).max(start));
         }
         let reader = Reader::start_at(&self.kafka, &from, until).await?;
-        Ok(Some(Reading { reader, stored, from, outcomes, audit }))
+        Ok(Some(Reading { reader, stored, outcomes, audit }))
     }
 
     async fn take_in(&self, reading: &mut Reading, records: Vec<Record>) -> Result<(), IndexError> {
@@ -166,9 +177,8 @@ impl Indexer {
                     format!("{}/{} at {}: {error}", at.topic, at.partition, record.offset)
                 });
             }
-            let stored = reading.stored.get(&at).or_else(|| reading.from.get(&at)).copied();
-            let from = stored.unwrap_or(record.offset);
-            batch.read.entry(at).or_insert((from, from)).1 = record.offset + 1;
+            let stored = reading.stored.get(&at).copied();
+            batch.read.entry(at).or_insert((stored, 0)).1 = record.offset + 1;
         }
         if let Some(first) = unreadable {
             tracing::warn!(first, "records that are none of the bus's are not in the index");
@@ -187,8 +197,6 @@ struct Reading {
     reader: Reader,
     /// How far the store is.
     stored: BTreeMap<TopicPartition, i64>,
-    /// Where reading began.
-    from: BTreeMap<TopicPartition, i64>,
     outcomes: TopicName,
     audit: TopicName,
 }

@@ -251,22 +251,26 @@ async fn what_was_read_is_read_once_and_two_who_read_do_not_mix(databases: &Data
     let mut random = StdRng::seed_from_u64(1);
     let at =
         TopicPartition { topic: "shop.order.placed.dlq".parse().expect("a name"), partition: 0 };
-    let batch = |from: i64, to: i64, letter: Letter| Batch {
+    let batch = |from: Option<i64>, to: i64, letter: Letter| Batch {
         letters: vec![letter],
         read: [(at.clone(), (from, to))].into(),
         ..Batch::default()
     };
-    let first = batch(0, 5, letter(1, &mut random));
+    let first = batch(None, 5, letter(1, &mut random));
     store.take_in(&first).await.expect("it is taken in");
     let overtaken = other.take_in(&first).await.expect_err("it was read");
     assert!(matches!(overtaken, TakeInError::Overtaken { .. }), "{overtaken}");
     assert_eq!(other.positions().await.expect("it answers"), [(at.clone(), 5)].into());
-    other.take_in(&batch(5, 9, letter(2, &mut random))).await.expect("it goes on from there");
-    assert_eq!(store.positions().await.expect("it answers"), [(at, 9)].into());
+    other.take_in(&batch(Some(5), 9, letter(2, &mut random))).await.expect("it goes on from there");
+    assert_eq!(store.positions().await.expect("it answers"), [(at.clone(), 9)].into());
     let all = Filter::default();
     assert_eq!(store.count(&all).await.expect("it answers"), Some(2));
     store.forget_index().await.expect("it is forgotten");
     assert_eq!(store.count(&all).await.expect("it answers"), Some(0));
+    assert!(store.positions().await.expect("it answers").is_empty());
+    // Who did not notice must not go on behind a hole.
+    let overtaken = other.take_in(&batch(Some(9), 12, letter(3, &mut random))).await;
+    assert!(matches!(overtaken, Err(TakeInError::Overtaken { .. })), "{overtaken:?}");
     assert!(store.positions().await.expect("it answers").is_empty());
     store.close().await;
     other.close().await;

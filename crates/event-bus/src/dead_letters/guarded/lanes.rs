@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use uuid::Uuid;
+
+use crate::dead_letters::act::is_of;
 use crate::kafka::Record;
 use crate::kafka::admin::TopicPartition;
 use crate::store::ops::ToSend;
@@ -16,8 +19,8 @@ pub(super) struct Lanes {
 struct Lane {
     /// In the order of their places.
     wanted: VecDeque<ToSend>,
-    /// Which places stand at which offsets.
-    places: HashMap<i64, i64>,
+    /// Which places stand at which offsets, and of which dead letters they are.
+    places: HashMap<i64, (i64, Uuid)>,
     /// What was read before its turn, by place: of a parked key whose earlier dead letter died again.
     early: BTreeMap<i64, Record>,
     /// All before this offset was read.
@@ -38,7 +41,7 @@ impl Lanes {
         let mut lanes = Self::default();
         for one in to_send {
             let lane = lanes.lanes.entry(lane_of(&one)).or_default();
-            lane.places.insert(one.dead_letter_offset, one.place);
+            lane.places.insert(one.dead_letter_offset, (one.place, one.letter));
             lane.wanted.push_back(one);
         }
         lanes
@@ -62,7 +65,10 @@ impl Lanes {
         let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
         let Some(lane) = self.lanes.get_mut(&at) else { return Vec::new() };
         lane.read_to = record.offset + 1;
-        if let Some(place) = lane.places.get(&record.offset) {
+        // Where the topic was made anew, another one stands there.
+        if let Some((place, letter)) = lane.places.get(&record.offset)
+            && is_of(&record, *letter)
+        {
             lane.early.insert(*place, record);
         }
         let ready = lane.ready();
@@ -103,9 +109,8 @@ pub(super) fn lane_of(one: &ToSend) -> TopicPartition {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
+    use crate::headers::{DLQ_ID, Header};
 
     fn to_send(place: i64, offset: i64) -> ToSend {
         ToSend {
@@ -123,6 +128,12 @@ mod tests {
     }
 
     fn read(lanes: &mut Lanes, offset: i64) -> Vec<String> {
+        read_of(lanes, offset, offset)
+    }
+
+    /// Reads a dead letter that stands where another one is expected.
+    fn read_of(lanes: &mut Lanes, offset: i64, letter: i64) -> Vec<String> {
+        let id = Uuid::from_u128(u128::try_from(letter).unwrap()).to_string();
         let record = Record {
             topic: "shop.order.placed.dlq".parse().unwrap(),
             partition: 0,
@@ -130,7 +141,7 @@ mod tests {
             timestamp_ms: 0,
             key: None,
             value: None,
-            headers: Vec::new(),
+            headers: vec![Header::text(DLQ_ID, id)],
         };
         told(lanes.take(record))
     }
@@ -156,6 +167,13 @@ mod tests {
         assert!(!lanes.is_empty());
         assert_eq!(told(lanes.end()), ["15 gone"]);
         assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn another_dead_letter_in_its_place_is_not_sent() {
+        let mut lanes = Lanes::new(vec![to_send(0, 10), to_send(1, 12)]);
+        assert_eq!(read_of(&mut lanes, 10, 77), ["10 gone"]);
+        assert_eq!(read(&mut lanes, 12), ["12"]);
     }
 
     #[test]

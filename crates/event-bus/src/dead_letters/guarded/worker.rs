@@ -25,6 +25,8 @@ use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
 const WINDOW: usize = 1_000;
 /// How long a replay is nobody else's after a sign of its process.
 const LEASE: Duration = Duration::from_secs(15);
+/// So many are held in memory at once.
+const PIECE: u64 = 50_000;
 /// How often it is looked for replays and their outcomes.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a replay that sends asks whether it still should.
@@ -115,9 +117,9 @@ impl Worker {
 
     /// Carries a replay out until it is over, or another process's.
     async fn work_on(&self, id: Uuid) {
-        let mut pause = LOOK;
+        let (mut pause, mut is_audited) = (LOOK, false);
         loop {
-            match self.step(id).await {
+            match self.step(id, &mut is_audited).await {
                 Ok(Step::Over) | Err(WorkError::TakenOver) => return,
                 Ok(Step::Done) => pause = LOOK,
                 Ok(Step::Waits) => {
@@ -133,21 +135,25 @@ impl Worker {
     }
 
     /// Does what is next.
-    async fn step(&self, id: Uuid) -> Result<Step, WorkError> {
+    async fn step(&self, id: Uuid, is_audited: &mut bool) -> Result<Step, WorkError> {
         if !self.store.hold_replay(id, self.holder, LEASE).await? {
             return Ok(Step::Over);
         }
         let Some(replay) = self.store.replay(id).await? else { return Ok(Step::Over) };
         match replay.stage {
             Stage::Running => match replay.guard.next(&replay.progress) {
-                Next::Send(most) => self.send(&replay, most).await?,
+                Next::Send(most) => {
+                    if replay.progress.sent == 0 && !*is_audited {
+                        self.write_deed(&replay).await?;
+                        *is_audited = true;
+                    }
+                    self.send(&replay, most.min(PIECE)).await?;
+                }
                 Next::Wait => return Ok(Step::Waits),
                 Next::Stop(why) => {
                     self.store.move_replay(id, Stage::Running, Stage::Stopping, Some(&why)).await?;
                 }
-                Next::Finish => {
-                    self.store.move_replay(id, Stage::Running, Stage::Finished, None).await?;
-                }
+                Next::Finish => self.open_the_rest(&replay, Stage::Finished).await?,
             },
             Stage::Cancelling => self.open_the_rest(&replay, Stage::Cancelled).await?,
             Stage::Stopping => self.open_the_rest(&replay, Stage::Stopped).await?,
@@ -160,11 +166,13 @@ impl Worker {
     async fn open_the_rest(&self, replay: &ReplayRow, end: Stage) -> Result<(), WorkError> {
         let unsent = self.store.letters_of_replay(replay.id, true).await?;
         if !unsent.is_empty() {
-            let why = match &replay.why_stopped {
-                Some(why) => format!("replay {} stopped: {why}", replay.id),
-                None => format!("replay {} was cancelled", replay.id),
+            let why = match (end, &replay.why_stopped) {
+                (Stage::Finished, _) => format!("replay {} could not send it", replay.id),
+                (_, Some(why)) => format!("replay {} stopped: {why}", replay.id),
+                (_, None) => format!("replay {} was cancelled", replay.id),
             };
-            let deed = Deed::about_letters(Action::Restore, unsent, &replay.by, Some(&why));
+            let by = replay.ended_by.as_ref().unwrap_or(&replay.by);
+            let deed = Deed::about_letters(Action::Restore, unsent, by, Some(&why));
             deed.write(&self.publisher).await?;
         }
         self.store.move_replay(replay.id, replay.stage, end, None).await?;
@@ -173,14 +181,21 @@ impl Worker {
 
     /// Sends the next ones, so many of them unless it is to stop before.
     async fn send(&self, replay: &ReplayRow, most: u64) -> Result<(), WorkError> {
-        if replay.progress.sent == 0 {
-            self.write_deed(replay).await?;
-        }
         let mut lanes = Lanes::new(self.store.to_send(replay.id, most).await?);
         let mut reader = Reader::start_at(&self.kafka, &lanes.starts(), Until::CaughtUp).await?;
         let mut flight = Flight::new(self, replay);
         while !lanes.is_empty() {
-            let ready: Vec<Ready> = match reader.next().await? {
+            let records = loop {
+                tokio::select! {
+                    records = reader.next() => break records?,
+                    () = sleep_until(flight.ask_at) => {
+                        if !flight.may_go_on().await? {
+                            return flight.land().await;
+                        }
+                    }
+                }
+            };
+            let ready: Vec<Ready> = match records {
                 Some(records) => {
                     records.into_iter().flat_map(|record| lanes.take(record)).collect()
                 }
@@ -192,7 +207,7 @@ impl Worker {
                 }
                 match ready {
                     Ready::Send(one, record) => flight.send(one, record).await?,
-                    Ready::Gone(one) => flight.gone(&one),
+                    Ready::Gone(one) => flight.under_way.push_back((one, Fate::Gone)),
                 }
             }
         }
@@ -208,11 +223,18 @@ impl Worker {
     }
 }
 
+/// What becomes of one whose turn came.
+enum Fate {
+    Flying(UnderWay),
+    Gone,
+    Refused,
+}
+
 /// What is on its way, in the order in which it was sent.
 struct Flight<'a> {
     worker: &'a Worker,
     replay: &'a ReplayRow,
-    under_way: VecDeque<(ToSend, Option<UnderWay>)>,
+    under_way: VecDeque<(ToSend, Fate)>,
     moved: Moved,
     /// How many are done with and not noted.
     unnoted: usize,
@@ -297,11 +319,8 @@ impl<'a> Flight<'a> {
         });
         self.begun += 1;
         match self.worker.publisher.begin_sealed(&replayed).await {
-            Ok(begun) => self.under_way.push_back((one, Some(begun))),
-            Err(SendError::Refused { .. }) => {
-                self.moved.refused += 1;
-                self.under_way.push_back((one, None));
-            }
+            Ok(begun) => self.under_way.push_back((one, Fate::Flying(begun))),
+            Err(SendError::Refused { .. }) => self.under_way.push_back((one, Fate::Refused)),
             Err(error) => {
                 // What Kafka has is noted before the rest is tried again.
                 self.settle(0).await?;
@@ -311,27 +330,24 @@ impl<'a> Flight<'a> {
         Ok(())
     }
 
-    fn gone(&mut self, one: &ToSend) {
-        self.moved.gone += 1;
-        self.under_way.push_back((one.clone(), None));
-    }
-
     /// Waits until only so many are on their way, and notes the others as sent.
     async fn settle(&mut self, rest: usize) -> Result<(), WorkError> {
         let mut failed = None;
         while self.under_way.len() > rest
-            && let Some((one, begun)) = self.under_way.pop_front()
+            && let Some((one, fate)) = self.under_way.pop_front()
         {
-            match begun {
-                None => {}
-                Some(begun) => match begun.delivered().await {
-                    Ok(_) => {}
-                    Err(SendError::Refused { .. }) => self.moved.refused += 1,
-                    Err(error) => {
-                        failed = Some(error);
-                        break;
-                    }
-                },
+            let fate = match fate {
+                Fate::Flying(begun) => begun.delivered().await.map(|_| None),
+                Fate::Gone => Ok(Some(&mut self.moved.gone)),
+                Fate::Refused => Ok(Some(&mut self.moved.refused)),
+            };
+            match fate {
+                Ok(unsent) => unsent.into_iter().for_each(|unsent| unsent.push(one.letter)),
+                Err(SendError::Refused { .. }) => self.moved.refused.push(one.letter),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
             self.unnoted += 1;
             let lane = lane_of(&one);

@@ -30,8 +30,8 @@ pub struct Batch {
     pub deeds: Vec<Deed>,
     /// What services reported.
     pub outcomes: Vec<OutcomeReport>,
-    /// Of each partition that was read from: the offset that this batch begins at, and the one after its last record.
-    pub read: BTreeMap<TopicPartition, (i64, i64)>,
+    /// Of each partition that was read from: how far the store said that it was, and the offset after the last record.
+    pub read: BTreeMap<TopicPartition, (Option<i64>, i64)>,
 }
 
 /// A batch that was not taken in.
@@ -228,17 +228,28 @@ fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-async fn move_on(tx: &mut Tx, at: &TopicPartition, from: i64, to: i64) -> Result<(), TakeInError> {
+async fn move_on(
+    tx: &mut Tx,
+    at: &TopicPartition,
+    from: Option<i64>,
+    to: i64,
+) -> Result<(), TakeInError> {
     let (topic, partition) = (at.topic.as_str(), at.partition);
-    let update = "UPDATE ops_positions SET next_offset = $4
-        WHERE topic = $1 AND partition_id = $2 AND next_offset = $3";
-    let places = [topic.into(), partition.into(), from.into(), to.into()];
-    if tx.execute(update, &places).await? == 1 {
-        return Ok(());
-    }
-    let insert = "INSERT INTO ops_positions (topic, partition_id, next_offset) VALUES ($1, $2, $3)
-        ON CONFLICT (topic, partition_id) DO NOTHING";
-    match tx.execute(insert, &[topic.into(), partition.into(), to.into()]).await? {
+    let moved = match from {
+        Some(from) => {
+            let update = "UPDATE ops_positions SET next_offset = $4
+                WHERE topic = $1 AND partition_id = $2 AND next_offset = $3";
+            let places = [topic.into(), partition.into(), from.into(), to.into()];
+            tx.execute(update, &places).await?
+        }
+        None => {
+            let insert =
+                "INSERT INTO ops_positions (topic, partition_id, next_offset) VALUES ($1, $2, $3)
+                ON CONFLICT (topic, partition_id) DO NOTHING";
+            tx.execute(insert, &[topic.into(), partition.into(), to.into()]).await?
+        }
+    };
+    match moved {
         1 => Ok(()),
         _ => Err(TakeInError::Overtaken { topic: topic.to_owned(), partition }),
     }
@@ -315,10 +326,14 @@ async fn decide(tx: &mut Tx, deeds: &[Deed]) -> Result<Vec<Uuid>, sqlx::Error> {
 
 /// Writes what was reported, also for the replays of this store, and says of which dead letters.
 async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx::Error> {
-    let (mut ended, mut idle, mut of_replays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut ended, mut idle) = (BTreeMap::new(), BTreeMap::new());
+    let mut of_replays: BTreeMap<(Uuid, Uuid), Outcome> = BTreeMap::new();
     for report in reports {
         let at = stamp(report.at);
-        of_replays.insert((report.replay_id, report.dlq_id), report.outcome);
+        let told = of_replays.entry((report.replay_id, report.dlq_id)).or_insert(report.outcome);
+        if weight(report.outcome) > weight(*told) {
+            *told = report.outcome;
+        }
         match report.outcome {
             Outcome::Processed | Outcome::DeadAgain => {
                 ended.insert(report.dlq_id, (report.outcome, at));
@@ -374,12 +389,22 @@ async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx:
             "UPDATE ops_replay_letters SET outcome = told.column3
              FROM (VALUES {}) AS told
              WHERE ops_replay_letters.replay = told.column1 AND ops_replay_letters.letter = told.column2
-               AND (ops_replay_letters.outcome IS NULL OR ops_replay_letters.outcome IN ('out-of-turn', 'duplicate'))",
+               AND (ops_replay_letters.outcome IS NULL OR ops_replay_letters.outcome = 'out-of-turn'
+                    OR (ops_replay_letters.outcome = 'duplicate' AND told.column3 <> 'out-of-turn'))",
             rows_of(rows.len(), 3)
         );
         tx.execute_made(update, &values).await?;
     }
     Ok(reports.iter().map(|report| report.dlq_id).collect())
+}
+
+/// Of what is told of one replay of a dead letter that was sent twice, what counts most.
+fn weight(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Processed | Outcome::DeadAgain => 2,
+        Outcome::Duplicate => 1,
+        Outcome::OutOfTurn => 0,
+    }
 }
 
 /// Writes how these dead letters stand, as far as they were read.

@@ -50,6 +50,8 @@ pub struct ReplayRow {
     pub why_stopped: Option<String>,
     /// Who asked for it.
     pub by: String,
+    /// Who cancelled it.
+    pub ended_by: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// When.
@@ -90,15 +92,15 @@ pub struct ToSend {
 pub struct Moved {
     /// Of each lane, the place after the last one that is done with.
     pub sent: BTreeMap<(TopicName, i32), i64>,
-    /// How many more retention took.
-    pub gone: u64,
-    /// How many more Kafka refused.
-    pub refused: u64,
+    /// Those that retention took.
+    pub gone: Vec<Uuid>,
+    /// Those that Kafka refused.
+    pub refused: Vec<Uuid>,
 }
 
 const REPLAY: &str =
     "SELECT replay.id, replay.stage, replay.why_stopped, replay.asked_by, replay.reason,
-    replay.asked_at, replay.guard, replay.letters, replay.gone, replay.refused,
+    replay.asked_at, replay.guard, replay.letters, replay.ended_by,
     (SELECT CAST(coalesce(sum(lane.sent), 0) AS bigint) FROM ops_replay_lanes AS lane
      WHERE lane.replay = replay.id) AS sent
     FROM ops_replays AS replay";
@@ -184,7 +186,7 @@ impl OpsStore {
         Ok((freeze, values))
     }
 
-    /// The dead letters of a replay; where `unsent`, only those that were not sent.
+    /// The dead letters of a replay; where `unsent`, only those that were not sent: it ended before, or they could not be.
     ///
     /// # Errors
     /// The database's.
@@ -197,11 +199,22 @@ impl OpsStore {
             ORDER BY dlq_topic, dlq_partition, place";
         let rest = "SELECT planned.letter FROM ops_replay_lanes AS lane
             JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
-              AND planned.dlq_partition = lane.dlq_partition AND planned.place >= lane.sent
-            WHERE lane.replay = $1 ORDER BY planned.dlq_topic, planned.dlq_partition, planned.place";
+              AND planned.dlq_partition = lane.dlq_partition
+            WHERE lane.replay = $1 AND (planned.place >= lane.sent OR planned.outcome IN ('gone', 'refused'))
+            ORDER BY planned.dlq_topic, planned.dlq_partition, planned.place";
         let select = if unsent { rest } else { all };
         let rows = self.read.read_all(select.to_owned(), &[id.to_string().into()]).await?;
         rows.iter().map(|row| parsed(&row.get::<String>("letter")?)).collect()
+    }
+
+    /// Cancels a replay that runs. What was sent stays sent.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn cancel_replay(&self, id: Uuid, by: &str) -> Result<(), sqlx::Error> {
+        let update = "UPDATE ops_replays SET stage = 'cancelling', ended_by = $2
+            WHERE id = $1 AND stage = 'running'";
+        self.write.execute(update, &[id.to_string().into(), by.into()]).await
     }
 
     /// The replays that are not over.
@@ -248,8 +261,6 @@ impl OpsStore {
         let mut progress = Progress {
             letters: unsigned(row, "letters")?,
             sent: unsigned(row, "sent")?,
-            gone: unsigned(row, "gone")?,
-            refused: unsigned(row, "refused")?,
             ..Progress::default()
         };
         let outcomes = "SELECT outcome, count(*) AS letters FROM ops_replay_letters
@@ -260,6 +271,8 @@ impl OpsStore {
                 "processed" => progress.processed = letters,
                 "duplicate" => progress.duplicate = letters,
                 "dead-again" => progress.dead_again = letters,
+                "gone" => progress.gone = letters,
+                "refused" => progress.refused = letters,
                 _ => progress.out_of_turn = letters,
             }
         }
@@ -270,6 +283,7 @@ impl OpsStore {
             stage: parsed(&row.get::<String>("stage")?)?,
             why_stopped: row.get("why_stopped")?,
             by: row.get("asked_by")?,
+            ended_by: row.get("ended_by")?,
             reason: row.get("reason")?,
             at: moment(row.get("asked_at")?)?,
             guard,
@@ -350,17 +364,18 @@ impl OpsStore {
         moved: &Moved,
     ) -> Result<bool, sqlx::Error> {
         let mut tx = self.write.begin().await?;
-        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let update = "UPDATE ops_replays SET gone = gone + $3, refused = refused + $4
-            WHERE id = $1 AND holder = $2";
-        let values = [
-            id.to_string().into(),
-            holder.to_string().into(),
-            count(moved.gone).into(),
-            count(moved.refused).into(),
-        ];
-        if tx.execute(update, &values).await? == 0 {
+        let lock = "UPDATE ops_replays SET holder = $2 WHERE id = $1 AND holder = $2";
+        let held = [id.to_string().into(), holder.to_string().into()];
+        if tx.execute(lock, &held).await? == 0 {
             return Ok(false);
+        }
+        for (letters, why) in [(&moved.gone, "gone"), (&moved.refused, "refused")] {
+            for letter in letters {
+                let update =
+                    "UPDATE ops_replay_letters SET outcome = $3 WHERE replay = $1 AND letter = $2";
+                let unsent = [id.to_string().into(), letter.to_string().into(), why.into()];
+                tx.execute(update, &unsent).await?;
+            }
         }
         for ((topic, partition), sent) in &moved.sent {
             let update = "UPDATE ops_replay_lanes SET sent = $4

@@ -318,8 +318,8 @@ impl OpsStore {
             }
         }
         if let Some(text) = &filter.text {
-            let place = conditions.bind(format!("%{}%", escaped(&text.to_lowercase())));
-            let says = |column: &str| format!(r"lower({column}) LIKE {place} ESCAPE '\'");
+            let place = conditions.bind(format!("%{}%", escaped(text)));
+            let says = |column: &str| format!(r"lower({column}) LIKE lower({place}) ESCAPE '\'");
             let error_type = format!(
                 "error_type IN (SELECT names.id FROM ops_names AS names WHERE {})",
                 says("names.name")

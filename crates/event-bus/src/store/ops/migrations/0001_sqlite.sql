@@ -101,8 +101,7 @@ CREATE TABLE ops_replays (
     asked_at    bigint NOT NULL,
     guard       text   NOT NULL,
     letters     bigint NOT NULL,
-    gone        bigint NOT NULL DEFAULT 0,
-    refused     bigint NOT NULL DEFAULT 0,
+    ended_by    text,
     holder      text,
     held_until  bigint NOT NULL DEFAULT 0
 );
@@ -130,6 +129,7 @@ CREATE TABLE ops_replay_letters (
     consumer_group bigint NOT NULL,
     event_id       text   NOT NULL,
     chain_seq      bigint,
+    -- As it was told, or why it was not sent: gone, refused.
     outcome        text,
     PRIMARY KEY (replay, dlq_topic, dlq_partition, place)
 );
