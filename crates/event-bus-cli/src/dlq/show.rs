@@ -44,7 +44,9 @@ impl<'a> Known<'a> {
     ) -> anyhow::Result<Self> {
         let doom = record.as_ref().and_then(|record| found.doom(catalogue, record));
         let timeline = timeline(kafka, catalogue, lineage, record.as_ref()).await?;
-        let reached = reached(kafka, catalogue, found).await?;
+        // Of the event as it was published, and not of a replay that died.
+        let first = lineage.first().copied().unwrap_or(found);
+        let reached = reached(kafka, catalogue, first).await?;
         Ok(Self { found, lineage, record, doom, timeline, reached })
     }
 }
