@@ -1,11 +1,11 @@
 //! Carries replays out as they stand in the ops store.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -84,23 +84,25 @@ impl Worker {
 
     /// Works until `stop` turns true. What it is in the midst of then goes on at the next start.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut under_way = JoinSet::new();
-        let mut ids: HashSet<Uuid> = HashSet::new();
+        let mut tasks = JoinSet::new();
+        let mut under_way: HashMap<task::Id, Uuid> = HashMap::new();
         loop {
-            while let Some(ended) = under_way.try_join_next() {
-                if let Ok(id) = ended {
-                    ids.remove(&id);
+            while let Some(ended) = tasks.try_join_next_with_id() {
+                let (task, panic) = match ended {
+                    Ok((task, ())) => (task, None),
+                    Err(error) => (error.id(), Some(error)),
+                };
+                if let (Some(id), Some(error)) = (under_way.remove(&task), panic) {
+                    tracing::error!(%id, error = error_chain(&error), "a replay is begun anew");
                 }
             }
             match self.store.replays_to_work_on().await {
                 Ok(found) => {
                     for id in found {
-                        if ids.insert(id) {
+                        if !under_way.values().any(|other| *other == id) {
                             let worker = self.clone();
-                            under_way.spawn(async move {
-                                worker.work_on(id).await;
-                                id
-                            });
+                            let task = tasks.spawn(async move { worker.work_on(id).await });
+                            under_way.insert(task.id(), id);
                         }
                     }
                 }
@@ -112,7 +114,7 @@ impl Worker {
             }
         }
         // What was sent and is not noted is sent once more, which no consumer minds.
-        under_way.shutdown().await;
+        tasks.shutdown().await;
     }
 
     /// Carries a replay out until it is over, or another process's.
