@@ -21,7 +21,7 @@ use crate::replay::{Original, Replay};
 use crate::shutdown;
 use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
 
-/// So many are on their way, or not noted as sent, at once: what may be sent twice by a process that is killed.
+/// So many are on their way, and so not noted as sent, at once: what may be sent twice by a process that is killed.
 const WINDOW: usize = 1_000;
 /// How long a replay is nobody else's after a sign of its process.
 const LEASE: Duration = Duration::from_secs(15);
@@ -192,7 +192,7 @@ impl Worker {
                     records = reader.next() => break records?,
                     () = sleep_until(flight.ask_at) => {
                         if !flight.may_go_on().await? {
-                            return flight.land().await;
+                            return flight.settle(0).await;
                         }
                     }
                 }
@@ -205,7 +205,7 @@ impl Worker {
             };
             for ready in ready {
                 if !flight.goes_on().await? {
-                    return flight.land().await;
+                    return flight.settle(0).await;
                 }
                 match ready {
                     Ready::Send(one, record) => flight.send(one, record).await?,
@@ -213,7 +213,7 @@ impl Worker {
                 }
             }
         }
-        flight.land().await
+        flight.settle(0).await
     }
 
     /// Before anything is sent it stands on the topic of audit; after a crash perhaps twice.
@@ -238,8 +238,6 @@ struct Flight<'a> {
     replay: &'a ReplayRow,
     under_way: VecDeque<(ToSend, Fate)>,
     moved: Moved,
-    /// How many are done with and not noted.
-    unnoted: usize,
     begun: u64,
     began_at: Instant,
     ask_at: Instant,
@@ -253,7 +251,6 @@ impl<'a> Flight<'a> {
             replay,
             under_way: VecDeque::with_capacity(WINDOW),
             moved: Moved::default(),
-            unnoted: 0,
             begun: 0,
             began_at: now,
             ask_at: now + ASK,
@@ -268,7 +265,7 @@ impl<'a> Flight<'a> {
                 return Ok(false);
             }
         }
-        if self.under_way.len() + self.unnoted >= WINDOW {
+        if self.under_way.len() >= WINDOW {
             self.settle(WINDOW / 2).await?;
         }
         if Instant::now() < self.ask_at {
@@ -351,20 +348,14 @@ impl<'a> Flight<'a> {
                     break;
                 }
             }
-            self.unnoted += 1;
             let lane = lane_of(&one);
             self.moved.sent.insert((lane.topic, lane.partition), one.place + 1);
         }
         let moved = std::mem::take(&mut self.moved);
-        self.unnoted = 0;
         let worker = self.worker;
         if !worker.store.note_sent(self.replay.id, worker.holder, &moved).await? {
             return Err(WorkError::TakenOver);
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    async fn land(mut self) -> Result<(), WorkError> {
-        self.settle(0).await
     }
 }
