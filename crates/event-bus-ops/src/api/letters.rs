@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query as RawQuery, State};
-use event_bus::audit::{Action, Deed};
+use event_bus::audit::Action;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::{Edit, EditError, Failure, Filter, Found, Plan, Refusal};
 use serde::{Deserialize, Serialize};
@@ -189,12 +189,7 @@ async fn decide(
         Action::Discard => Plan::discard(&shown.letters),
         _ => Plan::restore(&shown.letters),
     };
-    let ids: Vec<Uuid> = plan.letters.iter().map(|found| found.letter.id).collect();
-    let letters = ids.len() as u64;
-    if letters > 0 {
-        let deed = Deed::about_letters(action, ids, by, decision.reason.as_deref());
-        let written = deed.write(&api.publisher).await;
-        written.map_err(|error| ApiError::Failed(error_chain(&error)))?;
-    }
-    Ok(Json(Decided { letters, refused: plan.refused }))
+    let done = plan.carry_out(&api.kafka, &api.publisher, by, decision.reason.as_deref()).await;
+    let done = done.map_err(|error| ApiError::Failed(error_chain(&error)))?;
+    Ok(Json(Decided { letters: done.letters, refused: plan.refused }))
 }
