@@ -58,7 +58,8 @@ impl Indexer {
         Self { store, kafka, catalogue }
     }
 
-    /// Reads what is there now, and has the store's database know what it has. `progress` is told how many records there are to read, and then how many were each time.
+    /// Reads what is there now, and has the store's database know what it has. `progress` is told how many records there
+    /// are to read, and then how many were each time.
     ///
     /// # Errors
     /// See [`IndexError`]. What was taken in stays.

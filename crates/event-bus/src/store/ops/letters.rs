@@ -134,7 +134,7 @@ impl OpsStore {
         letters: &[Letter],
         sums: &mut Sums,
     ) -> Result<(), sqlx::Error> {
-        let id = |name: &str| self.names.id(name).unwrap_or(NOTHING);
+        let id = |name: &str| self.names.id(&clean(name)).unwrap_or(NOTHING);
         let optional = |name: &Option<String>| name.as_deref().map_or(NOTHING, id);
         let mut values: Vec<Value> = Vec::with_capacity(letters.len() * COLUMNS);
         for letter in letters {
@@ -149,13 +149,13 @@ impl OpsStore {
                 letter.partition.into(),
                 letter.offset.into(),
                 id(letter.group.as_str()).into(),
-                id(&clean(&letter.service)).into(),
-                letter.tenant.as_deref().map_or(NOTHING, |name| id(&clean(name))).into(),
+                id(&letter.service).into(),
+                optional(&letter.tenant).into(),
                 optional(&letter.event).into(),
                 optional(&letter.version).into(),
-                id(&clean(&letter.reason)).into(),
-                id(&clean(&letter.error_type)).into(),
-                id(&clean(&letter.fingerprint)).into(),
+                id(&letter.reason).into(),
+                id(&letter.error_type).into(),
+                id(&letter.fingerprint).into(),
                 clean(&letter.message).into(),
                 key.into(),
                 letter.attempts.into(),
