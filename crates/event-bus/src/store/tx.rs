@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
-use super::sql::{Row, RowOf, Value, postgres_query, sqlite_query};
+use super::sql::{Row, RowOf, Value, postgres_query, rows_of, sqlite_query};
 use super::{postgres, sqlite};
 use crate::envelope::OutgoingRecord;
 use crate::trace_context::TraceContext;
@@ -95,12 +95,27 @@ impl Tx {
 
     /// How many rows of so many values one statement writes best. SQLite finds the place of each value by going through
     /// all of them, so that it has few; PostgreSQL waits for each statement, so that it has many.
-    pub(super) fn rows_at_once(&self, columns: usize) -> usize {
+    fn rows_at_once(&self, columns: usize) -> usize {
         let values = match &self.connection {
             Connection::Postgres(_) => 12_500,
             Connection::Sqlite(_) => 400,
         };
         (values / columns).max(1)
+    }
+
+    /// Runs a statement with a list of rows, in as many pieces as it takes. `statement` is told the placeholders of the
+    /// list, and gives what each piece returns.
+    pub(super) async fn with_rows<const COLUMNS: usize>(
+        &mut self,
+        rows: &[[Value; COLUMNS]],
+        statement: impl Fn(&str) -> String,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let mut returned = Vec::new();
+        for rows in rows.chunks(self.rows_at_once(COLUMNS)) {
+            let sql = statement(&rows_of(rows.len(), COLUMNS));
+            returned.extend(self.fetch_made(sql, &rows.concat()).await?);
+        }
+        Ok(returned)
     }
 
     /// As [`Self::execute`], a statement that is put together from constants.

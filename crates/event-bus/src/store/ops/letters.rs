@@ -112,9 +112,7 @@ impl OpsStore {
         }
         let mut affected = BTreeSet::new();
         let mut sums = Sums::default();
-        for letters in batch.letters.chunks(tx.rows_at_once(COLUMNS)) {
-            self.insert(&mut tx, letters, &mut sums).await?;
-        }
+        self.insert(&mut tx, &batch.letters, &mut sums).await?;
         let ids: Vec<Uuid> = batch.letters.iter().map(|letter| letter.id).collect();
         affected.extend(told_of_before(&mut tx, &ids).await?);
         affected.extend(decide(&mut tx, &batch.deeds).await?);
@@ -136,10 +134,9 @@ impl OpsStore {
     ) -> Result<(), sqlx::Error> {
         let id = |name: &str| self.names.id(&clean(name)).unwrap_or(NOTHING);
         let optional = |name: &Option<String>| name.as_deref().map_or(NOTHING, id);
-        let mut values: Vec<Value> = Vec::with_capacity(letters.len() * COLUMNS);
-        for letter in letters {
+        let row = |letter: &Letter| -> [Value; COLUMNS] {
             let key = letter.key.as_deref().map(|key| clean(&String::from_utf8_lossy(key)));
-            values.extend([
+            [
                 letter.id.to_string().into(),
                 letter.event_id.to_string().into(),
                 id(letter.dead_letter_topic.as_str()).into(),
@@ -165,17 +162,19 @@ impl OpsStore {
                 stamp(letter.first_failed_at).into(),
                 stamp(letter.failed_at).into(),
                 search::code(State::Open).into(),
-            ]);
-        }
-        let insert = format!(
-            "INSERT INTO ops_letters (id, event_id, dlq_topic, dlq_partition, dlq_offset, topic, partition_id,
-               record_offset, consumer_group, service, tenant, event, version, reason, error_type, fingerprint,
-               message, record_key, attempts, replays, previous, chain_seq, first_failed_at, failed_at, state)
-             VALUES {} ON CONFLICT (id) DO NOTHING
-             RETURNING {SUMMED}",
-            rows_of(letters.len(), COLUMNS)
-        );
-        for row in tx.fetch_made(insert, &values).await? {
+            ]
+        };
+        let rows: Vec<[Value; COLUMNS]> = letters.iter().map(row).collect();
+        let inserted = tx.with_rows(&rows, |list| {
+            format!(
+                "INSERT INTO ops_letters (id, event_id, dlq_topic, dlq_partition, dlq_offset, topic, partition_id,
+                   record_offset, consumer_group, service, tenant, event, version, reason, error_type, fingerprint,
+                   message, record_key, attempts, replays, previous, chain_seq, first_failed_at, failed_at, state)
+                 VALUES {list} ON CONFLICT (id) DO NOTHING
+                 RETURNING {SUMMED}"
+            )
+        });
+        for row in inserted.await? {
             sums.add(&summed(&row)?, 1);
         }
         Ok(())
@@ -306,21 +305,19 @@ async fn decide(tx: &mut Tx, deeds: &[Deed]) -> Result<Vec<Uuid>, sqlx::Error> {
             }
         }
     }
-    let decided: Vec<_> = last.iter().collect();
-    for rows in decided.chunks(tx.rows_at_once(3)) {
-        let values: Vec<Value> = rows
-            .iter()
-            .flat_map(|(letter, (action, deed))| {
-                [letter.to_string().into(), action.as_str().into(), deed.to_string().into()]
-            })
-            .collect();
-        let upsert = format!(
-            "INSERT INTO ops_histories (letter, action, deed) VALUES {}
-             ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed",
-            rows_of(rows.len(), 3)
-        );
-        tx.execute_made(upsert, &values).await?;
-    }
+    let rows: Vec<[Value; 3]> = last
+        .iter()
+        .map(|(letter, (action, deed))| {
+            [letter.to_string().into(), action.as_str().into(), deed.to_string().into()]
+        })
+        .collect();
+    tx.with_rows(&rows, |list| {
+        format!(
+            "INSERT INTO ops_histories (letter, action, deed) VALUES {list}
+             ON CONFLICT (letter) DO UPDATE SET action = excluded.action, deed = excluded.deed"
+        )
+    })
+    .await?;
     Ok(last.into_keys().collect())
 }
 
@@ -346,55 +343,52 @@ async fn tell(tx: &mut Tx, reports: &[OutcomeReport]) -> Result<Vec<Uuid>, sqlx:
             }
         }
     }
-    for rows in ended.iter().collect::<Vec<_>>().chunks(tx.rows_at_once(3)) {
-        let values: Vec<Value> = rows
-            .iter()
-            .flat_map(|(letter, (outcome, at))| {
-                [letter.to_string().into(), outcome.as_str().into(), (*at).into()]
-            })
-            .collect();
-        let upsert = format!(
-            "INSERT INTO ops_histories (letter, outcome, ended_at) VALUES {}
-             ON CONFLICT (letter) DO UPDATE SET outcome = excluded.outcome, ended_at = excluded.ended_at",
-            rows_of(rows.len(), 3)
-        );
-        tx.execute_made(upsert, &values).await?;
-    }
-    for rows in idle.iter().collect::<Vec<_>>().chunks(tx.rows_at_once(4)) {
-        let values: Vec<Value> = rows
-            .iter()
-            .flat_map(|((letter, replay), (outcome, at))| {
-                let ids = [letter.to_string().into(), replay.to_string().into()];
-                ids.into_iter().chain([outcome.as_str().into(), (*at).into()])
-            })
-            .collect();
-        // That there was nothing to do outlasts that it was not the turn.
-        let upsert = format!(
-            "INSERT INTO ops_idle (letter, replay, outcome, at) VALUES {}
+    let ended: Vec<[Value; 3]> = ended
+        .iter()
+        .map(|(letter, (outcome, at))| {
+            [letter.to_string().into(), outcome.as_str().into(), (*at).into()]
+        })
+        .collect();
+    tx.with_rows(&ended, |list| {
+        format!(
+            "INSERT INTO ops_histories (letter, outcome, ended_at) VALUES {list}
+             ON CONFLICT (letter) DO UPDATE SET outcome = excluded.outcome, ended_at = excluded.ended_at"
+        )
+    })
+    .await?;
+    let idle: Vec<[Value; 4]> = idle
+        .iter()
+        .map(|((letter, replay), (outcome, at))| {
+            let (letter, replay) = (letter.to_string(), replay.to_string());
+            [letter.into(), replay.into(), outcome.as_str().into(), (*at).into()]
+        })
+        .collect();
+    // That there was nothing to do outlasts that it was not the turn.
+    tx.with_rows(&idle, |list| {
+        format!(
+            "INSERT INTO ops_idle (letter, replay, outcome, at) VALUES {list}
              ON CONFLICT (letter, replay) DO UPDATE SET outcome = excluded.outcome, at = excluded.at
-             WHERE ops_idle.outcome = 'out-of-turn'",
-            rows_of(rows.len(), 4)
-        );
-        tx.execute_made(upsert, &values).await?;
-    }
-    for rows in of_replays.iter().collect::<Vec<_>>().chunks(tx.rows_at_once(3)) {
-        let values: Vec<Value> = rows
-            .iter()
-            .flat_map(|((replay, letter), outcome)| {
-                [replay.to_string().into(), letter.to_string().into(), outcome.as_str().into()]
-            })
-            .collect();
-        // A replay that was sent twice is told of twice: what was done counts, and not that it was done before.
-        let update = format!(
+             WHERE ops_idle.outcome = 'out-of-turn'"
+        )
+    })
+    .await?;
+    let of_replays: Vec<[Value; 3]> = of_replays
+        .iter()
+        .map(|((replay, letter), outcome)| {
+            [replay.to_string().into(), letter.to_string().into(), outcome.as_str().into()]
+        })
+        .collect();
+    // A replay that was sent twice is told of twice: what was done counts, and not that it was done before.
+    tx.with_rows(&of_replays, |list| {
+        format!(
             "UPDATE ops_replay_letters SET outcome = told.column3
-             FROM (VALUES {}) AS told
+             FROM (VALUES {list}) AS told
              WHERE ops_replay_letters.replay = told.column1 AND ops_replay_letters.letter = told.column2
                AND (ops_replay_letters.outcome IS NULL OR ops_replay_letters.outcome = 'out-of-turn'
-                    OR (ops_replay_letters.outcome = 'duplicate' AND told.column3 <> 'out-of-turn'))",
-            rows_of(rows.len(), 3)
-        );
-        tx.execute_made(update, &values).await?;
-    }
+                    OR (ops_replay_letters.outcome = 'duplicate' AND told.column3 <> 'out-of-turn'))"
+        )
+    })
+    .await?;
     Ok(reports.iter().map(|report| report.dlq_id).collect())
 }
 
@@ -437,15 +431,14 @@ async fn settle_states(tx: &mut Tx, letters: &[Uuid], sums: &mut Sums) -> Result
         let seq: i64 = row.get("seq")?;
         changes.push([seq.into(), new.state.into(), new_replay.into(), resolved_at.into()]);
     }
-    for changes in changes.chunks(tx.rows_at_once(4)) {
-        let update = format!(
+    tx.with_rows(&changes, |list| {
+        format!(
             "UPDATE ops_letters SET state = changed.column2, replay = changed.column3, resolved_at = changed.column4
-             FROM (VALUES {}) AS changed WHERE ops_letters.seq = changed.column1",
-            rows_of(changes.len(), 4)
-        );
-        tx.execute_made(update, &changes.concat()).await?;
-    }
-    Ok(())
+             FROM (VALUES {list}) AS changed WHERE ops_letters.seq = changed.column1"
+        )
+    })
+    .await
+    .map(drop)
 }
 
 /// What was decided and told of these.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::sql::{Value, rows_of};
+use super::super::sql::Value;
 use super::super::tx::Tx;
 
 /// What a dead letter adds to.
@@ -50,23 +50,12 @@ impl Sums {
     }
 
     pub(super) async fn write(self, tx: &mut Tx) -> Result<(), sqlx::Error> {
-        const COLUMNS: usize = 13;
-        for rows in self.rows.into_iter().collect::<Vec<_>>().chunks(tx.rows_at_once(COLUMNS)) {
-            let mut values: Vec<Value> = Vec::with_capacity(rows.len() * COLUMNS);
-            for ((names, state), added) in rows {
-                values.extend(names.map(Value::from));
-                values.extend([
-                    (*state).into(),
-                    added.letters.into(),
-                    added.first_seen.into(),
-                    added.last_seen.into(),
-                    added.first_resolved.into(),
-                ]);
-            }
-            let upsert = format!(
+        let rows: Vec<[Value; 13]> = self.rows.into_iter().map(row).collect();
+        tx.with_rows(&rows, |list| {
+            format!(
                 "INSERT INTO ops_sums (fingerprint, consumer_group, topic, service, tenant, event, version, reason, state,
                    letters, first_seen, last_seen, first_resolved)
-                 VALUES {}
+                 VALUES {list}
                  ON CONFLICT (fingerprint, consumer_group, topic, service, tenant, event, version, reason, state)
                  DO UPDATE SET letters = ops_sums.letters + excluded.letters,
                    first_seen = CASE WHEN excluded.first_seen < ops_sums.first_seen
@@ -75,11 +64,33 @@ impl Sums {
                      THEN excluded.last_seen ELSE ops_sums.last_seen END,
                    first_resolved = CASE WHEN ops_sums.first_resolved IS NULL
                        OR excluded.first_resolved < ops_sums.first_resolved
-                     THEN excluded.first_resolved ELSE ops_sums.first_resolved END",
-                rows_of(rows.len(), COLUMNS)
-            );
-            tx.execute_made(upsert, &values).await?;
-        }
-        Ok(())
+                     THEN excluded.first_resolved ELSE ops_sums.first_resolved END"
+            )
+        })
+        .await
+        .map(drop)
     }
+}
+
+fn row(
+    (([fingerprint, group, topic, service, tenant, event, version, reason], state), added): (
+        ([i64; 8], i64),
+        Added,
+    ),
+) -> [Value; 13] {
+    [
+        fingerprint.into(),
+        group.into(),
+        topic.into(),
+        service.into(),
+        tenant.into(),
+        event.into(),
+        version.into(),
+        reason.into(),
+        state.into(),
+        added.letters.into(),
+        added.first_seen.into(),
+        added.last_seen.into(),
+        added.first_resolved.into(),
+    ]
 }
