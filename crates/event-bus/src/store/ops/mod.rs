@@ -27,12 +27,19 @@ pub use tokens::{ApiToken, Role};
 
 /// Where the steps of these tables are noted.
 const TABLE: &str = "ops_migrations";
-const STEPS: &[Migration] = &[Migration {
-    version: 1,
-    description: "index of dead letters, replays, tokens",
-    postgres: include_str!("migrations/0001_postgres.sql"),
-    sqlite: include_str!("migrations/0001_sqlite.sql"),
-}];
+const STEPS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "dead letters",
+        postgres: include_str!("migrations/0001_postgres.sql"),
+        sqlite: include_str!("migrations/0001_sqlite.sql"),
+    },
+    Migration::same(
+        2,
+        "what became of them, sums, replays, tokens",
+        include_str!("migrations/0002.sql"),
+    ),
+];
 
 /// The database of an ops process. Its times are nanoseconds since 1970.
 #[derive(Debug)]
