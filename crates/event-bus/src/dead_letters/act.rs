@@ -16,7 +16,6 @@ use crate::kafka::producer::{Delivered, SendError};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::kafka::{KafkaConfig, Record};
 use crate::publisher::{Publisher, UnderWay};
-use crate::replay::{Original, Replay};
 
 /// So many records of a replay are on their way at once: what may be produced twice by a replay that is cut off and
 /// begun again.
@@ -87,9 +86,10 @@ impl Plan<'_> {
         if !replays {
             return Ok(done);
         }
-        let records = there
-            .iter()
-            .filter_map(|found| Some(replayed(found, originals.get(&found.letter.id)?, deed.id)));
+        let records = there.iter().filter_map(|found| {
+            let record = originals.get(&found.letter.id)?.clone();
+            Some(found.letter.replayed(deed.id, record))
+        });
         send(publisher, records, Done { letters: 0, ..done }, letters).await
     }
 
@@ -109,25 +109,6 @@ impl Plan<'_> {
         });
         Ok(doomed.collect())
     }
-}
-
-/// The record that replays a dead letter.
-fn replayed(found: &Found, record: &Record, id: Uuid) -> OutgoingRecord {
-    let letter = &found.letter;
-    let replay = Replay {
-        id,
-        of: letter.id,
-        group: letter.group.clone(),
-        event_id: letter.event_id,
-        chain_seq: letter.chain_seq,
-    };
-    replay.record(Original {
-        topic: letter.topic.clone(),
-        partition: letter.partition,
-        key: record.key.clone(),
-        value: record.value.clone(),
-        headers: record.headers.clone(),
-    })
 }
 
 /// Sends records in their order, so many of them at once, and counts what became of them.

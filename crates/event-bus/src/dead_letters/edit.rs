@@ -12,7 +12,6 @@ use crate::kafka::producer::SendError;
 use crate::kafka::reader::ReadError;
 use crate::kafka::{KafkaConfig, Record};
 use crate::publisher::Publisher;
-use crate::replay::{Original, Replay};
 
 /// An edited value that is not sent. The dead letter stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -103,20 +102,8 @@ impl<'a> Edit<'a> {
         let reason = format!("edited: {reason}");
         let deed = Deed::about_letters(Action::Replay, vec![letter.id], by, Some(&reason));
         deed.write(publisher).await?;
-        let replay = Replay {
-            id: deed.id,
-            of: letter.id,
-            group: letter.group.clone(),
-            event_id: letter.event_id,
-            chain_seq: letter.chain_seq,
-        };
-        let mut record = replay.record(Original {
-            topic: letter.topic.clone(),
-            partition: letter.partition,
-            key: self.original.key,
-            value: Some(self.value),
-            headers: self.original.headers,
-        });
+        let edited = Record { value: Some(self.value), ..self.original };
+        let mut record = letter.replayed(deed.id, edited);
         record.headers.push(Header::text(REPLAY_EDITED_BY, by));
         publisher.begin_sealed(&record).await?.delivered().await?;
         Ok(deed.id)

@@ -8,13 +8,13 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Letter, Progress};
+use super::Progress;
+use super::told::{Sources, Told};
 use crate::catalogue::Catalogue;
 use crate::dead_letter::error_chain;
 use crate::kafka::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::kafka::{KafkaConfig, Record};
-use crate::names::TopicName;
 use crate::shutdown;
 use crate::store::ops::{Batch, OpsStore, TakeInError};
 
@@ -123,13 +123,11 @@ impl Indexer {
 
     /// Begins to read where the store is; `None` where no topic is there.
     async fn start(&self, until: Until) -> Result<Option<Reading>, IndexError> {
-        let (outcomes, audit) = (self.catalogue.outcomes_topic(), self.catalogue.audit_topic());
-        let letters = self.catalogue.events().map(|event| event.dead_letter_topic.clone());
-        let topics = letters.chain([outcomes.clone(), audit.clone()]);
+        let sources = Sources::of(&self.catalogue);
         let admin = Admin::connect(&self.kafka)?;
         let cluster = admin.cluster().await?;
         let partitions: Vec<TopicPartition> =
-            topics.flat_map(|topic| cluster.partitions(&topic).collect::<Vec<_>>()).collect();
+            sources.all().flat_map(|topic| cluster.partitions(topic)).collect();
         if partitions.is_empty() {
             return Ok(None);
         }
@@ -152,7 +150,7 @@ impl Indexer {
             from.insert(at.clone(), stored.get(&at).copied().unwrap_or(start).max(start));
         }
         let reader = Reader::start_at(&self.kafka, &from, until).await?;
-        Ok(Some(Reading { reader, stored, outcomes, audit }))
+        Ok(Some(Reading { reader, stored, sources }))
     }
 
     async fn take_in(&self, reading: &mut Reading, records: Vec<Record>) -> Result<(), IndexError> {
@@ -160,23 +158,11 @@ impl Indexer {
         let mut unreadable: Option<String> = None;
         for record in records {
             let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            let value = record.value.as_deref().unwrap_or_default();
-            let read = if record.topic == reading.audit {
-                serde_json::from_slice(value)
-                    .map(|deed| batch.deeds.push(deed))
-                    .map_err(|error| unread(&error))
-            } else if record.topic == reading.outcomes {
-                serde_json::from_slice(value)
-                    .map(|told| batch.outcomes.push(told))
-                    .map_err(|error| unread(&error))
-            } else {
-                let letter = Letter::read(&record).map(|letter| batch.letters.push(letter));
-                letter.map_err(|error| error.to_string())
-            };
-            if let Err(error) = read {
-                unreadable.get_or_insert_with(|| {
-                    format!("{}/{} at {}: {error}", at.topic, at.partition, record.offset)
-                });
+            match reading.sources.read(&record) {
+                Ok(Told::Letter(letter)) => batch.letters.push(*letter),
+                Ok(Told::Deed(deed)) => batch.deeds.push(deed),
+                Ok(Told::Outcome(told)) => batch.outcomes.push(told),
+                Err(error) => drop(unreadable.get_or_insert(error)),
             }
             let stored = reading.stored.get(&at).copied();
             batch.read.entry(at).or_insert((stored, 0)).1 = record.offset + 1;
@@ -190,16 +176,11 @@ impl Indexer {
     }
 }
 
-fn unread(error: &serde_json::Error) -> String {
-    format!("none of the bus's: {error}")
-}
-
 struct Reading {
     reader: Reader,
     /// How far the store is.
     stored: BTreeMap<TopicPartition, i64>,
-    outcomes: TopicName,
-    audit: TopicName,
+    sources: Sources,
 }
 
 impl Reading {

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, OutgoingRecord};
 use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::names::{EventId, GroupName, TopicName};
+use crate::replay::{Original, Replay};
 
 /// A dead letter without its value, which may be large.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +121,27 @@ impl Letter {
             event: envelope.as_ref().map(|envelope| envelope.event.to_string()),
             version: envelope.as_ref().map(|envelope| envelope.version.to_string()),
             key: record.key.clone(),
+        })
+    }
+}
+
+impl Letter {
+    /// The record of a replay of it: what `record` of it has, or an edited value.
+    #[must_use]
+    pub fn replayed(&self, replay: Uuid, record: Record) -> OutgoingRecord {
+        let replay = Replay {
+            id: replay,
+            of: self.id,
+            group: self.group.clone(),
+            event_id: self.event_id,
+            chain_seq: self.chain_seq,
+        };
+        replay.record(Original {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
         })
     }
 }

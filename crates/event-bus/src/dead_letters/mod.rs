@@ -16,6 +16,7 @@ mod plan;
 mod read;
 mod state;
 mod timeline;
+mod told;
 
 use serde::{Deserialize, Serialize};
 

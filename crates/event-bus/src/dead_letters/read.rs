@@ -1,14 +1,13 @@
 //! Reads what the topics say.
 
 use super::state::Histories;
-use super::{Filter, Found, Letter};
-use crate::audit::Deed;
+use super::told::{Sources, Told};
+use super::{Filter, Found};
 use crate::catalogue::Catalogue;
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, Position};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::names::TopicName;
-use crate::replay::OutcomeReport;
 
 /// All dead letters of a catalogue, as of one reading: about 700 bytes of memory each.
 #[derive(Debug, Default)]
@@ -29,12 +28,10 @@ impl DeadLetters {
         catalogue: &Catalogue,
         mut progress: impl FnMut(Progress),
     ) -> Result<Self, ReadError> {
-        let (outcomes, audit) = (catalogue.outcomes_topic(), catalogue.audit_topic());
-        let mut topics: Vec<TopicName> =
-            catalogue.events().map(|event| event.dead_letter_topic.clone()).collect();
-        topics.extend([outcomes.clone(), audit.clone()]);
+        let sources = Sources::of(catalogue);
         let cluster = Admin::connect(kafka)?.cluster().await?;
-        topics.retain(|topic| cluster.topics.contains_key(topic));
+        let topics: Vec<TopicName> =
+            sources.all().filter(|topic| cluster.topics.contains_key(*topic)).cloned().collect();
         let mut all = Self::default();
         if topics.is_empty() {
             return Ok(all);
@@ -46,22 +43,11 @@ impl DeadLetters {
         while let Some(records) = reader.next().await? {
             progress(Progress::Read(records.len() as u64));
             for record in records {
-                let value = record.value.as_deref().unwrap_or_default();
-                if record.topic == audit {
-                    match serde_json::from_slice::<Deed>(value) {
-                        Ok(deed) => histories.decide(deed),
-                        Err(error) => all.foreign.push(unreadable(&record, &error)),
-                    }
-                } else if record.topic == outcomes {
-                    match serde_json::from_slice::<OutcomeReport>(value) {
-                        Ok(told) => histories.tell(&told),
-                        Err(error) => all.foreign.push(unreadable(&record, &error)),
-                    }
-                } else {
-                    match Letter::read(&record) {
-                        Ok(letter) => letters.push(letter),
-                        Err(error) => all.foreign.push(error.to_string()),
-                    }
+                match sources.read(&record) {
+                    Ok(Told::Letter(letter)) => letters.push(*letter),
+                    Ok(Told::Deed(deed)) => histories.decide(deed),
+                    Ok(Told::Outcome(told)) => histories.tell(&told),
+                    Err(error) => all.foreign.push(error),
                 }
             }
         }
@@ -104,11 +90,4 @@ pub enum Progress {
     Of(u64),
     /// So many more were.
     Read(u64),
-}
-
-fn unreadable(record: &crate::kafka::Record, error: &serde_json::Error) -> String {
-    format!(
-        "the record at offset {} of partition {} of {} is none of the bus's: {error}",
-        record.offset, record.partition, record.topic
-    )
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Found;
+use super::told::{Sources, Told};
 use crate::audit::{Action, Deed};
 use crate::catalogue::Catalogue;
 use crate::envelope::Envelope;
@@ -46,25 +47,25 @@ pub async fn timeline(
     lineage: &[&Found],
     record: Option<&Record>,
 ) -> Result<Vec<Moment>, ReadError> {
-    let (outcomes, audit) = (catalogue.outcomes_topic(), catalogue.audit_topic());
+    let sources = Sources::of(catalogue);
     let ids: HashSet<Uuid> = lineage.iter().map(|found| found.letter.id).collect();
     let mut moments: Vec<Moment> = lineage.iter().flat_map(|found| deaths(found)).collect();
     moments.extend(record.and_then(published));
     let cluster = Admin::connect(kafka)?.cluster().await?;
-    let mut topics: Vec<TopicName> = vec![outcomes, audit.clone()];
-    topics.retain(|topic| cluster.topics.contains_key(topic));
+    let topics = sources.of_decisions().into_iter().cloned();
+    let topics: Vec<TopicName> =
+        topics.filter(|topic| cluster.topics.contains_key(topic)).collect();
     if !topics.is_empty() {
         let mut reader = Reader::start(kafka, &topics, Position::Start, Until::CaughtUp).await?;
         while let Some(records) = reader.next().await? {
             for record in records {
-                let value = record.value.as_deref().unwrap_or_default();
-                if record.topic == audit {
-                    let deed = serde_json::from_slice::<Deed>(value).ok();
-                    moments.extend(deed.and_then(|deed| decided(&deed, &ids)));
-                } else {
-                    let report = serde_json::from_slice::<OutcomeReport>(value).ok();
-                    let report = report.filter(|report| ids.contains(&report.dlq_id));
-                    moments.extend(report.map(|report| told(&report)));
+                match sources.read(&record) {
+                    Ok(Told::Deed(deed)) => moments.extend(decided(&deed, &ids)),
+                    Ok(Told::Outcome(report)) if ids.contains(&report.dlq_id) => {
+                        moments.push(told(&report));
+                    }
+                    // What others wrote there happened to nothing of ours.
+                    Ok(Told::Outcome(_) | Told::Letter(_)) | Err(_) => {}
                 }
             }
         }
