@@ -26,6 +26,7 @@ pub use failure::{Failure, failures};
 pub use filter::Filter;
 pub use index::{IndexError, Indexer};
 pub use letter::{Letter, LetterError};
+pub(crate) use plan::refusal_of;
 pub use plan::{Plan, Refusal};
 pub use read::{DeadLetters, Progress};
 pub(crate) use state::Histories;

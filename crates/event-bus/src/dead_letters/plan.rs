@@ -99,7 +99,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn refusal_of(state: State) -> Refusal {
+/// Why a decision leaves out what is in a state.
+pub(crate) fn refusal_of(state: State) -> Refusal {
     match state {
         State::Open => Refusal::Open,
         State::Replaying { .. } => Refusal::Replaying,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::OpsStore;
-use super::search::unsigned;
-use crate::dead_letters::{Filter, Refusal, State};
+use super::search::{state_of, unsigned};
+use crate::dead_letters::{Filter, Refusal, State, refusal_of};
 use crate::names::{GroupName, TopicName};
 
 /// So many dead letters of one kind would be replayed.
@@ -60,7 +60,11 @@ impl OpsStore {
             let letters = unsigned(row, "letters")?;
             let is_consumed =
                 consumed.iter().any(|(on, by)| *on == topic.as_str() && by.as_str() == group);
-            match refusal(row.get("state")?, is_consumed) {
+            let refusal = match state_of(row.get("state")?, None, None)? {
+                State::Open => (!is_consumed).then_some(Refusal::NoConsumer),
+                state => Some(refusal_of(state)),
+            };
+            match refusal {
                 Some(refusal) => *planned.refused.entry(refusal).or_default() += letters,
                 None => planned.rows.push(PlannedRow {
                     fingerprint: name("fingerprint")?.unwrap_or_default(),
@@ -72,18 +76,5 @@ impl OpsStore {
             }
         }
         Ok(planned)
-    }
-}
-
-/// Why dead letters in a state are left out of a replay.
-fn refusal(state: i64, is_consumed: bool) -> Option<Refusal> {
-    let name = usize::try_from(state).ok().and_then(|state| State::NAMES.get(state).copied());
-    match name {
-        Some("open") if is_consumed => None,
-        Some("replaying") => Some(Refusal::Replaying),
-        Some("resolved") => Some(Refusal::Resolved),
-        Some("dead-again") => Some(Refusal::DeadAgain),
-        Some("discarded") => Some(Refusal::Discarded),
-        _ => Some(Refusal::NoConsumer),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -16,6 +17,23 @@ use crate::dead_letters::{Failure, Filter, Found, Letter, State};
 /// The number that stands for a state.
 pub(super) fn code(state: State) -> i64 {
     State::NAMES.iter().zip(0..).find(|(name, _)| **name == state.as_str()).map_or(0, |(_, at)| at)
+}
+
+/// The state that a number stands for, with what else is known of it.
+pub(super) fn state_of(
+    code: i64,
+    replay: Option<Uuid>,
+    resolved_at: Option<Timestamp>,
+) -> Result<State, sqlx::Error> {
+    let states = [
+        State::Open,
+        State::Replaying { replay: replay.unwrap_or_default() },
+        State::Resolved { at: resolved_at.unwrap_or(Timestamp::UNIX_EPOCH) },
+        State::DeadAgain,
+        State::Discarded,
+    ];
+    let state = usize::try_from(code).ok().and_then(|code| states.get(code).copied());
+    state.ok_or_else(|| sqlx::Error::Decode(format!("no state is {code}").into()))
 }
 
 /// Where a page of dead letters ended. They are in the order of their failures, the latest first.
@@ -378,17 +396,8 @@ fn found(row: &Row, names: &Names) -> Result<Found, sqlx::Error> {
         version: name("version")?,
         key: row.get::<Option<String>>("record_key")?.map(Bytes::from),
     };
-    let state =
-        match usize::try_from(row.get::<i64>("state")?).ok().and_then(|at| State::NAMES.get(at)) {
-            Some(&"open") => State::Open,
-            Some(&"replaying") => State::Replaying { replay: id("replay")?.unwrap_or_default() },
-            Some(&"resolved") => {
-                State::Resolved { at: moment(row.get::<Option<i64>>("resolved_at")?.unwrap_or(0))? }
-            }
-            Some(&"dead-again") => State::DeadAgain,
-            Some(&"discarded") => State::Discarded,
-            _ => return Err(sqlx::Error::Decode("no such state".into())),
-        };
+    let resolved_at = row.get::<Option<i64>>("resolved_at")?.map(moment).transpose()?;
+    let state = state_of(row.get("state")?, id("replay")?, resolved_at)?;
     Ok(Found { letter, state })
 }
 
@@ -398,13 +407,8 @@ mod tests {
 
     #[test]
     fn each_state_has_a_number_of_its_own() {
-        let states = [
-            State::Open,
-            State::Replaying { replay: Uuid::nil() },
-            State::Resolved { at: jiff::Timestamp::UNIX_EPOCH },
-            State::DeadAgain,
-            State::Discarded,
-        ];
-        assert_eq!(states.map(code), [0, 1, 2, 3, 4]);
+        let again = [0, 1, 2, 3, 4].map(|number| code(state_of(number, None, None).unwrap()));
+        assert_eq!(again, [0, 1, 2, 3, 4]);
+        assert!(state_of(5, None, None).is_err() && state_of(-1, None, None).is_err());
     }
 }
