@@ -41,13 +41,14 @@ impl<'a> Ops<'a> {
         let store = databases.url("ops");
         let token = made_token(workshop, &store, "alice", "operator").await;
         let mut ops = Self { workshop, store, token, running: None };
-        ops.run().await;
+        ops.run(&[]).await;
         ops
     }
 
     /// Starts the process, and waits until its API answers.
-    async fn run(&mut self) {
+    async fn run(&mut self, options: &[&str]) {
         let mut command = self.workshop.command(&["ops", "serve", "--store", &self.store]);
+        command.args(options);
         command.args(["--http", "127.0.0.1:0", "--log", "info"]).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
@@ -136,7 +137,7 @@ async fn a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all(databas
     const LETTERS: usize = 150;
     let workshop = Workshop::open(2, "").await;
     let services = workshop.start(databases).await;
-    let ops = Ops::start(&workshop, databases).await;
+    let mut ops = Ops::start(&workshop, databases).await;
     let flaw = Flaw(2);
     workshop.publish(LETTERS, Some(flaw)).await;
     eventually(SOON, async || equal(ops.count("open").await, LETTERS)).await;
@@ -174,6 +175,10 @@ async fn a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all(databas
     let groups = ops.ask(&["groups"]).await;
     let rebuilt = workshop.json(&["dlq", "groups"]).await;
     assert_eq!(groups, rebuilt);
+    ops.kill().await;
+    ops.run(&["--rebuild"]).await;
+    assert_eq!(ops.ask(&["groups"]).await, groups);
+    assert_eq!(ops.count("resolved").await, LETTERS);
     ops.stop(services).await;
 }
 
@@ -340,7 +345,7 @@ async fn a_replay_goes_on_after_its_process_was_killed(databases: &Databases) {
         })
         .await;
         ops.kill().await;
-        ops.run().await;
+        ops.run(&[]).await;
         assert_eq!(ops.replay(&id).await["stage"], "running", "it was too late for kill {kill}");
     }
     let ended = ops.ends(&id, "finished").await;
