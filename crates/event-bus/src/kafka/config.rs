@@ -134,12 +134,12 @@ impl KafkaConfig {
     }
 
     /// A producer that ends at the first record which Kafka refuses for good. What it sends comes in batches from a
-    /// table, where it has waited already, so it waits little for company.
+    /// table, where it has waited already, so it waits for no company.
     pub(super) fn gapless_producer(&self) -> ClientConfig {
         let mut config = self.producer();
         config.set("enable.gapless.guarantee", "true");
         if !self.properties.contains_key("linger.ms") {
-            config.set("linger.ms", "1");
+            config.set("linger.ms", "0");
         }
         config
     }

@@ -11,6 +11,7 @@ pub(crate) mod fetch;
 mod header_list_native;
 mod headers_native;
 pub(crate) mod lasting_producer;
+mod polled_native;
 mod produce_native;
 pub mod producer;
 pub mod reader;

@@ -12,16 +12,18 @@ use std::ffi::CString;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{IsError, KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::producer::Producer as _;
 use rdkafka::util::IntoOpaque;
 use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_vtype_t as Argument;
 
 use super::header_list_native::{HeaderList, SpareLists, start_and_len};
+use super::polled_native::PolledProducer;
 use super::producer::{OnDelivery, Reports};
 use crate::envelope::Outgoing;
 use crate::names::TopicName;
@@ -33,7 +35,7 @@ const ANY_PARTITION: i32 = -1;
 pub(super) struct NativeProducer {
     /// Before the client, for fields drop in their order and the client waits for its handles.
     topics: RwLock<HashMap<TopicName, Topic>>,
-    client: ThreadedProducer<Reports>,
+    client: PolledProducer,
 }
 
 /// A client as its own callbacks know it: they may not keep it alive, for whoever lets go of it last waits for their
@@ -41,7 +43,7 @@ pub(super) struct NativeProducer {
 pub(super) struct CalledBack(AtomicPtr<native::rd_kafka_t>);
 
 impl CalledBack {
-    pub(super) fn of(client: &ThreadedProducer<Reports>) -> Self {
+    pub(super) fn of(client: &PolledProducer) -> Self {
         Self(AtomicPtr::new(client.client().native_ptr()))
     }
 
@@ -88,12 +90,16 @@ impl Drop for Topic {
 }
 
 impl NativeProducer {
-    pub(super) fn new(config: &ClientConfig, context: Reports) -> KafkaResult<Self> {
-        let client = ThreadedProducer::from_config_and_context(config, context)?;
+    pub(super) fn new(
+        config: &ClientConfig,
+        context: Reports,
+        rest: Duration,
+    ) -> KafkaResult<Self> {
+        let client = PolledProducer::new(config, context, rest)?;
         Ok(Self { topics: RwLock::default(), client })
     }
 
-    pub(super) fn client(&self) -> &ThreadedProducer<Reports> {
+    pub(super) fn client(&self) -> &PolledProducer {
         &self.client
     }
 

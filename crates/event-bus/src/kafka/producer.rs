@@ -22,6 +22,8 @@ use crate::names::TopicName;
 
 /// How long a topic's partition count is trusted. Counts only grow, so an old one is never wrong for long.
 const PARTITION_COUNT_AGE: Duration = Duration::from_secs(30);
+/// How long a relay's reports may wait for each other: it looks at them a little later anyway.
+const REPORTS_REST: Duration = Duration::from_millis(3);
 /// How often a client that has ended is asked for the records that it will not send any more.
 const LET_GO_EVERY: Duration = Duration::from_millis(100);
 
@@ -200,7 +202,7 @@ impl Producer {
     /// # Errors
     /// When librdkafka can't start a client with this configuration.
     pub fn connect(config: &KafkaConfig) -> Result<Self, ConnectError> {
-        Self::from_native(config, &config.producer())
+        Self::from_native(config, &config.producer(), Duration::ZERO)
     }
 
     /// A producer that ends at the first record which Kafka refuses for good: else the records behind it would go out
@@ -209,11 +211,15 @@ impl Producer {
     /// # Errors
     /// As [`Self::connect`].
     pub fn connect_gapless(config: &KafkaConfig) -> Result<Self, ConnectError> {
-        Self::from_native(config, &config.gapless_producer())
+        Self::from_native(config, &config.gapless_producer(), REPORTS_REST)
     }
 
-    fn from_native(config: &KafkaConfig, native: &ClientConfig) -> Result<Self, ConnectError> {
-        let native = NativeProducer::new(native, Reports::default())
+    fn from_native(
+        config: &KafkaConfig,
+        native: &ClientConfig,
+        rest: Duration,
+    ) -> Result<Self, ConnectError> {
+        let native = NativeProducer::new(native, Reports::default(), rest)
             .map_err(|source| ConnectError { bootstrap: config.bootstrap().to_owned(), source })?;
         let native = Arc::new(native);
         // It is unset: the context is new.

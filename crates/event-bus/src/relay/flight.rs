@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::names::TopicName;
 
 /// The most rows on their way: some requests with a batch for each partition, and those that are about to be removed.
-const MOST_ROWS: usize = 5_000;
+const MOST_ROWS: usize = 4_000;
 /// How many bytes of rows may be with the producer before no further is handed over.
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
 /// So many delivered rows are removed by one statement.
 pub(super) const REMOVE_ROWS: usize = 1_000;
 /// How long a delivered row waits for others to be removed with it. What a relay that dies has not removed is sent again.
-const REMOVE_AFTER: Duration = Duration::from_millis(50);
+const REMOVE_AFTER: Duration = Duration::from_millis(250);
 
 /// A row on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]

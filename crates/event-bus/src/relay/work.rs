@@ -30,7 +30,7 @@ use super::topics::Topics;
 use crate::dead_letter::error_chain;
 use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::names::TopicName;
-use crate::store::{Mark, Scan, Share, Waiting};
+use crate::store::{Mark, RelayStore, Scan, Share, Waiting};
 
 /// Rows of one look, beside those on their way.
 const LOOK: usize = 1_000;
@@ -39,7 +39,7 @@ const READ_ROWS: usize = 500;
 /// How many bytes of rows are read by one statement; of a statement that reads nothing else, at least one row.
 const READ_BYTES: i64 = 512 * 1024;
 /// The wait between looks while rows come, but from another process, for rows of this one nudge.
-const BUSY: Duration = Duration::from_millis(3);
+const BUSY: Duration = Duration::from_millis(6);
 /// The longest wait between looks.
 const IDLE: Duration = Duration::from_millis(200);
 /// The wait before a row is offered again to a producer that has too much to do.
@@ -80,6 +80,7 @@ pub(super) struct Work<'a> {
     holdings: Holdings,
     share: Share,
     look: Look,
+    store: RelayStore,
     mark: Option<Mark>,
     decide_at: Instant,
     topics: Topics,
@@ -113,6 +114,7 @@ impl<'a> Work<'a> {
             holdings: Holdings::new(now),
             share: Share::Fair,
             look: Look::new(now),
+            store: relay.store.for_relay(),
             mark: None,
             decide_at: now,
             topics: Topics::default(),
@@ -291,8 +293,7 @@ impl<'a> Work<'a> {
             whole_from: self.last_found + 1,
             whole_bytes: READ_BYTES,
         };
-        let (found, removed) =
-            self.beside_removal(self.relay.store.waiting_outgoing(&scan)).await?;
+        let (found, removed) = self.beside_removal(self.store.waiting(&scan)).await?;
         let (is_full, last) = (found.len() >= most, found.last().map(|row| row.id));
         // What is removed only now is not to be sent once more.
         self.waiting.extend(found.into_iter().filter(|row| !self.flight.has(row.id)));
@@ -357,7 +358,7 @@ impl<'a> Work<'a> {
             return Ok((in_time(question).await?, 0));
         }
         let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
-        let removal = in_time(self.relay.store.remove_sent(leases, delivered));
+        let removal = in_time(self.store.remove_sent(leases, delivered));
         let (answer, removed) = tokio::join!(in_time(question), removal);
         removed?;
         Ok((answer?, delivered.len()))
@@ -462,7 +463,7 @@ impl<'a> Work<'a> {
     async fn remove(&mut self) -> Result<(), TurnError> {
         let delivered = self.flight.delivered();
         let (count, leases) = (delivered.len(), self.holdings.leases());
-        in_time(self.relay.store.remove_sent(leases, delivered)).await?;
+        in_time(self.store.remove_sent(leases, delivered)).await?;
         self.flight.removed(count, Instant::now());
         Ok(())
     }
