@@ -314,9 +314,15 @@ async fn a_replay_takes_what_is_open_once_and_in_the_order_of_parked_keys(databa
     let winner = 1 + taken.iter().position(|taken| *taken == 8).expect("one has all") as u128;
     assert_eq!(store.ask_for_replay(&asked(winner)).await.expect("it is known"), 8);
     let id = Uuid::from_u128(winner);
-    let sent = store.to_send(id, 100).await.expect("it answers");
-    let order: Vec<i64> = sent.iter().map(|one| one.dead_letter_offset).collect();
-    assert_eq!(order, [1, 3, 5, 6, 7, 2, 4, 8]);
+    let order = async |behind: &BTreeMap<TopicPartition, i64>, most| {
+        let sent = store.to_send(id, behind, most).await.expect("it answers");
+        sent.into_iter().map(|one| one.dead_letter_offset).collect::<Vec<_>>()
+    };
+    let lane = TopicPartition { topic: letters[0].dead_letter_topic.clone(), partition: 0 };
+    assert_eq!(order(&BTreeMap::new(), 100).await, [1, 3, 5, 6, 7, 2, 4, 8]);
+    let behind = |place| BTreeMap::from([(lane.clone(), place)]);
+    assert_eq!(order(&behind(3), 2).await, [6, 7], "while those before are being sent");
+    assert!(order(&behind(8), 100).await.is_empty());
     let state = store.letters(&Filter::default(), None, 100).await.expect("it answers").letters;
     let replaying = state.iter().filter(|found| found.state == State::Replaying { replay: id });
     assert_eq!(replaying.count(), 8);
@@ -329,7 +335,7 @@ async fn a_replay_takes_what_is_open_once_and_in_the_order_of_parked_keys(databa
     assert!(!moved.expect("it answers"));
     // And what it did not send when it was cancelled is told.
     let mut moved = event_bus::store::ops::Moved::default();
-    moved.sent.insert((letters[0].dead_letter_topic.clone(), 0), 5);
+    moved.sent.insert(lane.clone(), 5);
     assert!(store.note_sent(id, mine, &moved).await.expect("it answers"));
     assert!(
         store.move_replay(id, Stage::Running, Stage::Cancelling, None).await.expect("it answers")

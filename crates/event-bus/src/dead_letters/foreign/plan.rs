@@ -104,8 +104,7 @@ fn target(
     if topic == letter.dead_letter_topic {
         return Err(RedriveRefusal::SameTopic);
     }
-    let is_internal = topic == catalogue.audit_topic()
-        || topic == catalogue.outcomes_topic()
+    let is_internal = catalogue.own_topics().contains(&topic)
         || catalogue.event_of_dead_letter_topic(&topic).is_some();
     if is_internal { Err(RedriveRefusal::Internal { topic }) } else { Ok(topic) }
 }

@@ -40,7 +40,7 @@ impl Lanes {
     pub(super) fn new(to_send: Vec<ToSend>) -> Self {
         let mut lanes = Self::default();
         for one in to_send {
-            let lane = lanes.lanes.entry(lane_of(&one)).or_default();
+            let lane = lanes.lanes.entry(one.lane.clone()).or_default();
             lane.places.insert(one.dead_letter_offset, (one.place, one.letter));
             lane.wanted.push_back(one);
         }
@@ -53,6 +53,17 @@ impl Lanes {
             Some((at.clone(), lane.wanted.iter().map(|one| one.dead_letter_offset).min()?))
         });
         starts.collect()
+    }
+
+    /// Of each lane, the place after the last one.
+    pub(super) fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        let ends = self.lanes.iter();
+        ends.filter_map(|(at, lane)| Some((at.clone(), lane.wanted.back()?.place + 1))).collect()
+    }
+
+    /// How many were not handed out yet.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.values().map(|lane| lane.wanted.len()).sum()
     }
 
     /// Whether all were handed out.
@@ -102,11 +113,6 @@ impl Lane {
     }
 }
 
-/// The lane of a dead letter.
-pub(super) fn lane_of(one: &ToSend) -> TopicPartition {
-    TopicPartition { topic: one.dead_letter_topic.clone(), partition: one.dead_letter_partition }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,8 +121,7 @@ mod tests {
     fn to_send(place: i64, offset: i64) -> ToSend {
         ToSend {
             letter: Uuid::from_u128(u128::try_from(offset).unwrap()),
-            dead_letter_topic: "shop.order.placed.dlq".parse().unwrap(),
-            dead_letter_partition: 0,
+            lane: TopicPartition { topic: "shop.order.placed.dlq".parse().unwrap(), partition: 0 },
             dead_letter_offset: offset,
             place,
             topic: "shop.order.placed".parse().unwrap(),

@@ -1,18 +1,19 @@
 //! Carries replays out as they stand in the ops store.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{self, JoinSet};
+use tokio::task::{self, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::guard::Next;
-use super::lanes::{Lanes, Ready, lane_of};
+use super::lanes::{Lanes, Ready};
 use crate::audit::{Action, Deed, NotWritten};
 use crate::dead_letter::error_chain;
+use crate::kafka::admin::TopicPartition;
 use crate::kafka::producer::SendError;
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::kafka::{KafkaConfig, Record};
@@ -25,8 +26,8 @@ use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
 const WINDOW: usize = 1_000;
 /// How long a replay is nobody else's after a sign of its process.
 const LEASE: Duration = Duration::from_secs(15);
-/// So many are held in memory at once.
-const PIECE: u64 = 50_000;
+/// So many are read at once, while those before them are sent.
+const PIECE: u64 = 20_000;
 /// How often it is looked for replays and their outcomes.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a replay that sends asks whether it still should.
@@ -110,6 +111,7 @@ impl Worker {
             }
             tokio::select! {
                 () = shutdown::requested(&mut stop) => break,
+                () = self.store.asked() => {}
                 () = sleep(LOOK) => {}
             }
         }
@@ -145,11 +147,16 @@ impl Worker {
         match replay.stage {
             Stage::Running => match replay.guard.next(&replay.progress) {
                 Next::Send(most) => {
-                    if replay.progress.sent == 0 && !*is_audited {
-                        self.write_deed(&replay).await?;
-                        *is_audited = true;
-                    }
-                    self.send(&replay, most.min(PIECE)).await?;
+                    let deed = async {
+                        if replay.progress.sent == 0 && !*is_audited {
+                            self.write_deed(&replay).await?;
+                            *is_audited = true;
+                        }
+                        Ok(())
+                    };
+                    let first = self.open(id, BTreeMap::new(), most);
+                    let ((), first) = tokio::try_join!(deed, first)?;
+                    self.send(&replay, first, most).await?;
                 }
                 Next::Wait => return Ok(Step::Waits),
                 Next::Stop(why) => {
@@ -181,37 +188,44 @@ impl Worker {
         Ok(())
     }
 
+    /// Reads what is next, from these places on, and begins to read its records.
+    async fn open(
+        &self,
+        id: Uuid,
+        behind: BTreeMap<TopicPartition, i64>,
+        most: u64,
+    ) -> Result<Option<Piece>, WorkError> {
+        let lanes = match most.min(PIECE) {
+            0 => return Ok(None),
+            most => Lanes::new(self.store.to_send(id, &behind, most).await?),
+        };
+        if lanes.is_empty() {
+            return Ok(None);
+        }
+        let reader = Reader::start_at(&self.kafka, &lanes.starts(), Until::CaughtUp).await?;
+        let mut ends = behind;
+        ends.extend(lanes.ends());
+        Ok(Some(Piece { lanes, reader, ends }))
+    }
+
     /// Sends the next ones, so many of them unless it is to stop before.
-    async fn send(&self, replay: &ReplayRow, most: u64) -> Result<(), WorkError> {
-        let mut lanes = Lanes::new(self.store.to_send(replay.id, most).await?);
-        let mut reader = Reader::start_at(&self.kafka, &lanes.starts(), Until::CaughtUp).await?;
-        let mut flight = Flight::new(self, replay);
-        while !lanes.is_empty() {
-            let records = loop {
-                tokio::select! {
-                    records = reader.next() => break records?,
-                    () = sleep_until(flight.ask_at) => {
-                        if !flight.may_go_on().await? {
-                            return flight.settle(0).await;
-                        }
-                    }
-                }
-            };
-            let ready: Vec<Ready> = match records {
-                Some(records) => {
-                    records.into_iter().flat_map(|record| lanes.take(record)).collect()
-                }
-                None => lanes.end(),
-            };
-            for ready in ready {
-                if !flight.goes_on().await? {
-                    return flight.settle(0).await;
-                }
-                match ready {
-                    Ready::Send(one, record) => flight.send(one, record).await?,
-                    Ready::Gone(one) => flight.under_way.push_back((one, Fate::Gone)),
-                }
+    async fn send(
+        &self,
+        replay: &ReplayRow,
+        first: Option<Piece>,
+        most: u64,
+    ) -> Result<(), WorkError> {
+        let (mut flight, mut next, mut left) = (Flight::new(self, replay), first, most);
+        while let Some(piece) = next {
+            left = left.saturating_sub(piece.lanes.len() as u64);
+            let behind = self.open(replay.id, piece.ends.clone(), left);
+            let (goes_on, opened) = tokio::join!(flight.send_all(piece), behind);
+            if !goes_on? {
+                break;
             }
+            // What was sent is noted also where no more can be read.
+            flight.settle(0).await?;
+            next = opened?;
         }
         flight.settle(0).await
     }
@@ -223,6 +237,14 @@ impl Worker {
         let deed = Deed::about_letters(Action::Replay, letters, &replay.by, reason);
         Ok(Deed { id: replay.id, ..deed }.write(&self.publisher).await?)
     }
+}
+
+/// What is sent next.
+struct Piece {
+    lanes: Lanes,
+    reader: Reader,
+    /// Of each lane that was read so far, the place after the last one that was.
+    ends: BTreeMap<TopicPartition, i64>,
 }
 
 /// What becomes of one whose turn came.
@@ -238,6 +260,8 @@ struct Flight<'a> {
     replay: &'a ReplayRow,
     under_way: VecDeque<(ToSend, Fate)>,
     moved: Moved,
+    /// How many are being noted as sent.
+    noting: Option<(usize, JoinHandle<Result<bool, sqlx::Error>>)>,
     begun: u64,
     began_at: Instant,
     ask_at: Instant,
@@ -251,10 +275,44 @@ impl<'a> Flight<'a> {
             replay,
             under_way: VecDeque::with_capacity(WINDOW),
             moved: Moved::default(),
+            noting: None,
             begun: 0,
             began_at: now,
             ask_at: now + ASK,
         }
+    }
+
+    /// Sends what it can, in its order. Says whether more is to be sent.
+    async fn send_all(&mut self, piece: Piece) -> Result<bool, WorkError> {
+        let Piece { mut lanes, mut reader, .. } = piece;
+        while !lanes.is_empty() {
+            let records = loop {
+                tokio::select! {
+                    records = reader.next() => break records?,
+                    () = sleep_until(self.ask_at) => {
+                        if !self.may_go_on().await? {
+                            return Ok(false);
+                        }
+                    }
+                }
+            };
+            let ready: Vec<Ready> = match records {
+                Some(records) => {
+                    records.into_iter().flat_map(|record| lanes.take(record)).collect()
+                }
+                None => lanes.end(),
+            };
+            for ready in ready {
+                if !self.goes_on().await? {
+                    return Ok(false);
+                }
+                match ready {
+                    Ready::Send(one, record) => self.send(one, record).await?,
+                    Ready::Gone(one) => self.under_way.push_back((one, Fate::Gone)),
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the next one is to be sent. Waits for its turn where only so many go in a second.
@@ -265,8 +323,9 @@ impl<'a> Flight<'a> {
                 return Ok(false);
             }
         }
-        if self.under_way.len() >= WINDOW {
-            self.settle(WINDOW / 2).await?;
+        let being_noted = self.noting.as_ref().map_or(0, |(count, _)| *count);
+        if self.under_way.len() + being_noted >= WINDOW {
+            self.settle(self.under_way.len() / 2).await?;
         }
         if Instant::now() < self.ask_at {
             return Ok(true);
@@ -329,9 +388,10 @@ impl<'a> Flight<'a> {
         Ok(())
     }
 
-    /// Waits until only so many are on their way, and notes the others as sent.
+    /// Waits until only so many are on their way, and has the others noted as sent: meanwhile more may be, unless none is
+    /// to be on its way.
     async fn settle(&mut self, rest: usize) -> Result<(), WorkError> {
-        let mut failed = None;
+        let (mut failed, before) = (None, self.under_way.len());
         while self.under_way.len() > rest
             && let Some((one, fate)) = self.under_way.pop_front()
         {
@@ -348,14 +408,30 @@ impl<'a> Flight<'a> {
                     break;
                 }
             }
-            let lane = lane_of(&one);
-            self.moved.sent.insert((lane.topic, lane.partition), one.place + 1);
+            self.moved.sent.insert(one.lane, one.place + 1);
         }
-        let moved = std::mem::take(&mut self.moved);
-        let worker = self.worker;
-        if !worker.store.note_sent(self.replay.id, worker.holder, &moved).await? {
-            return Err(WorkError::TakenOver);
+        self.noted().await?;
+        let (moved, settled) = (std::mem::take(&mut self.moved), before - self.under_way.len());
+        let (store, id, holder) =
+            (Arc::clone(&self.worker.store), self.replay.id, self.worker.holder);
+        let noting = tokio::spawn(async move { store.note_sent(id, holder, &moved).await });
+        self.noting = Some((settled, noting));
+        if rest == 0 || failed.is_some() {
+            self.noted().await?;
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Waits until what was settled is noted.
+    async fn noted(&mut self) -> Result<(), WorkError> {
+        match self.noting.take() {
+            None => Ok(()),
+            Some((_, noting)) => match noting.await {
+                Ok(Ok(true)) => Ok(()),
+                Ok(Ok(false)) => Err(WorkError::TakenOver),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
+            },
+        }
     }
 }

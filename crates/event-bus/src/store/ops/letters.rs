@@ -9,7 +9,7 @@ use super::super::sql::{Row, Value, rows_of};
 use super::super::tx::Tx;
 use super::names::NOTHING;
 use super::sums::{Sum, Sums};
-use super::{OpsStore, in_turn, search};
+use super::{OpsStore, in_turn, replays, search};
 use crate::audit::{Action, Deed};
 use crate::dead_letters::{Histories, Letter, State};
 use crate::kafka::admin::TopicPartition;
@@ -274,6 +274,9 @@ async fn known(
     (action, deed): (Action, Uuid),
     letters: &[Uuid],
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    if action == Action::Replay && replays::is_known(tx, deed).await? {
+        return Ok(letters.iter().copied().collect());
+    }
     let mut known = BTreeSet::new();
     for letters in letters.chunks(AT_ONCE) {
         let mut values: Vec<Value> =

@@ -13,6 +13,8 @@ mod stage;
 mod sums;
 mod tokens;
 
+use tokio::sync::Notify;
+
 use super::connect::{ConnectError, Store};
 use super::migrations::Migration;
 use super::tx::{Connection, Tx};
@@ -47,6 +49,7 @@ pub struct OpsStore {
     write: Store,
     read: Store,
     names: Names,
+    asked: Notify,
 }
 
 impl OpsStore {
@@ -57,7 +60,7 @@ impl OpsStore {
     pub async fn open(url: &str) -> Result<Self, ConnectError> {
         let write = Store::open_other(url, TABLE, STEPS).await?;
         let read = write.readers(url)?;
-        Ok(Self { write, read, names: Names::default() })
+        Ok(Self { write, read, names: Names::default(), asked: Notify::new() })
     }
 
     /// Counts what is in the tables, for a database that chooses its ways by that. Those who read know it from their next

@@ -17,6 +17,7 @@ use super::sums::{Sum, Sums};
 use super::{OpsStore, in_turn};
 use crate::dead_letters::guarded::{Guard, Progress};
 use crate::dead_letters::{Filter, State};
+use crate::kafka::admin::TopicPartition;
 use crate::names::{EventId, GroupName, TopicName};
 
 /// So many that are to be sent are read by one statement.
@@ -67,10 +68,8 @@ pub struct ReplayRow {
 pub struct ToSend {
     /// The dead letter.
     pub letter: Uuid,
-    /// The topic that it is on.
-    pub dead_letter_topic: TopicName,
-    /// The partition there: with the topic, its lane.
-    pub dead_letter_partition: i32,
+    /// Its lane: the partition that it is on.
+    pub lane: TopicPartition,
     /// The offset there.
     pub dead_letter_offset: i64,
     /// Its place in the lane.
@@ -91,7 +90,7 @@ pub struct ToSend {
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
     /// Of each lane, the place after the last one that is done with.
-    pub sent: BTreeMap<(TopicName, i32), i64>,
+    pub sent: BTreeMap<TopicPartition, i64>,
     /// Those that retention took.
     pub gone: Vec<Uuid>,
     /// Those that Kafka refused.
@@ -106,6 +105,11 @@ const REPLAY: &str =
     FROM ops_replays AS replay";
 
 impl OpsStore {
+    /// Completes once somebody asked for a replay in this process, also if that was before.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
     /// Freezes what is meant into a list: the open dead letters, each of which says from now on that it is being replayed,
     /// so that no other replay takes it. Nothing is sent yet. Says how many there are.
     ///
@@ -144,6 +148,7 @@ impl OpsStore {
         }
         mark_as_replaying(&mut tx, asked.id).await?;
         tx.commit().await?;
+        self.asked.notify_one();
         Ok(letters)
     }
 
@@ -313,19 +318,30 @@ impl OpsStore {
         Ok(held == 1)
     }
 
-    /// The next ones to be sent, lane by lane, each lane's in their order.
+    /// The next ones to be sent, lane by lane, each lane's in their order, and from these places on where they are further.
     ///
     /// # Errors
     /// The database's.
-    pub async fn to_send(&self, id: Uuid, most: u64) -> Result<Vec<ToSend>, sqlx::Error> {
+    pub async fn to_send(
+        &self,
+        id: Uuid,
+        behind: &BTreeMap<TopicPartition, i64>,
+        most: u64,
+    ) -> Result<Vec<ToSend>, sqlx::Error> {
         let lanes = "SELECT dlq_topic, dlq_partition, sent FROM ops_replay_lanes
             WHERE replay = $1 AND sent < letters ORDER BY dlq_topic, dlq_partition";
         let lanes = self.read.read_all(lanes.to_owned(), &[id.to_string().into()]).await?;
+        self.tell_names(&lanes, &["dlq_topic"]).await?;
         let mut all: Vec<ToSend> = Vec::new();
         for lane in &lanes {
             let (topic, partition): (i64, i64) =
                 (lane.get("dlq_topic")?, lane.get("dlq_partition")?);
+            let at = TopicPartition {
+                topic: parsed(&self.names.name(topic).unwrap_or_default())?,
+                partition: partition_of(lane, "dlq_partition")?,
+            };
             let mut place: i64 = lane.get("sent")?;
+            place = place.max(behind.get(&at).copied().unwrap_or(0));
             loop {
                 let left = most.saturating_sub(all.len() as u64).min(PAGE);
                 let rows = "SELECT letter, place, dlq_topic, dlq_partition, dlq_offset, topic, partition_id,
@@ -344,9 +360,9 @@ impl OpsStore {
                 let rows = self.read.read_all(rows.to_owned(), &values).await?;
                 let Some(last) = rows.last() else { break };
                 place = last.get::<i64>("place")? + 1;
-                self.tell_names(&rows, &["dlq_topic", "topic", "consumer_group"]).await?;
+                self.tell_names(&rows, &["topic", "consumer_group"]).await?;
                 for row in &rows {
-                    all.push(to_send(row, &self.names)?);
+                    all.push(to_send(row, &at, &self.names)?);
                 }
             }
         }
@@ -377,7 +393,7 @@ impl OpsStore {
                 tx.execute(update, &unsent).await?;
             }
         }
-        for ((topic, partition), sent) in &moved.sent {
+        for (TopicPartition { topic, partition }, sent) in &moved.sent {
             let update = "UPDATE ops_replay_lanes SET sent = $4
                 WHERE replay = $1 AND dlq_topic = (SELECT id FROM ops_names WHERE name = $2) AND dlq_partition = $3";
             let lane =
@@ -407,6 +423,20 @@ impl OpsStore {
         let moved = tx.execute(update, &values).await?;
         tx.commit().await?;
         Ok(moved == 1)
+    }
+}
+
+/// Whether this is a replay of this store, and the last decision about each of its dead letters: their number may be large, and
+/// this is told by one statement.
+pub(super) async fn is_known(tx: &mut Tx, id: Uuid) -> Result<bool, sqlx::Error> {
+    let select = "SELECT replay.letters,
+          (SELECT count(*) FROM ops_replay_letters AS planned
+           JOIN ops_histories AS history ON history.letter = planned.letter
+           WHERE planned.replay = replay.id AND history.action = 'replay' AND history.deed = replay.id) AS decided
+        FROM ops_replays AS replay WHERE replay.id = $1";
+    match tx.fetch_optional(select, &[id.to_string().into()]).await? {
+        Some(row) => Ok(row.get::<i64>("letters")? == row.get::<i64>("decided")?),
+        None => Ok(false),
     }
 }
 
@@ -440,20 +470,20 @@ async fn mark_as_replaying(tx: &mut Tx, id: Uuid) -> Result<(), sqlx::Error> {
     tx.execute_made(update, &[id.as_str().into()]).await.map(drop)
 }
 
-fn to_send(row: &Row, names: &Names) -> Result<ToSend, sqlx::Error> {
-    let partition = |column: &str| {
-        i32::try_from(row.get::<i64>(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
-    };
+fn partition_of(row: &Row, column: &str) -> Result<i32, sqlx::Error> {
+    i32::try_from(row.get::<i64>(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn to_send(row: &Row, at: &TopicPartition, names: &Names) -> Result<ToSend, sqlx::Error> {
     let name =
         |column: &str| Ok::<_, sqlx::Error>(names.name(row.get(column)?).unwrap_or_default());
     Ok(ToSend {
         letter: parsed(&row.get::<String>("letter")?)?,
-        dead_letter_topic: parsed(&name("dlq_topic")?)?,
-        dead_letter_partition: partition("dlq_partition")?,
+        lane: at.clone(),
         dead_letter_offset: row.get("dlq_offset")?,
         place: row.get("place")?,
         topic: parsed(&name("topic")?)?,
-        partition: partition("partition_id")?,
+        partition: partition_of(row, "partition_id")?,
         group: parsed(&name("consumer_group")?)?,
         event_id: parsed(&row.get::<String>("event_id")?)?,
         chain_seq: row.get("chain_seq")?,
