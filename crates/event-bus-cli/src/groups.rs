@@ -1,15 +1,18 @@
 //! `event-bus groups`: who consumes, and how far behind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Subcommand;
 use event_bus::audit::OffsetMove;
 use event_bus::catalogue::Catalogue;
+use event_bus::control::Asker;
+use event_bus::kafka::KafkaConfig;
 use event_bus::kafka::admin::{Admin, GroupState};
 use event_bus::lag::{GroupLag, PartitionReading, Reading, Standing};
 use event_bus::names::{GroupName, TopicName};
 use event_bus::publisher::Publisher;
-use event_bus::reset::{Reset, ResetError, Target};
+use event_bus::reset::{Moves, Reset, ResetError, Target};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, usage};
@@ -53,6 +56,9 @@ pub enum Command {
         /// Say what would change, and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Have the group's running service leave it for the reset, and come back by itself
+        #[arg(long, conflicts_with = "dry_run")]
+        coordinate: bool,
         /// Why, for those who ask later
         #[arg(long)]
         reason: Option<String>,
@@ -74,21 +80,51 @@ impl Command {
                 let lags = lag(&catalogue, &admin, &groups).await?;
                 show_lag(&lags, partitions, &mut output)?;
             }
-            Self::Reset { group, to, topic, partition, dry_run, reason, operator } => {
+            Self::Reset { group, to, topic, partition, dry_run, coordinate, reason, operator } => {
                 let reset = Reset { group, topic, partitions: partition, target: to };
-                let planned = reset.plan(&catalogue, &admin).await.or_else(by_its_kind)?;
+                let (by, reason) = (&*operator.by, reason.as_deref());
+                let planned = match reset.plan(&catalogue, &admin).await {
+                    Err(ResetError::HasMembers { .. }) if coordinate => {
+                        let publisher = Arc::new(Publisher::connect(catalogue, &kafka)?);
+                        coordinated(&reset, (&kafka, &admin, publisher), by, reason).await?
+                    }
+                    planned => {
+                        let planned = planned.or_else(by_its_kind)?;
+                        if !dry_run {
+                            let publisher = Publisher::connect(catalogue, &kafka)?;
+                            planned.carry_out(&admin, &publisher, by, reason).await?;
+                        }
+                        planned
+                    }
+                };
                 if planned.left > 0 {
                     eprintln!("event-bus: {} partitions are left as they are", planned.left);
-                }
-                if !dry_run {
-                    let publisher = Publisher::connect(catalogue, &kafka)?;
-                    planned.carry_out(&admin, &publisher, &operator.by, reason.as_deref()).await?;
                 }
                 show_moves(&planned.moves, dry_run, &mut output)?;
             }
         }
         Ok(Exit::Done)
     }
+}
+
+/// Resets a group whose service runs: that leaves the group for as long.
+async fn coordinated(
+    reset: &Reset,
+    (kafka, admin, publisher): (&KafkaConfig, &Admin, Arc<Publisher>),
+    by: &str,
+    reason: Option<&str>,
+) -> anyhow::Result<Moves> {
+    let group = reset.group.clone();
+    let mut asker = Asker::of(group, by, kafka, Arc::clone(&publisher)).await?;
+    asker.pause(admin).await?;
+    let done = async {
+        let planned = reset.plan(publisher.catalogue(), admin).await.or_else(by_its_kind)?;
+        planned.carry_out(admin, &publisher, by, reason).await?;
+        Ok(planned)
+    };
+    let done = done.await;
+    asker.go_on().await?;
+    done
 }
 
 fn list(

@@ -24,6 +24,7 @@ mod service;
 mod inbox;
 mod outbox;
 mod relay;
+mod replay;
 mod groups;
 mod dlq;
 mod ops;
@@ -72,6 +73,8 @@ enum Command {
     /// Show consumer groups and how far they are behind
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Have a consumer group run a range of an event's topic again, or try what that would do
+    Replay(replay::Args),
     /// Find, understand and replay dead letters
     Dlq(dlq::Args),
     /// Run the process that indexes dead letters and carries replays out, and decide who may ask it
@@ -98,11 +101,20 @@ impl Command {
             Self::Outbox(command) => command.run(global).await,
             Self::Relay(args) => args.run(global).await,
             Self::Groups(command) => command.run(global).await,
+            Self::Replay(args) => args.run(global).await,
             Self::Dlq(args) => args.run(global).await,
             Self::Ops(command) => command.run(global).await,
             Self::Inbox(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
             Self::Up(args) => args.run(global).await,
+        }
+    }
+
+    /// A relay alone does one thing at a time: with a single thread for its tasks, none has to wake another.
+    fn runtime(&self) -> tokio::runtime::Builder {
+        match self {
+            Self::Relay(_) => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
         }
     }
 
@@ -128,7 +140,7 @@ impl Command {
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let outcome = command.start_logging(&global).and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = command.runtime().enable_all().build()?;
         let outcome = runtime.block_on(command.run(&global));
         // A blocked call to a broker that is gone must not hold the process.
         runtime.shutdown_background();
@@ -171,6 +183,10 @@ mod tests {
             "event-bus outbox discard 17 --reason duplicate --store sqlite://shop.db",
             "event-bus groups list --all",
             "event-bus groups lag --partitions",
+            "event-bus groups reset shop-payment-order-placed --to -10 --coordinate",
+            "event-bus replay OrderPlaced --into shop-payment-order-placed --from earliest --mode dry-run --most 10",
+            "event-bus replay order.placed --into shop-payment-order-placed --from -100 --to 2025-06-01T10:30:00Z --key k \
+             --tenant t --mode reprocess --emit --yes --store sqlite://payment.db --reason rebuilt --by me",
             "event-bus dlq foreign list orders-dlt payments.errors --family spring-kafka --text money --limit 0",
             "event-bus dlq foreign redrive orders-dlt --partition 1 --offset 17 --to orders --dry-run",
             "event-bus dlq foreign redrive orders-dlt --original-topic orders --yes --reason mended --by me",

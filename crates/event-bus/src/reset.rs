@@ -45,7 +45,7 @@ pub struct Moves {
 pub enum ResetError {
     /// The group is running.
     #[error(
-        "{group} is running, with {members} in it who would commit over a reset: stop its service, reset, and start it again"
+        "{group} is running, with {members} in it who would commit over a reset: stop its service, reset, and start it again; or say --coordinate"
     )]
     HasMembers {
         /// The group.
@@ -183,6 +183,12 @@ impl Reset {
 }
 
 impl Moves {
+    /// These, of this group.
+    #[must_use]
+    pub fn of(group: GroupName, moves: Vec<OffsetMove>) -> Self {
+        Self { group, moves, left: 0 }
+    }
+
     /// Moves the offsets. That is written first; and where it fails, that it did.
     ///
     /// # Errors

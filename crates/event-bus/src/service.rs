@@ -240,7 +240,7 @@ impl Service {
                 joined = &mut relay => relay_ended = Some(joined),
             }
         };
-        let consumed = consume(subscriptions, &service, end).await;
+        let consumed = consume(subscriptions, bus, end).await;
         // The relay stops last: it sends what the last handlers emitted.
         // A failed send means that it has ended already.
         let _ = stop_relay.send(true);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use event_bus::consumer::core::{CutOff, Death, Holding, Trouble};
 use event_bus::consumer::lane::LaneKey;
 use event_bus::dead_letter::Reason;
+use event_bus::rerun::Past;
 
 use super::event::{EventNumber, SimEvent};
 
@@ -357,7 +358,7 @@ impl Database {
         let noted = self.notes.iter().filter(|((of, _), _)| *of == partition);
         let attempts = noted.map(|((_, offset), attempts)| (*offset, *attempts)).collect();
         let parked = self.parked(partition).map(|(key, _)| key).collect();
-        Ok(Holding { token, is_dirty, attempts, parked, purged_below: 0 })
+        Ok(Holding { token, is_dirty, attempts, parked, past: Past::default() })
     }
 
     /// A takeover that waited was given up.

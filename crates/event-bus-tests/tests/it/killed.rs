@@ -73,7 +73,7 @@ async fn an_attempt_that_a_stop_cuts_off_is_not_counted(databases: Databases, se
     create_topics(&catalogue).await;
     shop::publish(&catalogue, &[order("long", 0, Fate::Hang)]).await;
     let (group, topic) = (shop::billing_group(&catalogue), shop::orders(&catalogue));
-    let partition = Claimant { group: &group, topic: &topic, partition: 0, purged_below: 0 };
+    let partition = Claimant::of(&group, &topic, 0);
     let store = Store::open(&databases.url("billing"), BILLING_TABLES).await;
     let store = store.expect("billing's database opens");
     store.take_over(&partition, None).await.expect("it is taken over");

@@ -32,6 +32,7 @@ mod relay_bloat;
 mod replays;
 mod guarded;
 mod resets;
+mod reruns;
 mod broker_process;
 mod coordinator;
 mod flaws;

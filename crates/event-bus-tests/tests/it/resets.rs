@@ -106,3 +106,62 @@ async fn a_group_with_members_refuses_and_a_reset_one_repeats_no_effect() {
     assert_eq!(databases.number("packing", "SELECT count(*) FROM works").await, 20);
     databases.drop_all().await;
 }
+
+/// A running service leaves its group for a reset and comes back, tries a range, and runs it again: all as it is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_service_is_asked_on_the_command_line() {
+    let databases = Databases::sqlite();
+    let workshop = Workshop::open(2, "").await;
+    workshop.publish(20, None).await;
+    let services = workshop.start(&databases).await;
+    workshop.is_through().await;
+    let packing = group(&workshop, "packing");
+    let before = workshop.calls();
+    let asked = ["groups", "reset", packing.as_str(), "--to", "earliest", "--coordinate"];
+    let moved = workshop.json(&asked).await.remove(0);
+    assert_eq!(moved["done"], true, "{moved}");
+    workshop.is_through().await;
+    assert_eq!(workshop.calls(), before, "what took effect ran again");
+
+    let replay = |more: &[&'static str]| {
+        let asked = ["replay", "PieceCut", "--into", packing.as_str(), "--from", "earliest"];
+        let asked = asked.iter().chain(more).map(ToString::to_string);
+        asked.collect::<Vec<_>>()
+    };
+    let run = async |arguments: Vec<String>| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        workshop.program(&arguments).await
+    };
+    let arguments = replay(&["--mode", "dry-run", "--output", "json"]);
+    let told = run(arguments).await;
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("it is JSON");
+    let dry = &told["dry_run"];
+    assert_eq!((dry["events"].as_u64(), dry["known"].as_u64()), (Some(20), Some(20)), "{told}");
+    assert_eq!(databases.number("packing", "SELECT count(*) FROM works").await, 20);
+
+    let done = run(replay(&["--mode", "reprocess", "--reason", "a test"])).await;
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let works = async || databases.number("packing", "SELECT count(*) FROM works").await;
+    eventually(SOON, async || equal(works().await, 40)).await;
+    workshop.is_through().await;
+    services.stop().await;
+    let mut calls = before;
+    *calls.get_mut("packing").expect("it was called") += 40;
+    assert_eq!(workshop.calls(), calls);
+
+    // Nobody is there any more, and what can't be meant is refused.
+    for (arguments, code, why) in [
+        (replay(&["--mode", "dry-run"]), 1, "no running service"),
+        (replay(&["--mode", "reprocess"]), 2, "--store"),
+        (replay(&["--emit"]), 2, "--emit is for"),
+    ] {
+        let refused = run(arguments).await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(code) && said.contains(why), "{said}");
+    }
+    let deeds = everything_in(&[workshop.catalogue.audit_topic()]).await;
+    let last = deeds.last().and_then(|record| record.value.as_deref()).expect("it is audited");
+    let last: Deed = serde_json::from_slice(last).expect("a deed");
+    assert_eq!(last.reason.as_deref(), Some("reprocess: a test"));
+    databases.drop_all().await;
+}

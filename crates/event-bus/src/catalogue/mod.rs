@@ -98,7 +98,13 @@ impl Catalogue {
     #[must_use]
     pub fn topics(&self) -> Vec<TopicName> {
         let of_events = self.events().flat_map(|event| [&event.topic, &event.dead_letter_topic]);
-        of_events.cloned().chain([self.outcomes_topic(), self.audit_topic()]).collect()
+        of_events.cloned().chain(self.own_topics()).collect()
+    }
+
+    /// The bus's own: of outcomes, of audit, of commands.
+    #[must_use]
+    pub fn own_topics(&self) -> [TopicName; 3] {
+        [self.outcomes_topic(), self.audit_topic(), self.commands_topic()]
     }
 
     /// Where services tell what became of replays, see [`replay`](crate::replay).
@@ -117,6 +123,15 @@ impl Catalogue {
     #[must_use]
     pub fn audit_topic(&self) -> TopicName {
         self.internal_topic("audit")
+    }
+
+    /// Where operators ask running services, and are answered, see [`control`](crate::control).
+    ///
+    /// # Panics
+    /// Never: a namespace is a valid beginning of a topic.
+    #[must_use]
+    pub fn commands_topic(&self) -> TopicName {
+        self.internal_topic("commands")
     }
 
     fn internal_topic(&self, name: &str) -> TopicName {

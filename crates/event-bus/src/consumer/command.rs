@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::job::{Job, Report};
 use super::stuck::Position;
 use super::trouble::Trouble;
+use crate::rerun::Past;
 use crate::store::Holding;
 
 /// A task that a session started, by number.
@@ -43,8 +44,8 @@ pub struct Turn<E> {
     pub jobs: Arc<[Job<E>]>,
     /// Whether nothing else may run in this process meanwhile: one of the jobs may be what killed the last one.
     pub is_careful: bool,
-    /// Events below this offset took effect, also where the inbox has no row of them any more.
-    pub purged_below: i64,
+    /// What the inbox knows of the partition beside its rows.
+    pub past: Past,
 }
 
 /// What the database is told of partitions that are let go in good order.

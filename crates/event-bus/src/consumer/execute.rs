@@ -23,6 +23,7 @@ use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName, TopicName};
 use crate::outbox::Outbox;
 use crate::replay::{Outcome, OutcomeReport, Replay};
+use crate::rerun::{Epoch, Past, Plan};
 use crate::store::{Begun, Claimant, Claimed, Tx};
 
 /// What runs one subscription's events.
@@ -57,9 +58,14 @@ struct Told {
 type Event = Job<Arc<Received>>;
 type Broken = batch::Broken<sqlx::Error>;
 
-/// Whether its handler is to run, if the inbox says so.
-fn is_to_be_claimed(job: &Event) -> bool {
-    job.death.is_none() && job.received.is_for_this_group()
+/// Under which rows of the inbox an event runs; `None` where nothing is to be done about it.
+fn epoch_of(past: &Past, job: &Event) -> Option<Epoch> {
+    let received = &job.received;
+    let (offset, key) = (received.record.offset, received.record.key.as_deref());
+    match past.plan(offset, key, &received.claim.tenant) {
+        Plan::Run(epoch) if received.is_for_this_group() => Some(epoch),
+        _ => None,
+    }
 }
 
 /// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that the
@@ -148,8 +154,7 @@ impl Executor {
     }
 
     async fn attempt(&self, turn: &Turn<Arc<Received>>, guard: Guard) -> Result<Report, Broken> {
-        let claimant =
-            Claimant { purged_below: turn.purged_below, ..self.claimant(turn.partition) };
+        let claimant = self.claimant(turn.partition);
         let limit = self.invoker.timeout + BESIDE_HANDLER;
         let begun = self.outbox.store().begin_owned(&claimant, turn.token, limit).await;
         let mut tx = match begun.map_err(by_own)? {
@@ -157,31 +162,35 @@ impl Executor {
             Begun::Fenced => return Err(Broken::Infrastructure(Trouble::Fenced)),
         };
         let jobs = &turn.jobs;
-        let mut claimed = match guard {
+        let epochs: Vec<_> = jobs.iter().map(|job| epoch_of(&turn.past, job)).collect();
+        let claimed = match guard {
             Guard::Together => {
-                self.claim(&mut tx, &claimant, jobs).await.map_err(by_own)?.into_iter()
+                self.claim(&mut tx, claimant, jobs, &epochs).await.map_err(by_own)?
             }
-            Guard::Marked => Vec::new().into_iter(),
+            Guard::Marked => Vec::new(),
         };
         let mut told =
             Told { tally: Tally::default(), attempts: Attempts::new(&self.invoker.tracer) };
         let is_one_call = guard == Guard::Together && self.invoker.takes_batches();
         if is_one_call {
-            self.handle_fresh(&mut tx, jobs, claimed.as_slice(), &mut told).await?;
+            self.handle_fresh(&mut tx, jobs, &claimed, &mut told).await?;
         }
         let mut batch = Batch::new(Arc::clone(jobs), guard);
         while let Some(index) = batch.next_turn() {
             let job = &jobs[index];
-            let verdict = match (&job.death, guard) {
-                _ if !job.received.is_for_this_group() => Verdict::Settled,
-                (Some(death), _) => {
+            let verdict = match (epochs[index], &job.death, guard) {
+                (None, _, _) => Verdict::Settled,
+                (Some(epoch), Some(death), _) => {
+                    let claimant = claimant.under(epoch);
                     self.bury(&mut tx, &claimant, job, death, &mut told).await.map_err(by_own)?
                 }
-                (None, Guard::Together) => {
-                    let claimed = claimed.next().unwrap_or(Claimed::Seen);
+                (Some(epoch), None, Guard::Together) => {
+                    let claimed = claimed.get(index).map_or(Claimed::Seen, |(claimed, _)| *claimed);
                     let verdict = match claimed {
                         Claimed::Fresh if is_one_call => Verdict::Settled,
-                        Claimed::Fresh => self.handle(&mut tx, index, &[job], &mut told).await?,
+                        Claimed::Fresh => {
+                            self.handle(&mut tx, index, &[job], epoch, &mut told).await?
+                        }
                         Claimed::Collides => collision(job),
                         Claimed::Seen | Claimed::OutOfTurn => Verdict::Settled,
                     };
@@ -190,8 +199,9 @@ impl Executor {
                         .await
                         .map_err(by_own)?
                 }
-                (None, Guard::Marked) => {
-                    self.handle_marked(&mut tx, &claimant, index, job, &mut told).await?
+                (Some(epoch), None, Guard::Marked) => {
+                    let claimant = claimant.under(epoch);
+                    self.handle_marked(&mut tx, &claimant, (index, job), epoch, &mut told).await?
                 }
             };
             if turn.is_careful && verdict.is_settled() {
@@ -211,18 +221,28 @@ impl Executor {
         Ok(report)
     }
 
+    /// What the inbox says to each event that may run, and under which epoch that is.
     async fn claim(
         &self,
         tx: &mut Tx,
-        claimant: &Claimant<'_>,
+        claimant: Claimant<'_>,
         jobs: &[Event],
-    ) -> Result<Vec<Claimed>, sqlx::Error> {
-        let claims: Vec<_> = jobs
-            .iter()
-            .filter(|job| is_to_be_claimed(job))
-            .map(|job| job.received.claim.clone())
-            .collect();
-        if claims.is_empty() { Ok(Vec::new()) } else { tx.claim(claimant, &claims).await }
+        epochs: &[Option<Epoch>],
+    ) -> Result<Vec<(Claimed, Epoch)>, sqlx::Error> {
+        let mut claimed = vec![(Claimed::Seen, Epoch::default()); jobs.len()];
+        let living = |index: &usize| jobs[*index].death.is_none() && epochs[*index].is_some();
+        let living: Vec<usize> = (0..jobs.len()).filter(living).collect();
+        // All are of one epoch, unless a range that runs again begins or ends among them.
+        for part in living.chunk_by(|one, other| epochs[*one] == epochs[*other]) {
+            let epoch = epochs[part[0]].unwrap_or_default();
+            let claims: Vec<_> =
+                part.iter().map(|index| jobs[*index].received.claim.clone()).collect();
+            let answers = tx.claim(&claimant.under(epoch), &claims).await?;
+            for (index, answer) in part.iter().zip(answers) {
+                claimed[*index] = (answer, epoch);
+            }
+        }
+        Ok(claimed)
     }
 
     /// What [`Flaw::EffectBeforeInbox`] does behind the commit of the effects.
@@ -238,7 +258,8 @@ impl Executor {
         let settled = report.verdicts.iter().filter(|(_, verdict)| verdict.is_settled());
         let settled: Vec<i64> = settled.map(|(offset, _)| *offset).collect();
         let is_settled = |job: &&Event| settled.contains(&job.received.record.offset);
-        for job in jobs.iter().filter(|job| is_to_be_claimed(job)).filter(is_settled) {
+        let is_claimed = |job: &&Event| job.death.is_none() && job.received.is_for_this_group();
+        for job in jobs.iter().filter(is_claimed).filter(is_settled) {
             tx.claim_now(claimant, std::slice::from_ref(&job.received.claim)).await?;
         }
         self.outbox.commit(tx).await
@@ -248,8 +269,8 @@ impl Executor {
         &self,
         tx: &mut Tx,
         claimant: &Claimant<'_>,
-        index: usize,
-        job: &Event,
+        (index, job): (usize, &Event),
+        epoch: Epoch,
         told: &mut Told,
     ) -> Result<Verdict, Broken> {
         tx.mark().await.map_err(by_own)?;
@@ -257,7 +278,7 @@ impl Executor {
         let claimed = tx.claim(claimant, claims).await.map_err(by_own)?;
         let claimed = claimed.first().copied().unwrap_or(Claimed::Seen);
         let verdict = match claimed {
-            Claimed::Fresh => self.handle(tx, index, &[job], told).await?,
+            Claimed::Fresh => self.handle(tx, index, &[job], epoch, told).await?,
             Claimed::Collides => collision(job),
             Claimed::Seen | Claimed::OutOfTurn => Verdict::Settled,
         };
@@ -281,26 +302,31 @@ impl Executor {
         }
     }
 
-    /// Handles all fresh events of a batch in one call. Whose failure it was is known once they have run one by one.
+    /// Handles all fresh events of a batch in one call, or in two where some of them run silently. Whose failure it was is
+    /// known once they have run one by one.
     async fn handle_fresh(
         &self,
         tx: &mut Tx,
         jobs: &[Event],
-        claimed: &[Claimed],
+        claimed: &[(Claimed, Epoch)],
         told: &mut Told,
     ) -> Result<(), Broken> {
-        let living = jobs.iter().enumerate().filter(|(_, job)| is_to_be_claimed(job));
-        let fresh = living.zip(claimed).filter(|(_, claimed)| **claimed == Claimed::Fresh);
-        let (places, fresh): (Vec<usize>, Vec<&Event>) = fresh.map(|(job, _)| job).unzip();
-        let Some(first) = places.first() else { return Ok(()) };
-        match self.handle(tx, *first, &fresh, told).await {
-            Ok(Verdict::Settled) => Ok(()),
-            Err(Broken::Interrupted(_, verdict)) if fresh.len() > 1 => {
-                Err(Broken::Handler(*first, verdict))
+        let is_fresh = |index: &usize| claimed[*index].0 == Claimed::Fresh;
+        let fresh: Vec<usize> = (0..jobs.len()).filter(is_fresh).collect();
+        let silent = |index: usize| claimed[index].1.is_silent;
+        for part in fresh.chunk_by(|one, other| silent(*one) == silent(*other)) {
+            let (first, epoch) = (part[0], claimed[part[0]].1);
+            let events: Vec<&Event> = part.iter().map(|index| &jobs[*index]).collect();
+            match self.handle(tx, first, &events, epoch, told).await {
+                Ok(Verdict::Settled) => {}
+                Err(Broken::Interrupted(_, verdict)) if events.len() > 1 => {
+                    return Err(Broken::Handler(first, verdict));
+                }
+                Ok(verdict) => return Err(Broken::Handler(first, verdict)),
+                Err(broken) => return Err(broken),
             }
-            Ok(verdict) => Err(Broken::Handler(*first, verdict)),
-            Err(broken) => Err(broken),
         }
+        Ok(())
     }
 
     /// Handles the event at `index`, or a batch that begins with it.
@@ -309,11 +335,17 @@ impl Executor {
         tx: &mut Tx,
         index: usize,
         jobs: &[&Event],
+        epoch: Epoch,
         told: &mut Told,
     ) -> Result<Verdict, Broken> {
         let subscriber = self.subscriber();
+        let before = tx.emitted();
         let place = Place::Transaction(tx, &self.outbox);
-        let verdict = match self.invoker.call(jobs, subscriber, place, &mut told.attempts).await {
+        let called = self.invoker.call(jobs, subscriber, place, &mut told.attempts).await;
+        if epoch.is_silent {
+            tx.unemit(before);
+        }
+        let verdict = match called {
             Ok(Ok(())) => return Ok(Verdict::Settled),
             Ok(Err(failure)) => {
                 if let Some(trouble) = trouble_in(failure.error()) {
@@ -370,7 +402,7 @@ impl Executor {
         tx.enqueue(report.record(&self.outcomes));
     }
 
-    fn subscriber(&self) -> Subscriber<'_> {
+    pub(super) fn subscriber(&self) -> Subscriber<'_> {
         Subscriber { event: &self.event, group: &self.group, service: &self.service }
     }
 

@@ -11,6 +11,7 @@ mod batch;
 mod command;
 mod commits;
 mod drain;
+mod dry_run;
 pub(crate) mod erased;
 mod execute;
 mod gauges;

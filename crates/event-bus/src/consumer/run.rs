@@ -20,6 +20,7 @@ use super::runner::Runner;
 use super::session::Session;
 use super::settings::Settings;
 use super::trouble::Trouble;
+use crate::control::listener::Hold;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, Position, TopicPartition};
@@ -49,6 +50,8 @@ pub(crate) struct Subscription {
     pub(crate) instance: Option<InstanceId>,
     /// Asks where logs end, by a connection of its own.
     pub(crate) admin: Admin,
+    /// Until when it is out of its group, as an operator asked.
+    pub(crate) hold: Hold,
 }
 
 /// Another process joined the group under the same instance id.
@@ -63,7 +66,18 @@ impl Subscription {
     /// it.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Fenced> {
         let (group, topic) = (self.runner.group(), &self.runner.event().topic);
+        let mut held = self.hold.subscribe();
         while !shutdown::is_requested(&stop) {
+            let holds = *held.borrow_and_update();
+            if let Some(until) = holds {
+                tracing::info!(%group, %topic, "out of the group, as an operator asked");
+                tokio::select! {
+                    () = shutdown::requested(&mut stop) => {}
+                    () = sleep_until(until) => { self.hold.send_replace(None); }
+                    _ = held.changed() => {}
+                }
+                continue;
+            }
             let membership = Membership {
                 group,
                 topic,
@@ -72,7 +86,26 @@ impl Subscription {
             };
             match Fetcher::start(&self.kafka, membership) {
                 // Built anew it would fence the other, and that one in turn this one.
-                Ok(fetcher) => Shell::new(&self, fetcher).run(&mut stop).await?,
+                Ok(fetcher) => {
+                    // It ends when the service stops, and when the group is to be left for a while.
+                    let (end, mut ending) = watch::channel(false);
+                    let session = Shell::new(&self, fetcher).run(&mut ending);
+                    let ends = async {
+                        tokio::select! {
+                            () = shutdown::requested(&mut stop) => {}
+                            _ = held.wait_for(Option::is_some) => {}
+                        }
+                        end.send_replace(true);
+                        pending().await
+                    };
+                    tokio::select! {
+                        ended = session => ended?,
+                        () = ends => {}
+                    }
+                    if held.borrow().is_some() {
+                        continue;
+                    }
+                }
                 Err(error) => tracing::error!(
                     %group, %topic, error = error_chain(&error),
                     "no Kafka consumer could be made, and nothing of this topic is consumed: correct the Kafka settings"

@@ -1,5 +1,6 @@
 //! What runs a subscription's events, with a database or without.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -11,9 +12,17 @@ use super::receive::Received;
 use super::stateless::StatelessExecutor;
 use super::trouble::Trouble;
 use crate::catalogue;
+use crate::control::Told;
+use crate::dead_letter::error_chain;
+use crate::kafka::KafkaConfig;
 use crate::metrics::SubscriptionMetrics;
 use crate::names::GroupName;
+use crate::rerun::{Opening, Trial};
 use crate::store::Holding;
+
+/// What is said of a handler whose effects are elsewhere.
+const NO_INBOX: &str = "its handler works outside of a database, where nothing can be rolled back and no inbox knows what \
+                        took effect: it runs each event that comes, so reset the group";
 
 /// One subscription's executor.
 #[derive(Clone)]
@@ -74,6 +83,40 @@ impl Runner {
         match self {
             Self::Database(executor) => executor.release(release).await,
             Self::Stateless(_) => {}
+        }
+    }
+
+    /// Below which offsets rows of the inbox were purged.
+    pub(crate) async fn purged_below(&self) -> Told {
+        let Self::Database(executor) = self else {
+            return Told::Here { purged_below: BTreeMap::new() };
+        };
+        match executor.all_purged_below().await {
+            Ok(purged_below) => Told::Here { purged_below },
+            Err(error) => Told::Refused(error_chain(&*error)),
+        }
+    }
+
+    /// Has ranges run again when they come.
+    pub(crate) async fn open_rerun(&self, opening: &Opening) -> Told {
+        match self {
+            Self::Database(executor) => match executor.open_rerun(opening).await {
+                Ok(()) => Told::Done,
+                Err(error) => Told::Refused(error_chain(&*error)),
+            },
+            Self::Stateless(_) => Told::Refused(NO_INBOX.to_owned()),
+        }
+    }
+
+    /// Runs ranges in transactions that are rolled back.
+    pub(crate) async fn dry_run(&self, kafka: &KafkaConfig, trial: &Trial) -> Told {
+        match self {
+            // Boxed: it is large.
+            Self::Database(executor) => match executor.dry_run(kafka, trial).boxed().await {
+                Ok(told) => Told::Tried(told),
+                Err(error) => Told::Refused(error_chain(&error)),
+            },
+            Self::Stateless(_) => Told::Refused(NO_INBOX.to_owned()),
         }
     }
 

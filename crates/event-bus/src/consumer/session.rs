@@ -24,6 +24,7 @@ use super::stuck::Watch;
 use super::trouble::Trouble;
 use crate::catalogue::Execution;
 use crate::flaw::Flaw;
+use crate::rerun::Past;
 use crate::store::Holding;
 use assigned::Assigned;
 
@@ -155,7 +156,7 @@ impl<E: Arrival> Session<E> {
             let state = Partition::new(Arc::clone(&self.settings), offer);
             let ownership = Ownership::wanted(now);
             let number = self.assignments;
-            let assigned = Assigned { number, ownership, purged_below: 0, state };
+            let assigned = Assigned { number, ownership, past: Past::default(), state };
             self.partitions.insert(offer.partition, assigned);
             // A pause may have been ordered for an earlier assignment that was lost meanwhile.
             self.commands.push(Command::Resume(offer.partition));
@@ -171,7 +172,7 @@ impl<E: Arrival> Session<E> {
         match (self.present(assignment), holding) {
             (Some(assigned), Ok(holding)) => {
                 assigned.ownership.given(holding.token);
-                assigned.purged_below = holding.purged_below;
+                assigned.past = holding.past.clone();
                 assigned.state.take_over(holding, now);
             }
             (Some(assigned), Err(Trouble::Down)) => {
@@ -449,12 +450,12 @@ impl<E: Arrival> Session<E> {
         if jobs.is_empty() {
             return false;
         }
-        let (is_careful, purged_below) = (assigned.state.is_careful(), assigned.purged_below);
+        let (is_careful, past) = (assigned.state.is_careful(), assigned.past.clone());
         let assignment = Assignment { partition, number: assigned.number };
         let task = self.next_task();
         self.tasks.insert(task, (assignment, token));
         self.last_turn = partition;
-        let turn = Turn { partition, token, jobs: jobs.into(), is_careful, purged_below };
+        let turn = Turn { partition, token, jobs: jobs.into(), is_careful, past };
         self.commands.push(Command::Run(task, turn));
         true
     }

@@ -1,15 +1,20 @@
 //! Takes partitions over in the service's database, and lets them go.
 
+use std::collections::BTreeMap;
+
 use super::command::{CutOff, Release};
 use super::execute::Executor;
 use super::infrastructure::trouble_of;
 use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
+use crate::rerun::{Opening, Past};
 use crate::store::{Claimant, Holding};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Executor {
     pub(super) fn claimant(&self, partition: i32) -> Claimant<'_> {
-        Claimant { group: &self.group, topic: &self.event.topic, partition, purged_below: 0 }
+        Claimant::of(&self.group, &self.event.topic, partition)
     }
 
     /// Takes a partition over. What stands before `from` is settled.
@@ -23,7 +28,7 @@ impl Executor {
         let (group, topic) = (&self.group, &self.event.topic);
         match taken {
             Ok(mut holding) => {
-                holding.purged_below = self.purged_below(&claimant).await?;
+                holding.past = self.past(&claimant, from).await?;
                 if holding.is_dirty {
                     tracing::warn!(
                         %group, %topic, partition,
@@ -42,8 +47,13 @@ impl Executor {
         }
     }
 
-    /// Below which offset of the present topic rows of the inbox were purged. Kafka is asked only where any were.
-    async fn purged_below(&self, claimant: &Claimant<'_>) -> Result<i64, Trouble> {
+    /// What the inbox knows of the present topic's partition beside its rows. Kafka is asked which topic that is only where
+    /// there is anything.
+    pub(super) async fn past(
+        &self,
+        claimant: &Claimant<'_>,
+        from: Option<i64>,
+    ) -> Result<Past, Trouble> {
         let (group, topic, partition) = (&self.group, &self.event.topic, claimant.partition);
         let refused = |error: &(dyn std::error::Error + 'static)| {
             tracing::warn!(
@@ -51,19 +61,44 @@ impl Executor {
                 "what was purged of the inbox could not be read, and the partition is not taken over yet"
             );
         };
-        let purged = self.outbox.store().purged_below(claimant).await.map_err(|error| {
+        let store = self.outbox.store();
+        let known = async {
+            Ok::<_, sqlx::Error>((
+                store.purged_below(claimant).await?,
+                store.reruns(claimant, from).await?,
+            ))
+        };
+        let (purged, reruns) = known.await.map_err(|error| {
             refused(&error);
             trouble_of(&error).unwrap_or(Trouble::Down)
         })?;
-        if purged.is_empty() {
-            return Ok(0);
+        if purged.is_empty() && reruns.is_empty() {
+            return Ok(Past::default());
         }
         let topic_id = self.admin.topic_id(topic).await.map_err(|error| {
             refused(&error);
             Trouble::Down
         })?;
         let of_this = purged.into_iter().find(|(of, _)| Some(*of) == topic_id);
-        Ok(of_this.map_or(0, |(_, below)| below))
+        let reruns = reruns.into_iter().filter(|(of, _)| Some(*of) == topic_id);
+        Ok(Past {
+            purged_below: of_this.map_or(0, |(_, below)| below),
+            reruns: reruns.map(|(_, rerun)| rerun).collect(),
+        })
+    }
+
+    /// Below which offsets of the present topic rows of the inbox were purged, by partition.
+    pub(super) async fn all_purged_below(&self) -> Result<BTreeMap<i32, i64>, BoxError> {
+        let topic = &self.event.topic;
+        let Some(topic_id) = self.admin.topic_id(topic).await? else { return Ok(BTreeMap::new()) };
+        Ok(self.outbox.store().all_purged_below(&self.group, topic, topic_id).await?)
+    }
+
+    /// Has ranges of the present topic run again when they come.
+    pub(super) async fn open_rerun(&self, opening: &Opening) -> Result<(), BoxError> {
+        let topic = &self.event.topic;
+        let topic_id = self.admin.topic_id(topic).await?.ok_or("its topic does not exist")?;
+        Ok(self.outbox.store().open_rerun((&self.group, topic, topic_id), opening).await?)
     }
 
     /// Tells that partitions are let go: which attempts don't count, and whose next owner is spared the care.

@@ -13,6 +13,7 @@ use crate::consumer::erased::ErasedHandler;
 use crate::consumer::{
     Executor, Fenced, Invoker, Runner, Settings, StatelessExecutor, Subscription,
 };
+use crate::control::listener::{Asked, Hold, Listener};
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::Admin;
 use crate::kafka::lasting_producer::LastingProducer;
@@ -146,22 +147,35 @@ impl Handlers {
         let settings = Arc::new(Settings { commit_every, stuck_after, ..settings });
         let (kafka, instance) = (bus.kafka.clone(), self.instance.clone());
         let runner = Arc::new(runner);
-        Ok(Subscription { kafka, settings, runner, instance, admin: shared.admin.clone() })
+        let (admin, hold) = (shared.admin.clone(), Hold::new(None));
+        Ok(Subscription { kafka, settings, runner, instance, admin, hold })
     }
+}
+
+/// Hears what operators ask of these subscriptions.
+fn listener(bus: Bus<'_>, subscriptions: &[Subscription]) -> Listener {
+    let asked = subscriptions.iter().map(|subscription| Asked {
+        runner: Arc::clone(&subscription.runner),
+        hold: subscription.hold.clone(),
+        is_static: subscription.instance.is_some(),
+    });
+    Listener::new(bus.catalogue, bus.kafka.clone(), bus.service.clone(), asked)
 }
 
 /// Consumes until `end` completes or a subscription can't go on; then finishes what runs, commits and leaves the groups.
 pub(super) async fn consume(
     subscriptions: Vec<Subscription>,
-    service: &ServiceName,
+    bus: Bus<'_>,
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
+    let service = bus.service;
     let outcome = |joined: Result<Result<(), Fenced>, JoinError>| match joined {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Fenced { group, instance })) => Err(RunError::Fenced { group, instance }),
         Err(source) => Err(RunError::Panicked { service: service.clone(), source }),
     };
     let (stop, stopping) = watch::channel(false);
+    let hears = tokio::spawn(listener(bus, &subscriptions).run(stopping.clone()));
     let mut consumers = JoinSet::new();
     for subscription in subscriptions {
         consumers.spawn(subscription.run(stopping.clone()));
@@ -177,6 +191,9 @@ pub(super) async fn consume(
     let _ = stop.send(true);
     while let Some(joined) = consumers.join_next().await {
         ended = ended.and(outcome(joined));
+    }
+    if let Err(error) = hears.await {
+        tracing::error!(%service, %error, "what operators ask was not heard any more");
     }
     ended
 }

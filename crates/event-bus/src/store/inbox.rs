@@ -8,6 +8,7 @@ use super::tx::{Connection, Tx};
 use super::{postgres, sqlite};
 use crate::flaw::{Flaw, Flaws};
 use crate::names::{EventId, GroupName, TopicName};
+use crate::rerun::Epoch;
 
 /// An event of one partition about to be handled, as the inbox knows it.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub struct ReplayClaim {
 }
 
 /// Whose events of which partition are claimed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
     /// The consumer group.
     pub group: &'a GroupName,
@@ -46,6 +47,22 @@ pub struct Claimant<'a> {
     pub partition: i32,
     /// Rows of events below this offset may have been purged: what has none there took effect. 0 where nothing was.
     pub purged_below: i64,
+    /// Under which rows its events run, see [`Rerun`](crate::rerun::Rerun).
+    pub epoch: i32,
+}
+
+impl<'a> Claimant<'a> {
+    /// The group in this partition, before anything was purged or run again.
+    #[must_use]
+    pub const fn of(group: &'a GroupName, topic: &'a TopicName, partition: i32) -> Self {
+        Self { group, topic, partition, purged_below: 0, epoch: 0 }
+    }
+
+    /// The same in this epoch.
+    #[must_use]
+    pub const fn under(self, epoch: Epoch) -> Self {
+        Self { purged_below: epoch.purged_below, epoch: epoch.number, ..self }
+    }
 }
 
 /// What the inbox says to a claim.
@@ -117,11 +134,19 @@ impl Tx {
         claimant: &Claimant<'_>,
         claims: &[Claim],
     ) -> Result<Vec<Claimed>, sqlx::Error> {
-        match &mut self.connection {
-            _ if claims.is_empty() => Ok(Vec::new()),
-            Connection::Postgres(tx) => postgres::claim(tx, claimant, claims).await,
-            Connection::Sqlite(tx) => sqlite::claim(tx, claimant, claims).await,
+        let claimed = match &mut self.connection {
+            _ if claims.is_empty() => return Ok(Vec::new()),
+            Connection::Postgres(tx) => postgres::claim(tx, claimant, claims).await?,
+            Connection::Sqlite(tx) => sqlite::claim(tx, claimant, claims).await?,
+        };
+        if claimant.epoch > 0 {
+            let fresh =
+                claims.iter().zip(&claimed).filter(|(_, claimed)| **claimed == Claimed::Fresh);
+            for (claim, _) in fresh {
+                self.outlive(claimant, &claim.tenant, claim.event_id.as_uuid()).await?;
+            }
         }
+        Ok(claimed)
     }
 
     /// What is to be said to replays: it is not their turn, or they have claimed their dead row. `None` for others, and
@@ -139,8 +164,14 @@ impl Tx {
                     Some(Claimed::OutOfTurn)
                 }
                 Some(replay) => {
-                    let is_claimed = self.claim_dead(claimant, claim, replay.of, None).await?;
-                    is_claimed.then_some(Claimed::Fresh)
+                    let id = claim.event_id.as_uuid();
+                    if self.claim_dead(claimant, claim, replay.of, None).await? {
+                        Some(Claimed::Fresh)
+                    } else {
+                        // It may be in another epoch that it took effect.
+                        let is_known = self.has_any_row(claimant, &claim.tenant, id).await?;
+                        is_known.then_some(Claimed::Seen)
+                    }
                 }
             });
         }
@@ -164,7 +195,7 @@ impl Tx {
                      SET status = $6, dlq_id = $7, partition_id = $8, record_offset = $9,
                        processed_at = ",
                     $now,
-                    " WHERE consumer_group = $1 AND epoch = 0 AND topic = $2 AND tenant_id = $3
+                    " WHERE consumer_group = $1 AND topic = $2 AND tenant_id = $3
                         AND event_id = $4 AND status = 'dead' AND dlq_id = $5"
                 )
             };
@@ -185,7 +216,8 @@ impl Tx {
             claimant.partition.into(),
             claim.offset.into(),
         ];
-        Ok(self.execute(sql, &values).await? == 1)
+        // In each epoch that it is dead in.
+        Ok(self.execute(sql, &values).await? > 0)
     }
 
     /// What a mistake does instead of claiming, see [`Flaw`].

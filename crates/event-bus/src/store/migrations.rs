@@ -64,6 +64,12 @@ const LIBRARY: &[Migration] = &[
         postgres: include_str!("migrations/0005_postgres.sql"),
         sqlite: include_str!("migrations/0005_sqlite.sql"),
     },
+    Migration {
+        version: 6,
+        description: "ranges that run again",
+        postgres: include_str!("migrations/0006_postgres.sql"),
+        sqlite: include_str!("migrations/0006_sqlite.sql"),
+    },
 ];
 
 /// The last of the library's steps.

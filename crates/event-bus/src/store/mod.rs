@@ -14,6 +14,7 @@ mod postgres;
 mod purge;
 mod quarantine;
 mod relays;
+mod reruns;
 mod sql;
 mod sqlite;
 mod tx;
@@ -22,11 +23,14 @@ pub use connect::{ConnectError, Store};
 pub use decided::Mark;
 pub use inbox::{Claim, Claimant, Claimed, ReplayClaim};
 pub use migrations::Migration;
-pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting};
+pub use outbox::{
+    Backlog, OutboxConnection, Outgoing, PendingRow, RelayStore, UnreadableRow, Waiting,
+};
 pub use owner::{Begun, Holding};
 pub use purge::{Expired, InboxShare};
 pub use quarantine::{Discarded, LiftError, Quarantined};
 pub use relays::{Held, Lease, SHARDS, Scan, Share};
+pub use reruns::OpenError;
 pub use sql::{Row, Value};
 pub use tx::Tx;
 

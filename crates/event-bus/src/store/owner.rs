@@ -9,6 +9,7 @@ use super::connect::Store;
 use super::inbox::{Claimant, ReplayClaim};
 use super::tx::{Connection, Tx};
 use super::{Value, postgres};
+use crate::rerun::Past;
 
 /// A statement on the row of [`Claimant::values_of_key`].
 macro_rules! of_parked_key {
@@ -33,9 +34,9 @@ pub struct Holding {
     pub attempts: BTreeMap<i64, u32>,
     /// Keys whose later events follow a dead letter.
     pub parked: BTreeSet<Option<Bytes>>,
-    /// Below which offset rows of the inbox were purged; 0 where none were. The store does not know which of the topics
-    /// that had this name it is about, so whoever takes over sets it.
-    pub purged_below: i64,
+    /// What the inbox knows beside its rows. The store does not know which of the topics that had this name it is about,
+    /// so whoever takes over sets it.
+    pub past: Past,
 }
 
 /// A transaction that was to begin under a token.
@@ -179,7 +180,7 @@ impl Tx {
             is_dirty: was_dirty,
             attempts: self.noted_attempts(claimant).await?,
             parked: self.parked_keys(claimant).await?,
-            purged_below: 0,
+            past: Past::default(),
         })
     }
 

@@ -141,8 +141,8 @@ pub(super) async fn claim(
     let offsets: Vec<i64> = claims.iter().map(|claim| claim.offset).collect();
     let fresh: HashSet<i64> = sqlx::query_scalar(
         "INSERT INTO processed_events
-           (consumer_group, tenant_id, topic, event_id, status, value_sha256, partition_id, record_offset)
-         SELECT $1, tenant, $2, id, 'done', hash, $3, place
+           (consumer_group, epoch, tenant_id, topic, event_id, status, value_sha256, partition_id, record_offset)
+         SELECT $1, $9, tenant, $2, id, 'done', hash, $3, place
          FROM unnest($4::text[], $5::uuid[], $6::bytea[], $7::bigint[]) AS claim (tenant, id, hash, place)
          WHERE place >= $8
          ON CONFLICT DO NOTHING
@@ -156,6 +156,7 @@ pub(super) async fn claim(
     .bind(&hashes)
     .bind(&offsets)
     .bind(claimant.purged_below)
+    .bind(claimant.epoch)
     .fetch_all(&mut *connection)
     .await?
     .into_iter()
@@ -181,13 +182,14 @@ async fn known_hashes(
 ) -> Result<HashMap<(String, Uuid), Vec<u8>>, Error> {
     let rows: Vec<PgRow> = sqlx::query(
         "SELECT tenant_id, event_id, value_sha256 FROM processed_events
-         WHERE consumer_group = $1 AND epoch = 0 AND topic = $2
+         WHERE consumer_group = $1 AND epoch = $5 AND topic = $2
            AND (tenant_id, event_id) IN (SELECT * FROM unnest($3::text[], $4::uuid[]))",
     )
     .bind(claimant.group.as_ref())
     .bind(claimant.topic.as_ref())
     .bind(tenants)
     .bind(ids)
+    .bind(claimant.epoch)
     .fetch_all(connection)
     .await?;
     rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
@@ -201,8 +203,8 @@ pub(super) async fn mark_dead(
 ) -> Result<Claimed, Error> {
     let written = sqlx::query(
         "INSERT INTO processed_events
-           (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
-         SELECT $1, $2, $3, $4, 'dead', $5, $6, $7, $8 WHERE $8 >= $9
+           (consumer_group, epoch, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
+         SELECT $1, $10, $2, $3, $4, 'dead', $5, $6, $7, $8 WHERE $8 >= $9
          ON CONFLICT DO NOTHING",
     )
     .bind(claimant.group.as_ref())
@@ -214,6 +216,7 @@ pub(super) async fn mark_dead(
     .bind(claimant.partition)
     .bind(claim.offset)
     .bind(claimant.purged_below)
+    .bind(claimant.epoch)
     .execute(&mut *connection)
     .await?;
     if written.rows_affected() == 1 {

@@ -157,6 +157,8 @@ impl Store {
         };
         if !Flaws::of_process().have(Flaw::PurgeTooEarly) {
             tx.note_purged_below(expired, topic_id, below).await?;
+            let claimant = Claimant::of(expired.group, expired.topic, expired.partition);
+            tx.note_purged_reruns(&claimant, topic_id, below).await?;
         }
         tx.commit().await?;
         Ok(Some(below))

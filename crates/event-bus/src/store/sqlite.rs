@@ -51,12 +51,13 @@ async fn known_hash(
 ) -> Result<Option<Vec<u8>>, Error> {
     sqlx::query_scalar(
         "SELECT value_sha256 FROM processed_events
-         WHERE consumer_group = $1 AND epoch = 0 AND tenant_id = $2 AND topic = $3 AND event_id = $4",
+         WHERE consumer_group = $1 AND epoch = $5 AND tenant_id = $2 AND topic = $3 AND event_id = $4",
     )
     .bind(claimant.group.as_ref())
     .bind(&claim.tenant)
     .bind(claimant.topic.as_ref())
     .bind(claim.event_id.to_string())
+    .bind(claimant.epoch)
     .fetch_optional(connection)
     .await
 }
@@ -79,8 +80,8 @@ async fn insert(
 ) -> Result<Claimed, Error> {
     let written = sqlx::query(
         "INSERT INTO processed_events
-           (consumer_group, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 WHERE $9 >= $10
+           (consumer_group, epoch, tenant_id, topic, event_id, status, dlq_id, value_sha256, partition_id, record_offset)
+         SELECT $1, $11, $2, $3, $4, $5, $6, $7, $8, $9 WHERE $9 >= $10
          ON CONFLICT DO NOTHING",
     )
     .bind(claimant.group.as_ref())
@@ -93,6 +94,7 @@ async fn insert(
     .bind(claimant.partition)
     .bind(claim.offset)
     .bind(claimant.purged_below)
+    .bind(claimant.epoch)
     .execute(&mut *connection)
     .await?;
     if written.rows_affected() == 1 {

@@ -17,10 +17,18 @@ pub struct Tx {
     /// The spans of those that are traced. They end with the commit, and are never told without it.
     created: Vec<Span>,
     tracer: Tracer,
-    /// How many records were to leave at the last [`Tx::mark`], and how many of them were traced.
-    marked: (usize, usize),
+    /// How much was to leave at the last [`Tx::mark`].
+    marked: Emitted,
     /// Whether SQLite ended the transaction at an error. What came after it is in another, which is never committed.
     is_lost: bool,
+}
+
+/// How much is to leave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Emitted {
+    records: usize,
+    /// How many of them are traced.
+    spans: usize,
 }
 
 #[derive(Debug)]
@@ -44,7 +52,7 @@ impl Tx {
             outgoing: Vec::new(),
             created: Vec::new(),
             tracer: Tracer::none(),
-            marked: (0, 0),
+            marked: Emitted::default(),
             is_lost: false,
         }
     }
@@ -263,12 +271,28 @@ impl Tx {
         }
     }
 
+    /// How much is to leave so far.
+    pub(crate) fn emitted(&self) -> Emitted {
+        Emitted { records: self.outgoing.len(), spans: self.created.len() }
+    }
+
+    /// Has nothing leave that came since.
+    pub(crate) fn unemit(&mut self, before: Emitted) {
+        self.outgoing.truncate(before.records);
+        self.created.truncate(before.spans);
+    }
+
+    /// What is to leave.
+    pub(crate) fn outgoing(&self) -> &[OutgoingRecord] {
+        &self.outgoing
+    }
+
     /// Begins what [`Self::keep`] keeps and [`Self::undo`] takes back.
     ///
     /// # Errors
     /// The database's.
     pub async fn mark(&mut self) -> Result<(), sqlx::Error> {
-        self.marked = (self.outgoing.len(), self.created.len());
+        self.marked = self.emitted();
         self.execute("SAVEPOINT event_bus", &[]).await.map(drop)
     }
 
@@ -285,8 +309,7 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub async fn undo(&mut self) -> Result<(), sqlx::Error> {
-        self.outgoing.truncate(self.marked.0);
-        self.created.truncate(self.marked.1);
+        self.unemit(self.marked);
         self.execute("ROLLBACK TO SAVEPOINT event_bus", &[]).await?;
         self.keep().await
     }

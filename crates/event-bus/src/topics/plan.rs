@@ -30,7 +30,7 @@ pub fn plan(catalogue: &Catalogue, cluster: &Cluster, options: Options) -> Plan 
         );
         wanted.compare(cluster, options, &mut events);
     }
-    for topic in [catalogue.outcomes_topic(), catalogue.audit_topic()] {
+    for topic in catalogue.own_topics() {
         if let Some(wanted) = Wanted::of_the_bus(topic, catalogue, options) {
             wanted.compare(cluster, options, &mut events);
         }

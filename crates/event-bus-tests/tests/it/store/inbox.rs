@@ -38,7 +38,7 @@ impl Group {
     }
 
     async fn claim(&self, tx: &mut Tx, claims: &[Claim]) -> Vec<Claimed> {
-        let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0, purged_below: 0 };
+        let claimant = Claimant::of(&self.0, &self.1, 0);
         tx.claim(&claimant, claims).await.expect("a claim is answered")
     }
 
@@ -54,7 +54,7 @@ impl Group {
     }
 
     async fn mark_dead_as(&self, store: &Store, claim: &Claim, letter: u128) -> Claimed {
-        let claimant = Claimant { group: &self.0, topic: &self.1, partition: 0, purged_below: 0 };
+        let claimant = Claimant::of(&self.0, &self.1, 0);
         let mut tx = store.begin().await.expect("a transaction begins");
         let marked = tx.mark_dead(&claimant, claim, Uuid::from_u128(letter)).await;
         tx.commit().await.expect("it commits");
@@ -299,7 +299,7 @@ async fn a_replay_that_dies_gives_the_row_to_its_new_letter(databases: &Database
 async fn replays_of_a_parked_key_have_their_turns(databases: &Databases) {
     let store = open(databases).await;
     let group = Group::billing();
-    let claimant = Claimant { group: &group.0, topic: &group.1, partition: 0, purged_below: 0 };
+    let claimant = Claimant::of(&group.0, &group.1, 0);
     let dead = [claim(event_id(), 0), claim(event_id(), 1)];
     for dead in &dead {
         group.mark_dead(&store, dead).await;

@@ -69,7 +69,7 @@ async fn pending(store: &Store) -> Vec<PendingRow> {
 async fn pending_of(store: &Store, most: i64, left_out: &[TopicName]) -> Vec<PendingRow> {
     let shards: Vec<i32> = (0..SHARDS).collect();
     let scan = Scan { most, left_out, ..whole(&shards) };
-    let waiting = store.waiting_outgoing(&scan).await.expect("the outbox can be read");
+    let waiting = store.for_relay().waiting(&scan).await.expect("the outbox can be read");
     let rows = waiting.into_iter().map(|waiting| waiting.row.expect("it comes whole"));
     rows.map(|row| row.expect("each is a record")).collect()
 }

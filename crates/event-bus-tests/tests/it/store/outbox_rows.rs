@@ -98,7 +98,11 @@ async fn the_first_rows_come_first_and_a_limit_holds(databases: &Databases) {
     }
     let first = pending_of(&store, 2, &[]).await;
     assert_eq!(values(&first), ["0", "1"]);
-    store.remove_sent(&hold_all(&store, 1).await, &[first[0].id]).await.expect("it is removed");
+    store
+        .for_relay()
+        .remove_sent(&hold_all(&store, 1).await, &[first[0].id])
+        .await
+        .expect("it is removed");
     let next = pending_of(&store, 2, &[]).await;
     assert_eq!(values(&next), ["1", "2"]);
     assert_eq!(store.outbox_len().await.expect("it is counted"), 4);
@@ -178,14 +182,14 @@ async fn a_former_lease_removes_and_quarantines_nothing(databases: &Databases) {
     let next = hold_all(&store, 2).await;
     let rows = pending(&store).await;
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    store.remove_sent(&former, &ids).await.expect("it is no error");
+    store.for_relay().remove_sent(&former, &ids).await.expect("it is no error");
     for lease in &former {
         store.quarantine_outgoing(*lease, ids[0], "zombie").await.expect("it is no error");
     }
     store.release_leases(&former).await.expect("it is no error");
     assert_eq!(values(&pending(&store).await), ["1", "2"]);
     assert_eq!(hold_all(&store, 2).await, next, "a former holder released another's lease");
-    store.remove_sent(&next, &ids).await.expect("they are removed");
+    store.for_relay().remove_sent(&next, &ids).await.expect("they are removed");
     assert_eq!(store.outbox_len().await.expect("it is counted"), 0);
 }
 
@@ -198,13 +202,13 @@ async fn a_row_is_removed_under_the_lease_of_its_own_shard_only(databases: &Data
     let ids: Vec<i64> = pending(&store).await.iter().map(|row| row.id).collect();
     let (one, others) = leases.split_first().expect("there are leases");
     let of_one = async || {
-        let waiting = store.waiting_outgoing(&whole(&[one.shard])).await;
+        let waiting = store.for_relay().waiting(&whole(&[one.shard])).await;
         let waiting = waiting.expect("the outbox is read");
         waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>()
     };
     let before = of_one().await;
     assert!((1..32).contains(&before.len()), "{} of 64 keys are in one shard", before.len());
-    store.remove_sent(others, &ids).await.expect("they are removed");
+    store.for_relay().remove_sent(others, &ids).await.expect("they are removed");
     assert_eq!(of_one().await, before);
     assert_eq!(pending(&store).await.len(), before.len());
 }
@@ -217,7 +221,7 @@ async fn rows_come_whole_from_an_id_on_and_up_to_so_many_bytes(databases: &Datab
     let shards: Vec<i32> = (0..SHARDS).collect();
     // Two bytes are those of no headers.
     let scan = Scan { whole_from: 2, whole_bytes: 4 + 5 + 6, ..whole(&shards) };
-    let waiting = store.waiting_outgoing(&scan).await.expect("the outbox is read");
+    let waiting = store.for_relay().waiting(&scan).await.expect("the outbox is read");
     let told: Vec<(i64, i64, bool)> =
         waiting.iter().map(|waiting| (waiting.id, waiting.bytes, waiting.row.is_some())).collect();
     assert_eq!(told, [(1, 3, false), (2, 4, true), (3, 5, true), (4, 6, true), (5, 7, false)]);

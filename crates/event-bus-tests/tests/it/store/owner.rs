@@ -31,7 +31,7 @@ impl Owned {
     }
 
     fn claimant(&self) -> Claimant<'_> {
-        Claimant { group: &self.0, topic: &self.1, partition: self.2, purged_below: 0 }
+        Claimant::of(&self.0, &self.1, self.2)
     }
 
     async fn take_over(&self, store: &Store) -> Holding {

@@ -62,7 +62,7 @@ async fn a_row_whose_smaller_id_commits_later_is_not_passed_over() {
     let leases = hold_all(&store, 1).await;
     let first = pending(&store).await;
     assert_eq!(values(&first), ["drawn second"]);
-    store.remove_sent(&leases, &[first[0].id]).await.expect("it is removed");
+    store.for_relay().remove_sent(&leases, &[first[0].id]).await.expect("it is removed");
     drop(gate);
     committing.await.expect("it commits");
     let second = pending(&store).await;

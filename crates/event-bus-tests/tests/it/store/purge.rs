@@ -31,7 +31,7 @@ impl Inbox {
     }
 
     fn claimant(&self, purged_below: i64) -> Claimant<'_> {
-        Claimant { group: &self.group, topic: &self.topic, partition: 0, purged_below }
+        Claimant { purged_below, ..Claimant::of(&self.group, &self.topic, 0) }
     }
 
     async fn claim(&self, purged_below: i64, claims: &[Claim]) -> Vec<Claimed> {

@@ -64,7 +64,7 @@ async fn the_id_of_a_removed_row_is_not_given_again() {
         super::commit(&store, [record("orders", Some(b"k"), "row")]).await;
         let leases = super::hold_all(&store, 1).await;
         let id = super::pending(&store).await[0].id;
-        store.remove_sent(&leases, &[id]).await.expect("it is removed");
+        store.for_relay().remove_sent(&leases, &[id]).await.expect("it is removed");
         ids.push(id);
     }
     assert_eq!(ids, [1, 2, 3]);

@@ -99,7 +99,7 @@ async fn a_relay_loses_no_row_and_keeps_each_keys_order_while_writers_write(data
             let leases = hold_all(&relay_store, 1).await;
             let rows = pending_of(&relay_store, 7, &[]).await;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-            relay_store.remove_sent(&leases, &ids).await.expect("they are removed");
+            relay_store.for_relay().remove_sent(&leases, &ids).await.expect("they are removed");
             if rows.is_empty() && is_last {
                 return sent;
             }

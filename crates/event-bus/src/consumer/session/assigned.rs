@@ -4,14 +4,15 @@ use super::super::command::{CutOff, Release};
 use super::super::job::Arrival;
 use super::super::ownership::Ownership;
 use super::super::partition::Partition;
+use crate::rerun::Past;
 
 #[derive(Debug)]
 pub(super) struct Assigned<E> {
     /// Tells it from earlier assignments of the partition.
     pub(super) number: u64,
     pub(super) ownership: Ownership,
-    /// See [`Holding::purged_below`](crate::store::Holding::purged_below).
-    pub(super) purged_below: i64,
+    /// See [`Holding::past`](crate::store::Holding::past).
+    pub(super) past: Past,
     pub(super) state: Partition<E>,
 }
 

@@ -1,0 +1,139 @@
+//! Hears what is asked of a service's groups, and does it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{Answer, Message, Question, Told, What};
+use crate::catalogue::Catalogue;
+use crate::consumer::Runner;
+use crate::dead_letter::error_chain;
+use crate::kafka::KafkaConfig;
+use crate::kafka::admin::Position;
+use crate::kafka::lasting_producer::LastingProducer;
+use crate::kafka::producer::OnDelivery;
+use crate::kafka::reader::{ReadError, Reader, Until};
+use crate::names::{GroupName, ServiceName, TopicName};
+use crate::shutdown;
+
+/// The wait before the topic is looked for again: it may not be there, and a service does not need it.
+const REST: Duration = Duration::from_secs(30);
+
+/// Until when a subscription is out of its group; `None` while it is in.
+pub(crate) type Hold = watch::Sender<Option<Instant>>;
+
+/// A subscription, as far as it is asked about.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) runner: Arc<Runner>,
+    pub(crate) hold: Hold,
+    /// Whether it is a static member, who stays in the group when it leaves.
+    pub(crate) is_static: bool,
+}
+
+/// Hears for one service.
+pub(crate) struct Listener {
+    topic: TopicName,
+    kafka: KafkaConfig,
+    service: ServiceName,
+    replica: Uuid,
+    groups: BTreeMap<GroupName, Asked>,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        catalogue: &Catalogue,
+        kafka: KafkaConfig,
+        service: ServiceName,
+        asked: impl Iterator<Item = Asked>,
+    ) -> Self {
+        let groups = asked.map(|asked| (asked.runner.group().clone(), asked)).collect();
+        let topic = catalogue.commands_topic();
+        Self { topic, kafka, service, replica: Uuid::now_v7(), groups }
+    }
+
+    /// Hears until `stop` turns true.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let listener = Arc::new(self);
+        loop {
+            tokio::select! {
+                () = shutdown::requested(&mut stop) => return,
+                ended = Arc::clone(&listener).follow() => if let Err(error) = ended {
+                    let (service, error) = (&listener.service, error_chain(&error));
+                    tracing::debug!(%service, error, "what operators ask is not heard yet");
+                }
+            }
+            tokio::select! {
+                () = shutdown::requested(&mut stop) => return,
+                () = sleep(REST) => {}
+            }
+        }
+    }
+
+    async fn follow(self: Arc<Self>) -> Result<(), ReadError> {
+        let topics = std::slice::from_ref(&self.topic);
+        let mut reader = Reader::start(&self.kafka, topics, Position::End, Until::Stopped).await?;
+        let mut doing = JoinSet::new();
+        while let Some(records) = reader.next().await? {
+            for record in records {
+                let Some(Message::Asks(question)) = Message::read(record.value.as_deref()) else {
+                    continue;
+                };
+                let is_for_this = question.replica.is_none_or(|replica| replica == self.replica);
+                if is_for_this && let Some(asked) = self.groups.get(&question.group) {
+                    let (listener, asked) = (Arc::clone(&self), asked.clone());
+                    doing.spawn(async move { listener.heed(question, asked).await });
+                }
+            }
+            while doing.try_join_next().is_some() {}
+        }
+        Ok(())
+    }
+
+    async fn heed(&self, question: Question, asked: Asked) {
+        tracing::info!(
+            service = %self.service, group = %question.group, by = question.by, what = ?question.what, "an operator asks"
+        );
+        let told = match question.what {
+            What::Look => asked.runner.purged_below().await,
+            What::Pause { .. } if asked.is_static => Told::Refused(
+                "it is a static member (--instance), which stays in its group when it leaves: stop all replicas for longer \
+                 than the session time-out"
+                    .to_owned(),
+            ),
+            What::Pause { seconds } => {
+                let until = Instant::now() + Duration::from_secs(seconds.into());
+                asked.hold.send_replace(Some(until));
+                Told::Done
+            }
+            What::GoOn => {
+                asked.hold.send_replace(None);
+                Told::Done
+            }
+            What::Open(opening) => asked.runner.open_rerun(&opening).await,
+            What::Try(trial) => asked.runner.dry_run(&self.kafka, &trial).await,
+        };
+        let (replica, service) = (self.replica, self.service.clone());
+        let answer = Message::Answers(Answer { id: question.id, replica, service, told });
+        let record = answer.record(&self.topic, question.id);
+        // Questions are rare, and a producer that waits for one all day is a connection for nothing.
+        let sent = async {
+            let producer = LastingProducer::connect(&self.kafka)?;
+            let (report, delivery) = tokio::sync::oneshot::channel();
+            producer.send(&record, OnDelivery::Tell(report)).map_err(|(error, _)| error)?;
+            delivery.await.unwrap_or(Err(crate::kafka::producer::SendError::Gone))
+        };
+        if let Err(error) = sent.await {
+            let (group, error) = (&question.group, error_chain(&error));
+            tracing::warn!(%group, error, "an operator could not be answered");
+        }
+    }
+}
