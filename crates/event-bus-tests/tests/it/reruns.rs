@@ -39,7 +39,7 @@ struct Operator {
 }
 
 impl Operator {
-    async fn of(catalogue: &Arc<Catalogue>) -> Self {
+    fn of(catalogue: &Arc<Catalogue>) -> Self {
         let kafka = servers::kafka();
         let publisher = Publisher::connect(Arc::clone(catalogue), &kafka);
         Self {
@@ -101,7 +101,7 @@ async fn shop_with(orders: &[OrderPlaced]) -> (Arc<Catalogue>, Operator) {
     let catalogue = shop::catalogue(2, "retry = [\"1ms\"]");
     create_topics(&catalogue).await;
     shop::publish(&catalogue, orders).await;
-    let operator = Operator::of(&catalogue).await;
+    let operator = Operator::of(&catalogue);
     (catalogue, operator)
 }
 

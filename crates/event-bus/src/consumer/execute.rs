@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::RwLock;
 
 use super::attempts::Attempts;
@@ -11,18 +10,18 @@ use super::batch::{self, Batch, Guard};
 use super::command::Turn;
 use super::infrastructure::{is_broken_transaction, trouble_in, trouble_of};
 use super::invoke::{Invoker, verdict_of};
-use super::job::{Death, Job, Report, Verdict};
+use super::job::{Job, Report, Verdict};
 use super::receive::Received;
 use super::trouble::Trouble;
 use crate::catalogue;
-use crate::dead_letter::{Cause, Obituary, Reason, dlq_id, error_chain};
+use crate::dead_letter::{Cause, Reason, error_chain};
 use crate::flaw::{Flaw, Flaws};
 use crate::kafka::admin::Admin;
 use crate::metrics::Tally;
 use crate::middleware::{Place, Subscriber};
 use crate::names::{GroupName, ServiceName, TopicName};
 use crate::outbox::Outbox;
-use crate::replay::{Outcome, OutcomeReport, Replay};
+use crate::replay::Outcome;
 use crate::rerun::{Epoch, Past, Plan};
 use crate::store::{Begun, Claimant, Claimed, Tx};
 
@@ -50,12 +49,12 @@ pub(super) static GATE: RwLock<()> = RwLock::const_new(());
 const BESIDE_HANDLER: Duration = Duration::from_secs(5);
 
 /// What is told of a transaction, once it is known how it ended: it is counted and traced.
-struct Told {
-    tally: Tally,
-    attempts: Attempts,
+pub(super) struct Told {
+    pub(super) tally: Tally,
+    pub(super) attempts: Attempts,
 }
 
-type Event = Job<Arc<Received>>;
+pub(super) type Event = Job<Arc<Received>>;
 type Broken = batch::Broken<sqlx::Error>;
 
 /// Under which rows of the inbox an event runs; `None` where nothing is to be done about it.
@@ -396,74 +395,8 @@ impl Executor {
         }
     }
 
-    /// Tells what became of a replay, once the transaction is committed.
-    fn tell(&self, tx: &mut Tx, replay: &Replay, outcome: Outcome) {
-        let report = OutcomeReport::of(replay, &self.service, outcome, Timestamp::now());
-        tx.enqueue(report.record(&self.outcomes));
-    }
-
     pub(super) fn subscriber(&self) -> Subscriber<'_> {
         Subscriber { event: &self.event, group: &self.group, service: &self.service }
-    }
-
-    /// Marks the event dead and writes its dead letter, in one transaction.
-    async fn bury(
-        &self,
-        tx: &mut Tx,
-        claimant: &Claimant<'_>,
-        job: &Event,
-        death: &Death,
-        told: &mut Told,
-    ) -> Result<Verdict, sqlx::Error> {
-        let received = &job.received;
-        let mut claim = received.claim.clone();
-        if death.cause.reason == Reason::IdCollision {
-            // Its own id has a row, which belongs to the other event.
-            claim = received.claim_by_position();
-        }
-        let dlq_id = dlq_id(&self.group, &received.record);
-        let mut marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
-        if marked == Claimed::Collides {
-            // It would otherwise vanish behind the other event.
-            claim = received.claim_by_position();
-            marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
-        }
-        let key = received.record.key.as_deref();
-        let replay = received.replay();
-        if let Some(replay) = replay {
-            let is_new = marked == Claimed::Fresh;
-            self.tell(tx, replay, if is_new { Outcome::DeadAgain } else { Outcome::Duplicate });
-        }
-        if marked == Claimed::Fresh {
-            told.tally.dead.push(death.cause.reason);
-            told.attempts.bury(self.subscriber(), received, death, dlq_id);
-            // Who dies again keeps its place in the chain: what is behind it still waits for it.
-            let chain_seq = match replay.and_then(|replay| replay.chain_seq) {
-                None if self.parks => Some(tx.park(claimant, key).await?),
-                seq => seq,
-            };
-            let obituary = Obituary {
-                record: &received.record,
-                event_id: claim.event_id,
-                group: &self.group,
-                service: &self.service,
-                cause: &death.cause,
-                attempts: death.attempts,
-                first_failed_at: death.first_failed_at,
-                failed_at: death.failed_at,
-                chain_seq,
-                previous: replay.map(|replay| replay.of),
-            };
-            tx.enqueue(obituary.record(&self.event.dead_letter_topic));
-            tracing::error!(
-                group = %self.group, topic = %received.record.topic, partition = received.record.partition,
-                offset = received.record.offset, event_id = %claim.event_id, reason = %death.cause.reason,
-                error = death.cause.message, "dead letter"
-            );
-        }
-        // The letter may have been written before, by a commit whose reply got lost.
-        let is_parked = self.parks && tx.is_parked(claimant, key).await?;
-        Ok(if is_parked { Verdict::Parked } else { Verdict::Settled })
     }
 }
 

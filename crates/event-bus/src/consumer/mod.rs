@@ -8,6 +8,7 @@
 
 mod attempts;
 mod batch;
+mod bury;
 mod command;
 mod commits;
 mod drain;

@@ -96,7 +96,7 @@ impl Subscription {
                             _ = held.wait_for(Option::is_some) => {}
                         }
                         end.send_replace(true);
-                        pending().await
+                        pending::<()>().await;
                     };
                     tokio::select! {
                         ended = session => ended?,

@@ -13,6 +13,7 @@ mod owner;
 mod postgres;
 mod purge;
 mod quarantine;
+mod relay_store;
 mod relays;
 mod reruns;
 mod sql;
@@ -23,12 +24,11 @@ pub use connect::{ConnectError, Store};
 pub use decided::Mark;
 pub use inbox::{Claim, Claimant, Claimed, ReplayClaim};
 pub use migrations::Migration;
-pub use outbox::{
-    Backlog, OutboxConnection, Outgoing, PendingRow, RelayStore, UnreadableRow, Waiting,
-};
+pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting};
 pub use owner::{Begun, Holding};
 pub use purge::{Expired, InboxShare};
 pub use quarantine::{Discarded, LiftError, Quarantined};
+pub use relay_store::RelayStore;
 pub use relays::{Held, Lease, SHARDS, Scan, Share};
 pub use reruns::OpenError;
 pub use sql::{Row, Value};
