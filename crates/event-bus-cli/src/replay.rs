@@ -89,6 +89,9 @@ impl Args {
         if self.emit && self.mode != How::Reprocess {
             return usage("--emit is for --mode reprocess: nothing else is sent twice");
         }
+        if self.mode == How::DryRun && self.store.is_some() {
+            return usage("--store is for a stopped service, and a dry run needs one that runs");
+        }
         let Some(event) =
             catalogue.event(&self.event).or_else(|| catalogue.event_of_topic(&self.event))
         else {
@@ -142,6 +145,11 @@ impl Args {
         let groups = work.admin.groups().await?;
         let found = groups.iter().find(|found| found.name == self.into.as_str());
         if found.is_some_and(|found| !found.members.is_empty()) {
+            if self.store.is_some() {
+                tracing::warn!(
+                    "--store is not needed: the group's service runs and is asked itself"
+                );
+            }
             let group = self.into.clone();
             let by = &*self.operator.by;
             let mut asker = Asker::of(group, by, work.kafka, Arc::clone(&publisher)).await?;
@@ -162,7 +170,8 @@ fn by_its_kind<T>(error: RerunError) -> anyhow::Result<T> {
         | RerunError::UnknownGroup { .. }
         | RerunError::Nothing { .. }
         | RerunError::Purged { .. }
-        | RerunError::NeedsStore { .. } => usage(error.to_string()),
+        | RerunError::NeedsStore { .. }
+        | RerunError::NotIts { .. } => usage(error.to_string()),
         error => Err(error.into()),
     }
 }

@@ -6,14 +6,12 @@
 mod asker;
 pub(crate) mod listener;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::OutgoingRecord;
 use crate::names::{EventId, GroupName, ServiceName, TopicName};
-use crate::rerun::{DryRun, Opening, Trial};
+use crate::rerun::{DryRun, InboxState, Opening, Trial};
 
 pub use asker::{AskError, Asker};
 
@@ -79,10 +77,7 @@ pub struct Answer {
 #[serde(rename_all = "kebab-case")]
 pub enum Told {
     /// It is there.
-    Here {
-        /// Of each partition below which offset rows of the inbox were purged, where any were.
-        purged_below: BTreeMap<i32, i64>,
-    },
+    Here(InboxState),
     /// It is done, or will be at once.
     Done,
     /// What would change.
@@ -118,7 +113,10 @@ mod tests {
             id: question.id,
             replica: Uuid::from_u128(2),
             service: "payment".parse().unwrap(),
-            told: Told::Here { purged_below: BTreeMap::from([(3, 17)]) },
+            told: Told::Here(InboxState {
+                purged_below: [(3, 17)].into(),
+                parked: [(0, 2)].into(),
+            }),
         };
         let topic = "shop.event-bus.commands".parse().unwrap();
         for message in [Message::Asks(question), Message::Answers(answer)] {

@@ -141,6 +141,8 @@ fn normalised(message: &str) -> String {
 /// All that a dead letter says about its event.
 #[derive(Clone, Copy, Debug)]
 pub struct Obituary<'a> {
+    /// Names it, see [`dlq_id`] and [`dlq_id_anew`].
+    pub id: uuid::Uuid,
     /// The record that could not be handled.
     pub record: &'a Record,
     /// The event's id, derived from its position where it has none that can be read.
@@ -174,6 +176,12 @@ pub fn dlq_id(group: &GroupName, record: &Record) -> uuid::Uuid {
     ])
 }
 
+/// The id of the dead letter of an event that died once more when its range was run again.
+#[must_use]
+pub fn dlq_id_anew(of: uuid::Uuid, epoch: i32) -> uuid::Uuid {
+    derived_id(&[&of.to_string(), &epoch.to_string()])
+}
+
 impl Obituary<'_> {
     /// The record for the dead letter topic, addressed to the partition of the original; the relay folds it into
     /// the partitions that there are.
@@ -203,7 +211,7 @@ impl Obituary<'_> {
             (headers::DLQ_ERRORS_GROUP, self.group.to_string()),
             (headers::DLQ_ERRORS_DELIVERY_COUNT, self.attempts.to_string()),
             (headers::DLQ_ERRORS_MESSAGE, cause.message.clone()),
-            (headers::DLQ_ID, dlq_id(self.group, record).to_string()),
+            (headers::DLQ_ID, self.id.to_string()),
             (headers::DLQ_REASON, cause.reason.to_string()),
             (headers::DLQ_ERROR_TYPE, cause.error_type.clone()),
             (headers::DLQ_FINGERPRINT, cause.fingerprint(self.group)),
@@ -244,10 +252,12 @@ mod tests {
 
     fn dead(record: &Record, cause: &Cause) -> OutgoingRecord {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        let group = "shop-payment-order-placed".parse().unwrap();
         Obituary {
+            id: dlq_id(&group, record),
             record,
             event_id: "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10".parse().unwrap(),
-            group: &"shop-payment-order-placed".parse().unwrap(),
+            group: &group,
             service: &"payment".parse().unwrap(),
             cause,
             attempts: 4,

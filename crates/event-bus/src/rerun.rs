@@ -7,6 +7,7 @@
 mod ask;
 mod dry;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,15 @@ pub struct Opening {
     pub emits: bool,
 }
 
+/// What has to be known of a group's inbox before a range runs again, by partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxState {
+    /// Below which offset rows were purged, where any were.
+    pub purged_below: BTreeMap<i32, i64>,
+    /// How many keys are parked behind dead letters, where any are.
+    pub parked: BTreeMap<i32, i64>,
+}
+
 /// A range of a partition that a group reads once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rerun {
@@ -120,11 +130,14 @@ impl Past {
     #[must_use]
     pub fn plan(&self, offset: i64, key: Option<&[u8]>, tenant: &str) -> Plan {
         let holds = |rerun: &&Rerun| (rerun.span.first..rerun.span.end).contains(&offset);
+        let mut was_meant = false;
         for rerun in self.reruns.iter().filter(holds) {
             let is_meant = offset < rerun.span.upto && rerun.only.means(key, tenant);
-            if !is_meant && !rerun.is_over {
+            // What a later one means, an earlier one does not leave out.
+            if !is_meant && !rerun.is_over && !was_meant {
                 return Plan::Pass;
             }
+            was_meant |= is_meant;
             if is_meant && rerun.is_anew {
                 return Plan::Run(Epoch {
                     number: rerun.seq,
@@ -188,6 +201,14 @@ mod tests {
         let over = past_of(Rerun { is_over: true, ..of_key });
         assert_eq!(epoch(over.plan(5, Some(b"a"), "t")), Some(2));
         assert_eq!(epoch(over.plan(5, Some(b"b"), "t")), Some(1));
+    }
+
+    #[test]
+    fn what_a_later_one_means_no_earlier_one_leaves_out() {
+        let only = Only { key: Some("a".to_owned()), tenant: None };
+        let of_key = Rerun { only, is_anew: false, ..rerun(1, 0, 30, 30) };
+        let all = Rerun { is_anew: false, ..rerun(2, 0, 30, 30) };
+        assert_eq!(epoch(past([all, of_key]).plan(5, Some(b"b"), "t")), Some(0));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use event_bus::Catalogue;
 use event_bus::control::Asker;
+use event_bus::headers;
 use event_bus::kafka::admin::{Admin, TopicPartition};
 use event_bus::publisher::Publisher;
 use event_bus::rerun::{Mode, Only, Planned, Range, RerunError};
@@ -27,6 +28,7 @@ on_both_databases!(
     a_dropped_projection_is_rebuilt_exactly_and_emits_nothing,
     only_what_is_meant_runs_again_and_what_is_emitted_has_the_ids_that_it_had,
     a_redelivery_takes_effect_only_where_nothing_did,
+    what_one_run_left_out_the_next_one_brings,
     what_died_and_runs_again_is_not_replayed_on_top,
     a_dry_run_changes_nothing_and_tells_what_would,
 );
@@ -97,6 +99,17 @@ fn orders(count: i64) -> Vec<OrderPlaced> {
     (0..count).map(|number| order(&format!("key-{}", number % 3), number, fate(number))).collect()
 }
 
+/// What is meant by an order's key alone.
+async fn of_key(catalogue: &Catalogue, order_id: &str) -> Only {
+    let records = everything_in(&[shop::orders(catalogue)]).await;
+    let key = records.iter().find(|record| {
+        let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default());
+        value.contains(order_id)
+    });
+    let key = key.and_then(|record| record.key.clone()).expect("it has a key");
+    Only { key: Some(String::from_utf8(key.to_vec()).expect("keys are text")), tenant: None }
+}
+
 async fn shop_with(orders: &[OrderPlaced]) -> (Arc<Catalogue>, Operator) {
     let catalogue = shop::catalogue(2, "retry = [\"1ms\"]");
     create_topics(&catalogue).await;
@@ -141,15 +154,7 @@ async fn only_what_is_meant_runs_again_and_what_is_emitted_has_the_ids_that_it_h
     let billing = Billing::default();
     let running = run_billing(&catalogue, databases, billing.clone()).await;
     all_settled(&catalogue, databases, 30).await;
-    let records = everything_in(&[shop::orders(&catalogue)]).await;
-    let key = records.iter().find(|record| {
-        let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default());
-        value.contains("key-1")
-    });
-    let key = key.and_then(|record| record.key.clone()).expect("it has a key");
-    let key = String::from_utf8(key.to_vec()).expect("keys are text");
-
-    let only = Only { key: Some(key), tenant: Some(shop::TENANT.to_owned()) };
+    let only = Only { tenant: Some(shop::TENANT.to_owned()), ..of_key(&catalogue, "key-1").await };
     operator.run_again(Mode::Reprocess { emits: true }, only).await;
     all_settled(&catalogue, databases, 40).await;
     assert_eq!(billing.attempts_at("key-1").len(), 20);
@@ -193,6 +198,33 @@ async fn a_redelivery_takes_effect_only_where_nothing_did(databases: &Databases)
     assert_eq!(billing.attempts().len(), 20, "something took effect twice");
 }
 
+async fn what_one_run_left_out_the_next_one_brings(databases: &Databases) {
+    let (catalogue, operator) = shop_with(&orders(30)).await;
+    let (group, topic) = (shop::billing_group(&catalogue), shop::orders(&catalogue));
+    // Somebody had the group leave out all there is.
+    let records = everything_in(std::slice::from_ref(&topic)).await;
+    let ends = (0..2).map(|partition| {
+        let count = records.iter().filter(|record| record.partition == partition).count();
+        (TopicPartition { topic: topic.clone(), partition }, i64::try_from(count).expect("a few"))
+    });
+    operator.admin.commit_offsets(&group, &ends.collect()).await.expect("nobody is in the group");
+    let billing = Billing::default();
+    let running = run_billing(&catalogue, databases, billing.clone()).await;
+    eventually(SOON, async || match members(&group).await.len() {
+        0 => Err("the service is not there"),
+        _ => Ok(()),
+    })
+    .await;
+    operator.run_again(Mode::Redeliver, of_key(&catalogue, "key-1").await).await;
+    all_settled(&catalogue, databases, 10).await;
+    operator.run_again(Mode::Redeliver, of_key(&catalogue, "key-2").await).await;
+    all_settled(&catalogue, databases, 20).await;
+    operator.run_again(Mode::Redeliver, Only::default()).await;
+    all_settled(&catalogue, databases, 30).await;
+    running.stop().await;
+    assert_eq!(billing.attempts().len(), 30);
+}
+
 async fn what_died_and_runs_again_is_not_replayed_on_top(databases: &Databases) {
     let orders =
         [order("key", 0, Fate::Ok), order("key", 1, Fate::Fail), order("key", 2, Fate::Ok)];
@@ -203,11 +235,16 @@ async fn what_died_and_runs_again_is_not_replayed_on_top(databases: &Databases) 
     operator.run_again(AGAIN, Only::default()).await;
     all_settled(&catalogue, databases, 4).await;
     running.stop().await;
-    // It died in both epochs, under one id.
+    // It died in both epochs, and is one dead letter: the later one.
     let dead = "SELECT count(*) FROM processed_events WHERE status = 'dead'";
     assert_eq!(databases.number("billing", dead).await, 2);
     let letters = "SELECT count(DISTINCT dlq_id) FROM processed_events WHERE status = 'dead'";
     assert_eq!(databases.number("billing", letters).await, 1);
+    let records = everything_in(&[shop::orders(&catalogue).dead_letter()]).await;
+    let told = |number: usize, name| headers::last(&records[number].headers, name);
+    assert_eq!(records.len(), 2);
+    assert_ne!(told(0, headers::DLQ_ID), told(1, headers::DLQ_ID));
+    assert_eq!(told(1, headers::DLQ_PREVIOUS), told(0, headers::DLQ_ID));
 }
 
 async fn a_dry_run_changes_nothing_and_tells_what_would(databases: &Databases) {

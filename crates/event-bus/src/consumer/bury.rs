@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::execute::{Event, Executor, Told};
 use super::job::{Death, Verdict};
-use crate::dead_letter::{Obituary, Reason, dlq_id};
+use crate::dead_letter::{Obituary, Reason, dlq_id, dlq_id_anew};
 use crate::replay::{Outcome, OutcomeReport, Replay};
 use crate::store::{Claimant, Claimed, Tx};
 
@@ -24,7 +24,9 @@ impl Executor {
             // Its own id has a row, which belongs to the other event.
             claim = received.claim_by_position();
         }
-        let dlq_id = dlq_id(&self.group, &received.record);
+        let own = dlq_id(&self.group, &received.record);
+        // What died before and was replayed has told its story; this is another one.
+        let dlq_id = if claimant.epoch > 0 { dlq_id_anew(own, claimant.epoch) } else { own };
         let mut marked = tx.mark_dead(claimant, &claim, dlq_id).await?;
         if marked == Claimed::Collides {
             // It would otherwise vanish behind the other event.
@@ -40,12 +42,14 @@ impl Executor {
         if marked == Claimed::Fresh {
             told.tally.dead.push(death.cause.reason);
             told.attempts.bury(self.subscriber(), received, death, dlq_id);
+            let died_before = claimant.epoch > 0 && tx.dies_anew(claimant, &claim, dlq_id).await?;
             // Who dies again keeps its place in the chain: what is behind it still waits for it.
             let chain_seq = match replay.and_then(|replay| replay.chain_seq) {
                 None if self.parks => Some(tx.park(claimant, key).await?),
                 seq => seq,
             };
             let obituary = Obituary {
+                id: dlq_id,
                 record: &received.record,
                 event_id: claim.event_id,
                 group: &self.group,
@@ -55,7 +59,7 @@ impl Executor {
                 first_failed_at: death.first_failed_at,
                 failed_at: death.failed_at,
                 chain_seq,
-                previous: replay.map(|replay| replay.of),
+                previous: replay.map(|replay| replay.of).or(died_before.then_some(own)),
             };
             tx.enqueue(obituary.record(&self.event.dead_letter_topic));
             tracing::error!(

@@ -67,6 +67,15 @@ fn epoch_of(past: &Past, job: &Event) -> Option<Epoch> {
     }
 }
 
+/// The offset behind the last of these events, where a range that is read again ends there or shortly before. Shortly, for
+/// what stands at its end may be no event.
+fn passed(past: &Past, jobs: &[Event]) -> Option<i64> {
+    const SHORTLY: i64 = 100;
+    let behind = jobs.last()?.received.record.offset + 1;
+    let ends = |end: i64| (end..end + SHORTLY).contains(&behind);
+    past.reruns.iter().any(|rerun| !rerun.is_over && ends(rerun.span.end)).then_some(behind)
+}
+
 /// A statement of the runtime's own failed. No event is to blame, whatever the database says, unless it says that the
 /// transaction was broken before.
 fn by_own(error: sqlx::Error) -> Broken {
@@ -208,6 +217,9 @@ impl Executor {
                 tx.forget_attempts(&claimant, offset).await.map_err(by_own)?;
             }
             batch.note(verdict)?;
+        }
+        if let Some(behind) = passed(&turn.past, jobs) {
+            tx.end_reruns(&claimant, behind).await.map_err(by_own)?;
         }
         tx.flush().await.map_err(by_own)?;
         self.outbox.end(tx).await.map_err(by_commit)?;

@@ -73,7 +73,9 @@ impl Subscription {
                 tracing::info!(%group, %topic, "out of the group, as an operator asked");
                 tokio::select! {
                     () = shutdown::requested(&mut stop) => {}
-                    () = sleep_until(until) => { self.hold.send_replace(None); }
+                    () = sleep_until(until) => {
+                        self.hold.send_if_modified(|hold| hold.take_if(|hold| *hold == until).is_some());
+                    }
                     _ = held.changed() => {}
                 }
                 continue;

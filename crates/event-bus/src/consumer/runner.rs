@@ -1,6 +1,5 @@
 //! What runs a subscription's events, with a database or without.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -86,13 +85,11 @@ impl Runner {
         }
     }
 
-    /// Below which offsets rows of the inbox were purged.
-    pub(crate) async fn purged_below(&self) -> Told {
-        let Self::Database(executor) = self else {
-            return Told::Here { purged_below: BTreeMap::new() };
-        };
-        match executor.all_purged_below().await {
-            Ok(purged_below) => Told::Here { purged_below },
+    /// What has to be known before a range runs again.
+    pub(crate) async fn look(&self) -> Told {
+        let Self::Database(executor) = self else { return Told::Refused(NO_INBOX.to_owned()) };
+        match executor.inbox_state().await {
+            Ok(state) => Told::Here(state),
             Err(error) => Told::Refused(error_chain(&*error)),
         }
     }

@@ -90,7 +90,9 @@ impl StatelessExecutor {
     /// Writes the dead letter. Until Kafka has it, the event is not settled.
     async fn bury(&self, job: &Event, death: &Death) -> Verdict {
         let received = &job.received;
+        let id = dlq_id(&self.group, &received.record);
         let obituary = Obituary {
+            id,
             record: &received.record,
             event_id: received.claim.event_id,
             group: &self.group,
@@ -103,7 +105,7 @@ impl StatelessExecutor {
             previous: received.replay().map(|replay| replay.of),
         };
         let mut attempts = Attempts::new(&self.invoker.tracer);
-        attempts.bury(self.subscriber(), received, death, dlq_id(&self.group, &received.record));
+        attempts.bury(self.subscriber(), received, death, id);
         match self.send(obituary.record(&self.event.dead_letter_topic)).await {
             Ok(()) => {
                 attempts.committed();

@@ -1,13 +1,11 @@
 //! Takes partitions over in the service's database, and lets them go.
 
-use std::collections::BTreeMap;
-
 use super::command::{CutOff, Release};
 use super::execute::Executor;
 use super::infrastructure::trouble_of;
 use super::trouble::Trouble;
 use crate::dead_letter::error_chain;
-use crate::rerun::{Opening, Past};
+use crate::rerun::{InboxState, Opening, Past};
 use crate::store::{Claimant, Holding};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -87,11 +85,14 @@ impl Executor {
         })
     }
 
-    /// Below which offsets of the present topic rows of the inbox were purged, by partition.
-    pub(super) async fn all_purged_below(&self) -> Result<BTreeMap<i32, i64>, BoxError> {
+    /// What has to be known of the inbox before a range of the present topic runs again.
+    pub(super) async fn inbox_state(&self) -> Result<InboxState, BoxError> {
         let topic = &self.event.topic;
-        let Some(topic_id) = self.admin.topic_id(topic).await? else { return Ok(BTreeMap::new()) };
-        Ok(self.outbox.store().all_purged_below(&self.group, topic, topic_id).await?)
+        let Some(topic_id) = self.admin.topic_id(topic).await? else {
+            return Ok(InboxState::default());
+        };
+        let state = self.outbox.store().inbox_state(&self.group, topic, topic_id).await?;
+        Ok(state.unwrap_or_default())
     }
 
     /// Has ranges of the present topic run again when they come.

@@ -130,6 +130,14 @@ impl Asker {
     /// # Errors
     /// When somebody stays, or nobody answers.
     pub async fn pause(&mut self, admin: &Admin) -> Result<(), AskError> {
+        let left = self.leave(admin).await;
+        if left.is_err() {
+            self.go_on().await?;
+        }
+        left
+    }
+
+    async fn leave(&mut self, admin: &Admin) -> Result<(), AskError> {
         let seconds = u32::try_from(PAUSE.as_secs()).unwrap_or(u32::MAX);
         self.ask(None, What::Pause { seconds }, IS_THERE).await?;
         let until = Instant::now() + LEAVES;
@@ -141,7 +149,6 @@ impl Asker {
                 return Ok(());
             }
             if Instant::now() > until {
-                self.go_on().await?;
                 return Err(AskError::Stays { group: self.group.clone(), members, within: LEAVES });
             }
             sleep(LOOK).await;

@@ -24,6 +24,9 @@ use crate::shutdown;
 /// The wait before the topic is looked for again: it may not be there, and a service does not need it.
 const REST: Duration = Duration::from_secs(30);
 
+/// The longest time that a subscription is out of its group.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// Until when a subscription is out of its group; `None` while it is in.
 pub(crate) type Hold = watch::Sender<Option<Instant>>;
 
@@ -103,20 +106,23 @@ impl Listener {
             service = %self.service, group = %question.group, by = question.by, what = ?question.what, "an operator asks"
         );
         let told = match question.what {
-            What::Look => asked.runner.purged_below().await,
+            What::Look => asked.runner.look().await,
             What::Pause { .. } if asked.is_static => Told::Refused(
                 "it is a static member (--instance), which stays in its group when it leaves: stop all replicas for longer \
                  than the session time-out"
                     .to_owned(),
             ),
             What::Pause { seconds } => {
-                let until = Instant::now() + Duration::from_secs(seconds.into());
+                let until = Instant::now() + LONGEST.min(Duration::from_secs(seconds.into()));
                 asked.hold.send_replace(Some(until));
                 Told::Done
             }
             What::GoOn => {
                 asked.hold.send_replace(None);
                 Told::Done
+            }
+            What::Open(_) if asked.hold.borrow().is_none() => {
+                Told::Refused("it is in its group again: the pause was over".to_owned())
             }
             What::Open(opening) => asked.runner.open_rerun(&opening).await,
             What::Try(trial) => asked.runner.dry_run(&self.kafka, &trial).await,

@@ -172,7 +172,7 @@ fn optional<T: std::str::FromStr>(list: &[Header], header: &str) -> Option<T> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::dead_letter::{Cause, Obituary, Reason};
+    use crate::dead_letter::{Cause, Obituary, Reason, dlq_id};
 
     /// A dead letter of a payment, as its consumer writes it.
     pub fn dead(offset: i64, message: &str, failed_at: &str) -> Record {
@@ -191,10 +191,12 @@ pub(super) mod tests {
             headers: vec![Header::text("a", "b")],
         };
         let at = failed_at.parse().unwrap();
+        let group = "shop-payment-order-placed".parse().unwrap();
         let letter = Obituary {
+            id: dlq_id(&group, &original),
             record: &original,
             event_id: format!("0197f3b4-7c1e-7b1a-9d55-{offset:012x}").parse().unwrap(),
-            group: &"shop-payment-order-placed".parse().unwrap(),
+            group: &group,
             service: &"payment".parse().unwrap(),
             cause: &Cause::new(Reason::RetriesExhausted, "Declined", message),
             attempts: 4,

@@ -9,10 +9,12 @@ use crate::names::TopicName;
 const MOST_ROWS: usize = 4_000;
 /// How many bytes of rows may be with the producer before no further is handed over.
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
+/// So many rows on their way a look is told of, so that it does not find them again.
+const MOST_KNOWN: usize = 256;
 /// So many delivered rows are removed by one statement.
 pub(super) const REMOVE_ROWS: usize = 1_000;
 /// How long a delivered row waits for others to be removed with it. What a relay that dies has not removed is sent again.
-const REMOVE_AFTER: Duration = Duration::from_millis(250);
+const REMOVE_AFTER: Duration = Duration::from_millis(100);
 
 /// A row on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +45,11 @@ impl Flight {
         self.rows.len()
     }
 
-    /// How many there are from this id on.
-    pub(super) fn len_from(&self, first: i64) -> usize {
-        self.rows.keys().filter(|id| **id >= first).count()
+    /// Those from this id on, as far as a look is told to leave them out: all or none. And how many rows it has to ask for
+    /// to find so many others.
+    pub(super) fn known_from(&self, first: i64, others: usize) -> (Vec<i64>, usize) {
+        let known: Vec<i64> = self.rows.keys().copied().filter(|id| *id >= first).collect();
+        if known.len() <= MOST_KNOWN { (known, others) } else { (Vec::new(), others + known.len()) }
     }
 
     /// How many have no delivery report yet.
@@ -143,7 +147,10 @@ mod tests {
         assert!(!flight.has_room());
         flight.arrived(1, now);
         assert!(flight.has_room() && flight.has(1));
-        assert_eq!((flight.len(), flight.len_from(2), flight.unreported()), (2, 1, 1));
+        assert_eq!(
+            (flight.len(), flight.known_from(2, 7), flight.unreported()),
+            (2, (vec![2], 7), 1)
+        );
         assert_eq!(flight.came_back(2, now), Some(flying(3, 10)));
         assert!(!flight.has_any_of(&[3]) && flight.has_any_of(&[0, 5]));
         assert!(!flight.is_to_be_removed(now));
@@ -174,6 +181,11 @@ mod tests {
             flight.takes_off(id, flying(0, 1), now);
         }
         assert!(!flight.has_room());
+        assert_eq!(
+            flight.known_from(1, 7),
+            (Vec::new(), MOST_ROWS + 6),
+            "too many to be left out one by one"
+        );
         (0..999).for_each(|id| flight.arrived(id, now));
         assert!(!flight.is_to_be_removed(now));
         flight.arrived(999, now);

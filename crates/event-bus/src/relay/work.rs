@@ -284,12 +284,13 @@ impl<'a> Work<'a> {
         let (now, shards) = (Instant::now(), self.holdings.working());
         let left_out = self.topics.look(now);
         let from = self.look.begin(&left_out, now);
-        let most = LOOK + self.flight.len_from(from);
+        let (known, most) = self.flight.known_from(from, LOOK);
         let scan = Scan {
             most: i64::try_from(most).unwrap_or(i64::MAX),
             from,
             shards: &shards,
             left_out: &left_out,
+            known: &known,
             whole_from: self.last_found + 1,
             whole_bytes: READ_BYTES,
         };
@@ -461,10 +462,9 @@ impl<'a> Work<'a> {
 
     /// Removes delivered rows.
     async fn remove(&mut self) -> Result<(), TurnError> {
-        let delivered = self.flight.delivered();
-        let (count, leases) = (delivered.len(), self.holdings.leases());
+        let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
         in_time(self.store.remove_sent(leases, delivered)).await?;
-        self.flight.removed(count, Instant::now());
+        self.flight.removed(delivered.len(), Instant::now());
         Ok(())
     }
 

@@ -2,13 +2,12 @@
 
 use uuid::Uuid;
 
-use super::{DryRun, Only, Opening, Span, Trial};
+use super::{DryRun, InboxState, Only, Opening, Span, Trial};
 use crate::audit::OffsetMove;
 use crate::catalogue::Catalogue;
 use crate::control::{AskError, Asker, Told};
 use crate::kafka::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
 use crate::names::{GroupName, TopicName};
-use crate::partition::partition_for;
 use crate::publisher::Publisher;
 use crate::reset::{Known, Moves, ResetError, Target, offset};
 use crate::store::{ConnectError, OpenError, Store};
@@ -43,9 +42,7 @@ pub struct Range {
 /// A range as it is on the cluster.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    group: GroupName,
-    topic: TopicName,
-    only: Only,
+    range: Range,
     /// Partitions in which there is something to run again.
     pub spans: Vec<Span>,
 }
@@ -102,6 +99,12 @@ pub enum RerunError {
         /// The group.
         group: GroupName,
     },
+    /// The group never worked there.
+    #[error("{group} never worked on that database: name the one of its service")]
+    NotIts {
+        /// The group.
+        group: GroupName,
+    },
     /// Kafka does not know the topic.
     #[error("the topic {topic} does not exist: `event-bus topics apply` creates it")]
     NoTopic {
@@ -145,19 +148,12 @@ impl Range {
             Some(_) => {}
         }
         let cluster = admin.cluster().await?;
-        let mut partitions: Vec<TopicPartition> = cluster.partitions(&topic).collect();
-        // All events of a key are in its partition.
-        if let (Some(key), Ok(count)) = (&self.only.key, i32::try_from(partitions.len()))
-            && count > 0
-        {
-            let of_key = partition_for(key.as_bytes(), count);
-            partitions.retain(|at| at.partition == of_key);
-        }
+        let partitions = cluster.partitions(&topic).collect();
         let spans = self.spans(admin, partitions).await?;
         if spans.is_empty() {
             return Err(RerunError::Nothing { group });
         }
-        Ok(Planned { group, topic, only: self.only.clone(), spans })
+        Ok(Planned { range: self.clone(), spans })
     }
 
     async fn spans(
@@ -170,27 +166,36 @@ impl Range {
         let ends = admin.offsets(Position::End, partitions.clone()).await?;
         let first_at = at(admin, Some(self.from), &partitions).await?;
         let upto_at = at(admin, self.to, &partitions).await?;
-        let told = |offsets: &Offsets, place: &TopicPartition| match offsets.get(place) {
-            Some(Ok(offset)) => *offset,
-            Some(Err(_)) | None => None,
-        };
-        let spans = partitions.into_iter().filter_map(|place| {
+        let mut spans = Vec::with_capacity(partitions.len());
+        for place in partitions {
             let known = Known {
-                committed: told(&committed, &place),
-                log_start: told(&starts, &place)?,
-                log_end: told(&ends, &place)?,
-                at: told(&first_at, &place),
+                committed: told(&committed, &place)?,
+                log_start: told(&starts, &place)?.unwrap_or(0),
+                log_end: told(&ends, &place)?.unwrap_or(0),
+                at: told(&first_at, &place)?,
             };
-            let end = known.committed?.min(known.log_end);
-            let first = offset(self.from, known)?;
+            let Some(end) = known.committed else { continue };
+            let end = end.min(known.log_end);
+            let first = offset(self.from, known).unwrap_or(end);
             let upto = match self.to {
                 None => end,
-                Some(to) => offset(to, Known { at: told(&upto_at, &place), ..known })?.min(end),
+                Some(to) => {
+                    let known = Known { at: told(&upto_at, &place)?, ..known };
+                    offset(to, known).map_or(end, |upto| upto.min(end))
+                }
             };
-            (first < upto).then_some(Span { partition: place.partition, first, upto, end })
-        });
-        Ok(spans.collect())
+            if first < upto {
+                spans.push(Span { partition: place.partition, first, upto, end });
+            }
+        }
+        Ok(spans)
     }
+}
+
+/// What was told of a partition; nothing where it was not asked about. Who did not tell is not taken for somebody who has
+/// nothing to tell.
+fn told(offsets: &Offsets, place: &TopicPartition) -> Result<Option<i64>, AdminError> {
+    offsets.get(place).cloned().transpose().map(Option::flatten)
 }
 
 /// The offsets of a target that is a time.
@@ -221,7 +226,7 @@ impl Planned {
     /// When no service answers, or it refuses.
     pub async fn try_out(&self, asker: &mut Asker, most: u64) -> Result<DryRun, RerunError> {
         let replica = asker.look().await?.replica;
-        let (spans, only) = (self.spans.clone(), self.only.clone());
+        let (spans, only) = (self.spans.clone(), self.range.only.clone());
         Ok(asker.try_out(replica, Trial { spans, only, most }).await?)
     }
 
@@ -238,16 +243,15 @@ impl Planned {
         (by, reason): (&str, Option<&str>),
     ) -> Result<(), RerunError> {
         let here = asker.look().await?;
-        if let Told::Here { purged_below } = &here.told {
-            self.refuse_purged(mode, |span| purged_below.get(&span.partition).copied())?;
+        if let Told::Here(state) = &here.told {
+            self.check(mode, state)?;
         }
         asker.pause(admin).await?;
         let done = async {
-            self.move_back(mode, (admin, publisher), (by, reason)).await?;
-            match self.opening(mode) {
-                Some(opening) => Ok(asker.open(here.replica, opening).await?),
-                None => Ok(()),
-            }
+            // The group may have gone on meanwhile, and so may another operator.
+            let planned = self.range.plan(publisher.catalogue(), admin).await?;
+            planned.move_back(mode, (admin, publisher), (by, reason)).await?;
+            Ok(asker.open(here.replica, planned.opening(mode)).await?)
         };
         let done = done.await;
         asker.go_on().await?;
@@ -266,51 +270,53 @@ impl Planned {
         (admin, publisher): (&Admin, &Publisher),
         (by, reason): (&str, Option<&str>),
     ) -> Result<(), RerunError> {
-        let opening = self.opening(mode);
-        let topic_id = admin.topic_id(&self.topic).await?;
-        let topic_id = topic_id.ok_or_else(|| RerunError::NoTopic { topic: self.topic.clone() })?;
-        if let Some(store) = store {
-            let purged = store.all_purged_below(&self.group, &self.topic, topic_id).await?;
-            self.refuse_purged(mode, |span| purged.get(&span.partition).copied())?;
+        let Range { group, topic, only, .. } = &self.range;
+        let topic_id = admin.topic_id(topic).await?;
+        let topic_id = topic_id.ok_or_else(|| RerunError::NoTopic { topic: topic.clone() })?;
+        let is_all = only.is_everything() && self.spans.iter().all(|span| span.upto == span.end);
+        match store {
+            Some(store) => {
+                let state = store.inbox_state(group, topic, topic_id).await?;
+                let state = state.ok_or_else(|| RerunError::NotIts { group: group.clone() })?;
+                self.check(mode, &state)?;
+            }
+            None if mode == Mode::Redeliver && is_all => {}
+            None => return Err(RerunError::NeedsStore { group: group.clone() }),
         }
-        let opened = match (opening, store) {
-            (None, _) => None,
-            (Some(opening), Some(store)) => Some((opening, store)),
-            (Some(_), None) => return Err(RerunError::NeedsStore { group: self.group.clone() }),
-        };
         self.move_back(mode, (admin, publisher), (by, reason)).await?;
-        if let Some((opening, store)) = opened {
-            store.open_rerun((&self.group, &self.topic, topic_id), &opening).await?;
+        if let Some(store) = store {
+            store.open_rerun((group, topic, topic_id), &self.opening(mode)).await?;
         }
         Ok(())
     }
 
-    fn refuse_purged(
-        &self,
-        mode: Mode,
-        below: impl Fn(&Span) -> Option<i64>,
-    ) -> Result<(), RerunError> {
-        let is_purged = |span: &&Span| below(span).is_some_and(|below| span.first < below);
-        match (mode, self.spans.iter().find(is_purged)) {
-            (Mode::Redeliver, Some(span)) => Err(RerunError::Purged {
-                group: self.group.clone(),
-                partition: span.partition,
-                below: below(span).unwrap_or_default(),
-            }),
-            _ => Ok(()),
+    /// Refuses before anything is done what the inbox can't do.
+    fn check(&self, mode: Mode, state: &InboxState) -> Result<(), RerunError> {
+        let group = || self.range.group.clone();
+        for span in &self.spans {
+            let partition = span.partition;
+            let below = state.purged_below.get(&partition).copied().unwrap_or(0);
+            match (mode, state.parked.get(&partition)) {
+                (Mode::Redeliver, _) if span.first < below => {
+                    return Err(RerunError::Purged { group: group(), partition, below });
+                }
+                (Mode::Reprocess { .. }, Some(keys)) => {
+                    let keys = *keys;
+                    return Err(OpenError::Parked { group: group(), partition, keys }.into());
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
-    /// What the inbox has to know; nothing where all that never took effect is meant.
-    fn opening(&self, mode: Mode) -> Option<Opening> {
-        let is_rest = self.spans.iter().all(|span| span.upto == span.end);
+    fn opening(&self, mode: Mode) -> Opening {
         let (is_anew, emits) = match mode {
-            Mode::Redeliver if is_rest && self.only.is_everything() => return None,
             Mode::Redeliver => (false, true),
             Mode::Reprocess { emits } => (true, emits),
         };
-        let (spans, only) = (self.spans.clone(), self.only.clone());
-        Some(Opening { id: Uuid::now_v7(), spans, only, is_anew, emits })
+        let (spans, only) = (self.spans.clone(), self.range.only.clone());
+        Opening { id: Uuid::now_v7(), spans, only, is_anew, emits }
     }
 
     async fn move_back(
@@ -320,8 +326,8 @@ impl Planned {
         (by, reason): (&str, Option<&str>),
     ) -> Result<(), ResetError> {
         let moves = self.spans.iter().map(|span| OffsetMove {
-            group: self.group.clone(),
-            topic: self.topic.clone(),
+            group: self.range.group.clone(),
+            topic: self.range.topic.clone(),
             partition: span.partition,
             from: Some(span.end),
             to: span.first,
@@ -332,7 +338,7 @@ impl Planned {
             Mode::Reprocess { emits: true } => "reprocess, and emit again",
         };
         let reason = reason.map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}"));
-        let moves = Moves::of(self.group.clone(), moves.collect());
+        let moves = Moves::of(self.range.group.clone(), moves.collect());
         moves.carry_out(admin, publisher, by, Some(&reason)).await
     }
 }

@@ -49,7 +49,8 @@ pub struct Expired<'a> {
 macro_rules! expired {
     ($older:literal) => {
         concat!(
-            "consumer_group = $1 AND topic = $2 AND partition_id = $3 AND record_offset < $4 AND status = 'done' AND ",
+            "consumer_group = $1 AND topic = $2 AND partition_id = $3 AND record_offset < $4 AND status = 'done'
+             AND dlq_id IS NULL AND ",
             $older
         )
     };
@@ -157,8 +158,7 @@ impl Store {
         };
         if !Flaws::of_process().have(Flaw::PurgeTooEarly) {
             tx.note_purged_below(expired, topic_id, below).await?;
-            let claimant = Claimant::of(expired.group, expired.topic, expired.partition);
-            tx.note_purged_reruns(&claimant, topic_id, below).await?;
+            tx.note_purged_reruns(expired, topic_id).await?;
         }
         tx.commit().await?;
         Ok(Some(below))
@@ -248,6 +248,32 @@ impl Tx {
             topic_id.to_string().into(),
             below.into(),
         ];
+        self.execute(sql, &values).await.map(drop)
+    }
+
+    /// The same of each range that runs again, as far as rows of its epoch are expired.
+    async fn note_purged_reruns(
+        &mut self,
+        expired: &Expired<'_>,
+        topic_id: Uuid,
+    ) -> Result<(), sqlx::Error> {
+        macro_rules! note {
+            ($database:ident) => {
+                on!(
+                    $database,
+                    "UPDATE inbox_reruns SET purged_below = coalesce(
+                       (SELECT max(record_offset) + 1 FROM processed_events WHERE epoch = inbox_reruns.seq AND ",
+                    "), purged_below)
+                     WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND CAST(topic_id AS text) = $6"
+                )
+            };
+        }
+        let sql = match &self.connection {
+            Connection::Postgres(_) => note!(postgres),
+            Connection::Sqlite(_) => note!(sqlite),
+        };
+        let mut values = expired.values();
+        values.push(topic_id.to_string().into());
         self.execute(sql, &values).await.map(drop)
     }
 

@@ -68,6 +68,8 @@ pub struct Scan<'a> {
     pub shards: &'a [i32],
     /// Topics whose rows are not asked for.
     pub left_out: &'a [TopicName],
+    /// Rows that are not asked for: a few, for each row is compared with each of them.
+    pub known: &'a [i64],
     /// The first id of those that are asked for whole.
     pub whole_from: i64,
     /// How many bytes these may have together.

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use sqlx::types::Uuid;
 
 use super::connect::Store;
-use super::inbox::Claimant;
+use super::inbox::{Claim, Claimant};
 use super::tx::{Connection, Tx};
 use super::{Row, Value, postgres};
 use crate::names::{GroupName, TopicName};
-use crate::rerun::{Only, Opening, Rerun, Span};
+use crate::rerun::{InboxState, Only, Opening, Rerun, Span};
 
 /// Why a range is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Keys are parked there, and the dead letters of their chains would be written twice.
     #[error(
-        "{keys} keys of {group} are parked behind dead letters in partition {partition}: replay or discard those first \
-         (`event-bus dlq list --group {group}`), and then run the range again"
+        "{keys} keys of {group} are parked behind dead letters in partition {partition}: replay those first (`event-bus dlq list \
+         --group {group}`), and then run the range again"
     )]
     Parked {
         /// The group.
@@ -64,30 +64,40 @@ impl Store {
         let last: i64 = row.map_or(Ok(0), |row| row.get("seq"))?;
         for span in &spans {
             tx.open_span((group, topic, topic_id), opening, span, last + 1).await?;
+            // Whoever took the partition over without knowing of the range commits nothing more, and takes over anew.
+            let fence = "UPDATE partition_owners SET token = token + 1
+                WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3";
+            tx.execute(fence, &Claimant::of(group, topic, span.partition).values()).await?;
         }
         Ok(tx.commit().await?)
     }
 
-    /// Below which offsets rows of events of this topic were purged, by partition.
+    /// What has to be known of a group's inbox before a range of this topic runs again; `None` where the group never
+    /// worked on this database.
     ///
     /// # Errors
     /// The database's.
-    pub async fn all_purged_below(
+    pub async fn inbox_state(
         &self,
         group: &GroupName,
         topic: &TopicName,
         topic_id: Uuid,
-    ) -> Result<BTreeMap<i32, i64>, sqlx::Error> {
-        let select = "SELECT CAST(partition_id AS bigint) AS partition_id, record_offset FROM inbox_purged_below
+    ) -> Result<Option<InboxState>, sqlx::Error> {
+        let values = [group.as_ref().into(), topic.as_ref().into()];
+        let owned =
+            "SELECT token FROM partition_owners WHERE consumer_group = $1 AND topic = $2 LIMIT 1";
+        if self.fetch_all(owned, &values).await?.is_empty() {
+            return Ok(None);
+        }
+        let purged = "SELECT CAST(partition_id AS bigint) AS partition_id, record_offset AS number FROM inbox_purged_below
             WHERE consumer_group = $1 AND topic = $2 AND CAST(topic_id AS text) = $3";
-        let values = [group.as_ref().into(), topic.as_ref().into(), topic_id.to_string().into()];
-        let rows = self.fetch_all(select, &values).await?;
-        let rows = rows.iter().map(|row| {
-            let partition = i32::try_from(row.get::<i64>("partition_id")?)
-                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            Ok((partition, row.get("record_offset")?))
-        });
-        rows.collect()
+        let parked = "SELECT CAST(partition_id AS bigint) AS partition_id, count(*) AS number FROM parked_keys
+            WHERE consumer_group = $1 AND topic = $2 GROUP BY partition_id";
+        let of_topic = [&values[..], &[topic_id.to_string().into()]].concat();
+        Ok(Some(InboxState {
+            purged_below: by_partition(&self.fetch_all(purged, &of_topic).await?)?,
+            parked: by_partition(&self.fetch_all(parked, &values).await?)?,
+        }))
     }
 
     /// The ranges of a partition, by the id of the topic at that time, the last one first. Those that end at `from` or
@@ -111,11 +121,9 @@ impl Store {
         let from = from.unwrap_or(0);
         let mut ended = reruns.iter_mut().filter(|(_, one)| !one.is_over && one.span.end <= from);
         if ended.by_ref().map(|(_, one)| one.is_over = true).count() > 0 {
-            let over = "UPDATE inbox_reruns SET is_over = (1 = 1)
-                WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND end_offset <= $4";
-            let mut values = claimant.values();
-            values.push(from.into());
-            self.execute(over, &values).await?;
+            let mut tx = self.begin().await?;
+            tx.end_reruns(claimant, from).await?;
+            tx.commit().await?;
         }
         Ok(reruns)
     }
@@ -158,29 +166,49 @@ impl Tx {
         self.execute(insert, &values).await.map(drop)
     }
 
-    /// Notes that of ranges that run again rows were purged below this offset.
-    pub(super) async fn note_purged_reruns(
+    /// Notes that the group has passed the ranges that end at this offset or before.
+    pub(crate) async fn end_reruns(
         &mut self,
         claimant: &Claimant<'_>,
-        topic_id: Uuid,
-        below: i64,
+        behind: i64,
     ) -> Result<(), sqlx::Error> {
-        let update = "UPDATE inbox_reruns SET purged_below = $5
-            WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND CAST(topic_id AS text) = $4
-              AND purged_below < $5";
+        let over = "UPDATE inbox_reruns SET is_over = (1 = 1)
+            WHERE consumer_group = $1 AND topic = $2 AND partition_id = $3 AND end_offset <= $4";
         let mut values = claimant.values();
-        values.extend([topic_id.to_string().into(), below.into()]);
-        self.execute(update, &values).await.map(drop)
+        values.push(behind.into());
+        self.execute(over, &values).await.map(drop)
     }
 
-    /// What runs again took effect: in earlier epochs it is not dead any more, and no replay takes it there.
+    /// What runs again died again: the dead letter of an earlier epoch is this one from now on. Says whether there was one.
+    pub(crate) async fn dies_anew(
+        &mut self,
+        claimant: &Claimant<'_>,
+        claim: &Claim,
+        dlq_id: Uuid,
+    ) -> Result<bool, sqlx::Error> {
+        let update = "UPDATE processed_events SET dlq_id = $6
+            WHERE consumer_group = $1 AND topic = $2 AND tenant_id = $3 AND event_id = $4 AND epoch < $5
+              AND status = 'dead'";
+        let values = [
+            claimant.group.as_ref().into(),
+            claimant.topic.as_ref().into(),
+            (&claim.tenant).into(),
+            Value::Uuid(Some(claim.event_id.as_uuid())),
+            claimant.epoch.into(),
+            Value::Uuid(Some(dlq_id)),
+        ];
+        Ok(self.execute(update, &values).await? > 0)
+    }
+
+    /// What runs again took effect: in earlier epochs it is not dead any more, and no replay takes it there. The row keeps
+    /// its dead letter's name, and so stays when others are purged: that one may be replayed at any time.
     pub(super) async fn outlive(
         &mut self,
         claimant: &Claimant<'_>,
         tenant: &str,
         event_id: Uuid,
     ) -> Result<(), sqlx::Error> {
-        let update = "UPDATE processed_events SET status = 'done', dlq_id = NULL
+        let update = "UPDATE processed_events SET status = 'done'
             WHERE consumer_group = $1 AND topic = $2 AND tenant_id = $3 AND event_id = $4 AND epoch < $5
               AND status = 'dead'";
         let values = [
@@ -227,6 +255,15 @@ impl Tx {
         ];
         Ok(self.fetch_optional(select, &values).await?.is_some())
     }
+}
+
+fn by_partition(rows: &[Row]) -> Result<BTreeMap<i32, i64>, sqlx::Error> {
+    let rows = rows.iter().map(|row| {
+        let partition = i32::try_from(row.get::<i64>("partition_id")?)
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok((partition, row.get("number")?))
+    });
+    rows.collect()
 }
 
 fn rerun_of(row: &Row, partition: i32) -> Result<(Uuid, Rerun), sqlx::Error> {

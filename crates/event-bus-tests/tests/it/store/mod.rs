@@ -76,7 +76,15 @@ async fn pending_of(store: &Store, most: i64, left_out: &[TopicName]) -> Vec<Pen
 
 /// All rows of these shards, whole.
 fn whole(shards: &[i32]) -> Scan<'_> {
-    Scan { most: ALL, from: 0, shards, left_out: &[], whole_from: 0, whole_bytes: i64::MAX }
+    Scan {
+        most: ALL,
+        from: 0,
+        shards,
+        left_out: &[],
+        known: &[],
+        whole_from: 0,
+        whole_bytes: i64::MAX,
+    }
 }
 
 /// All shards, for one relay.

@@ -152,11 +152,13 @@ impl Worker {
                             self.write_deed(&replay).await?;
                             *is_audited = true;
                         }
-                        Ok(())
+                        Ok::<_, WorkError>(())
                     };
                     let first = self.open(id, BTreeMap::new(), most);
-                    let ((), first) = tokio::try_join!(deed, first)?;
-                    self.send(&replay, first, most).await?;
+                    // A deed that is under way is not given up, or it would be written once more.
+                    let (deed, first) = tokio::join!(deed, first);
+                    deed?;
+                    self.send(&replay, first?, most).await?;
                 }
                 Next::Wait => return Ok(Step::Waits),
                 Next::Stop(why) => {

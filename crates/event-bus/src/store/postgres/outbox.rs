@@ -83,15 +83,20 @@ pub(in crate::store) async fn waiting_outgoing(
 ) -> Result<Vec<PgRow>, Error> {
     let left_out: Vec<&str> = scan.left_out.iter().map(AsRef::as_ref).collect();
     let others: Vec<i32> = (0..SHARDS).filter(|shard| !scan.shards.contains(shard)).collect();
-    sqlx::query(mistaken(waiting!(postgres, "bucket & 7 <> ALL ($3)", "topic <> ALL ($4)")))
-        .bind(scan.most)
-        .bind(scan.from)
-        .bind(others)
-        .bind(left_out)
-        .bind(scan.whole_from)
-        .bind(scan.whole_bytes)
-        .fetch_all(connection)
-        .await
+    sqlx::query(mistaken(waiting!(
+        postgres,
+        "bucket & 7 <> ALL ($3)",
+        "topic <> ALL ($4) AND id <> ALL ($7)"
+    )))
+    .bind(scan.most)
+    .bind(scan.from)
+    .bind(others)
+    .bind(left_out)
+    .bind(scan.whole_from)
+    .bind(scan.whole_bytes)
+    .bind(scan.known)
+    .fetch_all(connection)
+    .await
 }
 
 pub(in crate::store) async fn outgoing(

@@ -37,7 +37,7 @@ pub(in crate::store) async fn waiting_outgoing(
     sqlx::query(waiting!(
         sqlite,
         "bucket & 7 IN (SELECT value FROM json_each($3))",
-        "topic NOT IN (SELECT value FROM json_each($4))"
+        "topic NOT IN (SELECT value FROM json_each($4)) AND id NOT IN (SELECT value FROM json_each($7))"
     ))
     .bind(scan.most)
     .bind(scan.from)
@@ -45,6 +45,7 @@ pub(in crate::store) async fn waiting_outgoing(
     .bind(json(&left_out))
     .bind(scan.whole_from)
     .bind(scan.whole_bytes)
+    .bind(json(scan.known))
     .fetch_all(connection)
     .await
 }

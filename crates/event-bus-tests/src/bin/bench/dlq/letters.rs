@@ -6,7 +6,7 @@ use std::sync::Arc;
 use blindstrader::events::OrderPlaced;
 use bytes::Bytes;
 use event_bus::catalogue::Event;
-use event_bus::dead_letter::{Cause, Obituary, Reason};
+use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
 use event_bus::envelope::EventType as _;
 use event_bus::kafka::Record;
 use event_bus::names::{EventId, TenantId};
@@ -105,6 +105,7 @@ impl Letters {
                     headers: Vec::new(),
                 };
                 let obituary = Obituary {
+                    id: dlq_id(&consumer.group, &original),
                     record: &original,
                     event_id: id,
                     group: &consumer.group,
