@@ -60,12 +60,13 @@ async fn assert_handled_once(platform: &Platform) {
 }
 
 /// The topics of Blindstrader, after the namespace.
-const TOPICS: [&str; 28] = [
+const TOPICS: [&str; 29] = [
     "brand.catalog-updated",
     "brand.catalog-updated.dlq",
     "brand.permissions-updated",
     "brand.permissions-updated.dlq",
     "event-bus.audit",
+    "event-bus.commands",
     "event-bus.outcomes",
     "identity.organisation-created",
     "identity.organisation-created.dlq",

@@ -136,6 +136,7 @@ async fn topics_are_planned_then_applied_and_then_there_is_nothing_to_do() {
         "loaf.baked.dlq",
         "event-bus.outcomes",
         "event-bus.audit",
+        "event-bus.commands",
     ];
     for topic in topics {
         assert!(

@@ -97,6 +97,7 @@ fn an_empty_cluster_gets_the_dead_letter_topic_first() {
             "create acme.order.placed with 6 partitions, replication 3",
             "create acme.event-bus.outcomes with 1 partitions, replication 3",
             "create acme.event-bus.audit with 1 partitions, replication 3",
+            "create acme.event-bus.commands with 1 partitions, replication 3",
         ]
     );
 }
@@ -169,14 +170,14 @@ fn another_replication_is_told_and_does_not_make_the_topic_unwritable() {
     let asked_for_three = plan(&catalogue(), &single, Options::default());
     // min.insync.replicas stays 1: with 2 nothing could be written any more.
     assert!(asked_for_three.is_empty());
-    assert_eq!(asked_for_three.left_alone.len(), 4);
+    assert_eq!(asked_for_three.left_alone.len(), 5);
 }
 
 #[test]
 fn a_topic_is_not_created_with_more_copies_than_there_are_brokers() {
     let plan = plan(&catalogue(), &cluster(1), Options::default());
     assert!(plan.steps.is_empty());
-    assert_eq!(plan.refused.len(), 4);
+    assert_eq!(plan.refused.len(), 5);
     assert!(plan.refused[0].cure().contains("--replication 1"));
 }
 

@@ -274,9 +274,6 @@ async fn known(
     (action, deed): (Action, Uuid),
     letters: &[Uuid],
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    if action == Action::Replay && replays::is_known(tx, deed).await? {
-        return Ok(letters.iter().copied().collect());
-    }
     let mut known = BTreeSet::new();
     for letters in letters.chunks(AT_ONCE) {
         let mut values: Vec<Value> =
@@ -298,12 +295,21 @@ async fn known(
 /// Writes decisions, and says about which dead letters they are.
 async fn decide(tx: &mut Tx, deeds: &[Deed]) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut last: BTreeMap<Uuid, (Action, Uuid)> = BTreeMap::new();
+    // A long list is several records.
+    let mut of_store: BTreeMap<Uuid, bool> = BTreeMap::new();
     for deed in deeds {
         let decision = (deed.action, deed.id);
-        let known = known(tx, decision, &deed.letters).await?;
+        let is_known = match of_store.get(&deed.id) {
+            Some(is_known) => *is_known,
+            None if deed.action == Action::Replay => replays::is_known(tx, deed.id).await?,
+            None => false,
+        };
+        of_store.insert(deed.id, is_known);
+        let unknown = if is_known { &[][..] } else { &deed.letters };
+        let known = known(tx, decision, unknown).await?;
         for letter in &deed.letters {
             // An earlier one of the same batch is not written yet.
-            if last.contains_key(letter) || !known.contains(letter) {
+            if last.contains_key(letter) || !(is_known || known.contains(letter)) {
                 last.insert(*letter, decision);
             }
         }
