@@ -146,7 +146,7 @@ async fn topics_are_planned_then_applied_and_then_there_is_nothing_to_do() {
     }
     let applied = bakery.run(&["topics", "apply"], "").await;
     let said = String::from_utf8_lossy(&applied.stdout);
-    assert!(applied.status.success() && said.contains("6 done, 0 failed, 0 refused"), "{said}");
+    assert!(applied.status.success() && said.contains("7 done, 0 failed, 0 refused"), "{said}");
     let planned = bakery.run(&["topics", "plan"], "").await;
     assert_eq!(planned.status.code(), Some(0), "{planned:?}");
 }
