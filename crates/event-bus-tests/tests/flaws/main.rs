@@ -65,7 +65,8 @@ async fn an_effect_before_its_inbox_row_is_noticed() {
 #[tokio::test]
 async fn attempts_that_are_counted_in_memory_are_noticed() {
     let (flaw, only) = ("attempts-in-memory", &["leave"][..]);
-    let (more, broken) = (&[], &["BoundedDeaths"]);
+    // On a busy machine there is not the time for so many deaths; that it is never buried shows all the same.
+    let (more, broken) = (&[], &["BoundedDeaths", "ExactDeadLetters"]);
     World { flaw, seed: 22, store: "sqlite", seconds: 5, only, more, broken }.shows_it().await;
 }
 
