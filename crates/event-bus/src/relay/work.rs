@@ -39,7 +39,7 @@ const READ_ROWS: usize = 500;
 /// How many bytes of rows are read by one statement; of a statement that reads nothing else, at least one row.
 const READ_BYTES: i64 = 512 * 1024;
 /// The wait between looks while rows come, but from another process, for rows of this one nudge.
-const BUSY: Duration = Duration::from_millis(7);
+const BUSY: Duration = Duration::from_millis(6);
 /// The longest wait between looks.
 const IDLE: Duration = Duration::from_millis(200);
 /// The wait before a row is offered again to a producer that has too much to do.
