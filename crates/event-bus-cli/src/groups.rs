@@ -122,9 +122,12 @@ async fn coordinated(
         planned.carry_out(admin, &publisher, by, reason).await?;
         Ok(planned)
     };
-    let done = done.await;
-    asker.go_on().await?;
-    done
+    let done: anyhow::Result<Moves> = done.await;
+    // What went wrong first is what is told.
+    let goes_on = asker.go_on().await;
+    let planned = done?;
+    goes_on?;
+    Ok(planned)
 }
 
 fn list(

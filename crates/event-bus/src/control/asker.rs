@@ -7,13 +7,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use super::{Answer, Message, Question, Told, What};
+use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, AdminError, Position};
 use crate::kafka::producer::SendError;
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::names::{GroupName, TopicName};
 use crate::publisher::Publisher;
-use crate::rerun::{DryRun, Opening, Trial};
+use crate::rerun::{DryRun, InboxState, Opening, Trial};
 
 /// How long a service that runs may take to say that it is there.
 const IS_THERE: Duration = Duration::from_secs(10);
@@ -96,12 +97,16 @@ impl Asker {
         Ok(Self { group, by: by.into(), topic, publisher, reader })
     }
 
-    /// The replica of the group that is the first to say that it is there, and below which offsets its inbox was purged.
+    /// The replica of the group that is the first to say that it is there, and what its inbox says of ranges.
     ///
     /// # Errors
     /// When none is, or Kafka did not answer.
-    pub async fn look(&mut self) -> Result<Answer, AskError> {
-        self.ask(None, What::Look, IS_THERE).await
+    pub async fn look(&mut self) -> Result<(Uuid, InboxState), AskError> {
+        let Answer { replica, told, .. } = self.ask(None, What::Look, IS_THERE).await?;
+        match told {
+            Told::Here(state) => Ok((replica, state)),
+            other => Err(self.another(&other)),
+        }
     }
 
     /// Has a replica run ranges again when they come.
@@ -120,8 +125,14 @@ impl Asker {
         let answer = self.ask(Some(replica), What::Try(trial), ANSWERS).await?;
         match answer.told {
             Told::Tried(told) => Ok(told),
-            _ => Ok(DryRun::default()),
+            other => Err(self.another(&other)),
         }
+    }
+
+    /// A service of another version may answer what was not asked.
+    fn another(&self, told: &Told) -> AskError {
+        let reason = format!("it answers {told:?}, which is another question's answer");
+        AskError::Refused { group: self.group.clone(), reason }
     }
 
     /// Has all replicas leave the group, and waits until they have. They come back by themselves after two minutes, or
@@ -131,8 +142,11 @@ impl Asker {
     /// When somebody stays, or nobody answers.
     pub async fn pause(&mut self, admin: &Admin) -> Result<(), AskError> {
         let left = self.leave(admin).await;
-        if left.is_err() {
-            self.go_on().await?;
+        if left.is_err()
+            && let Err(error) = self.go_on().await
+        {
+            let (group, error) = (&self.group, error_chain(&error));
+            tracing::warn!(%group, error, "its replicas come back by themselves");
         }
         left
     }

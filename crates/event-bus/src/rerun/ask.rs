@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{DryRun, InboxState, Only, Opening, Span, Trial};
 use crate::audit::OffsetMove;
 use crate::catalogue::Catalogue;
-use crate::control::{AskError, Asker, Told};
+use crate::control::{AskError, Asker};
 use crate::kafka::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
 use crate::names::{GroupName, TopicName};
 use crate::publisher::Publisher;
@@ -225,7 +225,7 @@ impl Planned {
     /// # Errors
     /// When no service answers, or it refuses.
     pub async fn try_out(&self, asker: &mut Asker, most: u64) -> Result<DryRun, RerunError> {
-        let replica = asker.look().await?.replica;
+        let (replica, _) = asker.look().await?;
         let (spans, only) = (self.spans.clone(), self.range.only.clone());
         Ok(asker.try_out(replica, Trial { spans, only, most }).await?)
     }
@@ -242,20 +242,19 @@ impl Planned {
         (admin, publisher): (&Admin, &Publisher),
         (by, reason): (&str, Option<&str>),
     ) -> Result<(), RerunError> {
-        let here = asker.look().await?;
-        if let Told::Here(state) = &here.told {
-            self.check(mode, state)?;
-        }
+        let (replica, state) = asker.look().await?;
+        self.check(mode, &state)?;
         asker.pause(admin).await?;
         let done = async {
             // The group may have gone on meanwhile, and so may another operator.
             let planned = self.range.plan(publisher.catalogue(), admin).await?;
             planned.move_back(mode, (admin, publisher), (by, reason)).await?;
-            Ok(asker.open(here.replica, planned.opening(mode)).await?)
+            Ok(asker.open(replica, planned.opening(mode)).await?)
         };
         let done = done.await;
-        asker.go_on().await?;
-        done
+        // What went wrong first is what is told.
+        let goes_on = asker.go_on().await;
+        done.and(goes_on.map_err(RerunError::from))
     }
 
     /// As [`Self::run_again`], for a group that nobody is in. Its database is needed unless only what never took effect is
