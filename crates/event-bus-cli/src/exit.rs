@@ -13,7 +13,8 @@ pub const HELP: &str = "Exit codes:
   2  wrong usage: an unknown option, event, topic or service, an unusable
      configuration file or client property
   3  a difference was found: problems by `catalogue check`, something to do or
-     refused by `topics plan`, something refused by `topics apply`";
+     refused by `topics plan`, something refused by `topics apply`, an event that
+     fails in a dry run of `replay`";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
