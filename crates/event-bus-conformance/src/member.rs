@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition as AssignedPartition;
 use kafka_protocol::messages::consumer_protocol_subscription::TopicPartition;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ConsumerProtocolSubscription, GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse,
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, GroupId, HeartbeatRequest,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::Encodable;
 
@@ -237,6 +238,24 @@ impl Member {
         outcome(response.error_code)?;
         outcome(response.members[0].error_code)
     }
+}
+
+/// What a leader gives a consumer: partitions of a topic.
+///
+/// # Panics
+/// Never: an assignment can be written.
+#[must_use]
+pub fn assignment(topic: &str, partitions: &[i32]) -> Bytes {
+    let given = AssignedPartition::default()
+        .with_topic(topic_name(topic))
+        .with_partitions(partitions.to_vec());
+    let mut bytes = BytesMut::new();
+    bytes.extend_from_slice(&1_i16.to_be_bytes());
+    ConsumerProtocolAssignment::default()
+        .with_assigned_partitions(vec![given])
+        .encode(&mut bytes, 1)
+        .expect("an assignment can be written");
+    bytes.freeze()
 }
 
 /// Members that have sent JoinGroup come to one stable generation with the assignments that `assign` makes of their

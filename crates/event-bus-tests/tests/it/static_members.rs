@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use event_bus::service::RunError;
 use event_bus::{Catalogue, Service};
+use event_bus_conformance::connection::Connection;
+use event_bus_conformance::member::{Member, assignment};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{create_topics, lag, members};
@@ -111,5 +113,42 @@ async fn the_first_of_two_replicas_under_one_id_ends_and_says_why() {
     publish_round(&catalogue, 1).await;
     billed(&catalogue, &databases, 2).await;
     second.stop().await;
+    databases.drop_all().await;
+}
+
+/// A replica dies when it has given partitions up for a new one and has not joined again. What its group keeps for its name
+/// is what it had kept, and that is given back to it without a rebalance: nobody has the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_a_dead_replica_had_given_up_get_an_owner() {
+    let (catalogue, databases) = (shop::catalogue(4, ""), Databases::sqlite());
+    create_topics(&catalogue).await;
+    let (group, topic) = (shop::billing_group(&catalogue), shop::orders(&catalogue));
+    let bootstrap = servers::kafka().bootstrap().to_owned();
+    let mut died = Member::at(Connection::to(&bootstrap).await, group.as_str());
+    died.instance = Some("billing-0".to_owned());
+    died.session_timeout_ms = 60_000;
+    died.topics = vec![topic.to_string()];
+    died.protocols = vec!["cooperative-sticky"];
+    died.owned = vec![0, 1, 2, 3];
+    died.join().await;
+    let everything = assignment(topic.as_str(), &died.owned);
+    died.sync(&BTreeMap::from([(died.id.clone(), everything)])).await.expect("it leads");
+    let other = replica(&catalogue, &databases, "billing-1").await;
+    let other = Running::start(other.on::<OrderPlaced>(Billing::default()));
+    died.until_told_to_rejoin().await;
+    let members = died.join().await.members;
+    let kept = |id: &str| assignment(topic.as_str(), if id == died.id { &[2] } else { &[] });
+    let kept = members.iter().map(|member| (member.member_id.to_string(), kept(&member.member_id)));
+    let kept = kept.collect::<BTreeMap<_, _>>();
+    assert_eq!(kept.len(), 2);
+    died.sync(&kept).await.expect("it leads");
+    drop(died);
+
+    let restarted = replica(&catalogue, &databases, "billing-0").await;
+    let restarted = Running::start(restarted.on::<OrderPlaced>(Billing::default()));
+    publish_round(&catalogue, 0).await;
+    billed(&catalogue, &databases, 1).await;
+    restarted.stop().await;
+    other.stop().await;
     databases.drop_all().await;
 }

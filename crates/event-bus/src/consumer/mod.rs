@@ -34,6 +34,7 @@ mod stuck;
 mod take_over;
 pub mod track;
 mod trouble;
+mod unowned;
 
 pub(crate) use execute::Executor;
 pub(crate) use gauges::Gauges;

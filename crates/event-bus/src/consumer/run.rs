@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use super::runner::Runner;
 use super::session::Session;
 use super::settings::Settings;
 use super::trouble::Trouble;
+use super::unowned;
 use crate::control::listener::Hold;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
@@ -121,6 +123,18 @@ impl Subscription {
         }
         Ok(())
     }
+
+    /// Completes when partitions have had no owner for long, as can be after a static member came back.
+    async fn unowned(&self) -> Vec<i32> {
+        if self.instance.is_some() {
+            let (group, topic) = (self.runner.group(), &self.runner.event().topic);
+            let unowned = unowned::find(&self.admin, group, topic).await;
+            if !unowned.is_empty() {
+                return unowned;
+            }
+        }
+        pending().await
+    }
 }
 
 /// What runs beside the shell.
@@ -168,6 +182,7 @@ impl<'a> Shell<'a> {
 
     async fn run(mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Fenced> {
         let mut stopping = false;
+        let (mut unowned, mut has_rejoined) = (pin!(self.subscription.unowned()), false);
         let end = loop {
             let wake = self.session.next_wake();
             let input = tokio::select! {
@@ -184,6 +199,11 @@ impl<'a> Shell<'a> {
                     None => Input::Failed,
                 },
                 () = until(wake) => Input::Woken,
+                partitions = &mut unowned, if !has_rejoined => {
+                    has_rejoined = true;
+                    self.rejoin(&partitions);
+                    continue;
+                }
             };
             let now = Moment { instant: Instant::now(), time: Timestamp::now() };
             let commands = self.session.on(input, now);
@@ -297,6 +317,17 @@ impl<'a> Shell<'a> {
             let known = ends.into_iter().filter_map(|(of, end)| Some((of.partition, end.ok()??)));
             Done::Ends(known.collect())
         }));
+    }
+
+    fn rejoin(&self, partitions: &[i32]) {
+        let (group, topic) =
+            (self.subscription.runner.group(), &self.subscription.runner.event().topic);
+        tracing::warn!(
+            %group, %topic, ?partitions,
+            "no member of the group has these partitions, as when a static member died while it gave them up: this one \
+             joins anew, so that they are given out"
+        );
+        self.fetcher.rejoin();
     }
 
     fn tell(&self, notice: Notice) {

@@ -77,6 +77,7 @@ enum Order {
     /// The runtime took a handover in.
     Taken,
     Commit(Vec<(i32, i64)>),
+    Rejoin,
     Close(Vec<(i32, i64)>),
 }
 
@@ -157,6 +158,11 @@ impl Fetcher {
     /// Commits, answered by [`Fetched::Committed`].
     pub(crate) fn commit(&self, offsets: Vec<(i32, i64)>) {
         self.order(Order::Commit(offsets));
+    }
+
+    /// Leaves the group, also a static member does, and joins it again.
+    pub(crate) fn rejoin(&self) {
+        self.order(Order::Rejoin);
     }
 
     /// Commits, leaves the group unless it is a static member, and ends the thread.
@@ -253,6 +259,12 @@ impl Session {
                     source,
                 });
                 self.tell(Fetched::Committed(result));
+            }
+            Order::Rejoin => {
+                self.consumer.unsubscribe();
+                // The client does it once what it had is given back, in its next polls.
+                let done = self.consumer.subscribe(&[self.topic.as_ref()]);
+                self.logged(done, "rejoin");
             }
             Order::Close(offsets) => return ControlFlow::Break(offsets),
         }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::groups::GroupMemberInfo;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::admin_native::{self, PartitionOffset};
@@ -37,6 +38,50 @@ pub struct GroupMember {
     pub client_id: String,
     /// Where it connects from.
     pub host: String,
+    /// Which partitions it was given.
+    pub partitions: BTreeMap<String, Vec<i32>>,
+}
+
+impl GroupMember {
+    fn of(member: &GroupMemberInfo) -> Self {
+        Self {
+            id: member.id().to_owned(),
+            client_id: member.client_id().to_owned(),
+            host: member.client_host().to_owned(),
+            partitions: member.assignment().and_then(assigned).unwrap_or_default(),
+        }
+    }
+
+    /// The partitions of a topic that it was given.
+    #[must_use]
+    pub fn partitions_of(&self, topic: &TopicName) -> &[i32] {
+        self.partitions.get(topic.as_str()).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Reads what a member was given: `ConsumerProtocolAssignment` of Kafka's protocol, whose later versions only add to its
+/// end. `None` where it is something else, as of a member that is not a consumer.
+fn assigned(bytes: &[u8]) -> Option<BTreeMap<String, Vec<i32>>> {
+    fn int(bytes: &mut &[u8]) -> Option<i32> {
+        let (int, rest) = bytes.split_first_chunk()?;
+        *bytes = rest;
+        Some(i32::from_be_bytes(*int))
+    }
+    fn short(bytes: &mut &[u8]) -> Option<i16> {
+        let (short, rest) = bytes.split_first_chunk()?;
+        *bytes = rest;
+        Some(i16::from_be_bytes(*short))
+    }
+    let mut bytes = bytes;
+    short(&mut bytes)?;
+    let mut topics = BTreeMap::new();
+    for _ in 0..int(&mut bytes)? {
+        let (topic, rest) = bytes.split_at_checked(short(&mut bytes)?.try_into().ok()?)?;
+        bytes = rest;
+        let partitions = (0..int(&mut bytes)?).map(|_| int(&mut bytes)).collect::<Option<_>>()?;
+        topics.insert(String::from_utf8(topic.to_vec()).ok()?, partitions);
+    }
+    Some(topics)
 }
 
 /// Where in a partition an offset is asked for.
@@ -59,28 +104,33 @@ impl Admin {
     /// # Errors
     /// When a broker did not answer.
     pub async fn groups(&self) -> Result<Vec<GroupState>, AdminError> {
-        let mut groups = self
-            .blocking("list its groups", |client| {
-                let list = client.inner().fetch_group_list(None, REQUEST)?;
-                let groups = list.groups().iter().map(|group| GroupState {
-                    name: group.name().to_owned(),
-                    state: group.state().to_owned(),
-                    protocol: group.protocol().to_owned(),
-                    members: group
-                        .members()
-                        .iter()
-                        .map(|member| GroupMember {
-                            id: member.id().to_owned(),
-                            client_id: member.client_id().to_owned(),
-                            host: member.client_host().to_owned(),
-                        })
-                        .collect(),
-                });
-                Ok(groups.collect::<Vec<_>>())
-            })
-            .await?;
+        let mut groups = self.groups_named(None).await?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
+    }
+
+    /// A consumer group, if it exists.
+    ///
+    /// # Errors
+    /// When a broker did not answer.
+    pub async fn group(&self, group: &GroupName) -> Result<Option<GroupState>, AdminError> {
+        let groups = self.groups_named(Some(group.clone())).await?;
+        Ok(groups.into_iter().find(|state| state.name == group.as_str()))
+    }
+
+    async fn groups_named(&self, name: Option<GroupName>) -> Result<Vec<GroupState>, AdminError> {
+        self.blocking("list its groups", move |client| {
+            let name = name.as_ref().map(GroupName::as_str);
+            let list = client.inner().fetch_group_list(name, REQUEST)?;
+            let groups = list.groups().iter().map(|group| GroupState {
+                name: group.name().to_owned(),
+                state: group.state().to_owned(),
+                protocol: group.protocol().to_owned(),
+                members: group.members().iter().map(GroupMember::of).collect(),
+            });
+            Ok(groups.collect())
+        })
+        .await
     }
 
     /// The offsets that a group has committed, of all its topics. Partitions without a commit are absent, or `None`. A
@@ -209,4 +259,20 @@ fn by_partition(operation: &'static str, answers: Vec<PartitionOffset>) -> Offse
             Some((TopicPartition { topic, partition: answer.partition }, offset))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_member_was_given_is_read_and_anything_else_is_nothing() {
+        let given = b"\0\x03\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\x04\0\0\0\x05\0\x02bc\0\0\0\0\xff\xff\xff\xff";
+        let read = BTreeMap::from([("a".to_owned(), vec![4, 5]), ("bc".to_owned(), vec![])]);
+        assert_eq!(assigned(given), Some(read));
+        for cut in 0..given.len() - 4 {
+            assert_eq!(assigned(&given[..cut]), None, "{cut}");
+        }
+        assert_eq!(assigned(b"\0\x01\xff\xff\xff\xff"), Some(BTreeMap::new()));
+    }
 }
