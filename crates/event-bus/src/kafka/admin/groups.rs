@@ -76,7 +76,8 @@ fn assigned(bytes: &[u8]) -> Option<BTreeMap<String, Vec<i32>>> {
     short(&mut bytes)?;
     let mut topics = BTreeMap::new();
     for _ in 0..int(&mut bytes)? {
-        let (topic, rest) = bytes.split_at_checked(short(&mut bytes)?.try_into().ok()?)?;
+        let len = short(&mut bytes)?.try_into().ok()?;
+        let (topic, rest) = bytes.split_at_checked(len)?;
         bytes = rest;
         let partitions = (0..int(&mut bytes)?).map(|_| int(&mut bytes)).collect::<Option<_>>()?;
         topics.insert(String::from_utf8(topic.to_vec()).ok()?, partitions);
