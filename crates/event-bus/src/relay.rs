@@ -146,7 +146,7 @@ impl Relay {
             };
             tokio::select! {
                 () = next_end(&mut stop, stopping) => {}
-                () = work.report(), if until > Instant::now() + SOON => {}
+                () = work.moves(until > Instant::now() + SOON) => {}
                 () = self.nudge.notified() => work.nudge(Instant::now()),
                 () = tokio::time::sleep_until(until.into()) => {}
             }

@@ -23,7 +23,7 @@ use crate::names::TopicName;
 /// How long a topic's partition count is trusted. Counts only grow, so an old one is never wrong for long.
 const PARTITION_COUNT_AGE: Duration = Duration::from_secs(30);
 /// How long a relay's reports may wait for each other: it looks at them a little later anyway.
-const REPORTS_REST: Duration = Duration::from_millis(3);
+const REPORTS_REST: Duration = Duration::from_millis(10);
 /// How often a client that has ended is asked for the records that it will not send any more.
 const LET_GO_EVERY: Duration = Duration::from_millis(100);
 

@@ -8,15 +8,18 @@
 //! After a trouble nothing is handed over until each row on its way has its report; what did not arrive is then found by
 //! the next look.
 
+mod removal;
 mod reports;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::types::Uuid;
 use tokio::sync::mpsc;
 use tokio::time::error::Elapsed;
 
+use removal::Removal;
 use reports::Trouble;
 
 use super::Relay;
@@ -33,11 +36,11 @@ use crate::names::TopicName;
 use crate::store::{Mark, RelayStore, Scan, Share, Waiting};
 
 /// Rows of one look, beside those on their way.
-const LOOK: usize = 1_000;
+const LOOK: usize = 600;
 /// Rows that are read by one statement.
 const READ_ROWS: usize = 500;
 /// How many bytes of rows are read by one statement; of a statement that reads nothing else, at least one row.
-const READ_BYTES: i64 = 512 * 1024;
+const READ_BYTES: i64 = 320 * 1024;
 /// The wait between looks while rows come, but from another process, for rows of this one nudge.
 const BUSY: Duration = Duration::from_millis(6);
 /// The longest wait between looks.
@@ -80,7 +83,7 @@ pub(super) struct Work<'a> {
     holdings: Holdings,
     share: Share,
     look: Look,
-    store: RelayStore,
+    store: Arc<RelayStore>,
     mark: Option<Mark>,
     decide_at: Instant,
     topics: Topics,
@@ -89,6 +92,7 @@ pub(super) struct Work<'a> {
     /// The greatest id that was ever found.
     last_found: i64,
     flight: Flight,
+    removal: Option<Removal>,
     /// The row that went alone and has no report yet.
     alone: Option<(i64, Option<Place>)>,
     trouble: Option<Trouble>,
@@ -114,13 +118,14 @@ impl<'a> Work<'a> {
             holdings: Holdings::new(now),
             share: Share::Fair,
             look: Look::new(now),
-            store: relay.store.for_relay(),
+            store: Arc::new(relay.store.for_relay()),
             mark: None,
             decide_at: now,
             topics: Topics::default(),
             waiting: VecDeque::new(),
             last_found: 0,
             flight: Flight::default(),
+            removal: None,
             alone: None,
             trouble: None,
             sender: None,
@@ -166,10 +171,14 @@ impl<'a> Work<'a> {
         has_renewed && (is_sent || self.holdings.leases().is_empty())
     }
 
-    /// Waits for a delivery report. Giving the wait up loses none.
-    pub(super) async fn report(&mut self) {
-        // The other end lives in this value too.
-        if let Some(report) = self.reports.1.recv().await {
+    /// Waits for a delivery report, if those are waited for, or the end of a removal. Giving the wait up loses none.
+    pub(super) async fn moves(&mut self, by_reports: bool) {
+        let report = tokio::select! {
+            // The other end lives in this value too.
+            report = self.reports.1.recv(), if by_reports => report,
+            () = removal::ends(&mut self.removal) => None,
+        };
+        if let Some(report) = report {
             self.note(report);
         }
     }
@@ -188,15 +197,9 @@ impl<'a> Work<'a> {
             return Ok(Turn::More);
         }
         self.watch_the_producer().await;
-        let wait = self.waits_until();
-        let asks = wait.is_none() && self.waiting.front().is_none_or(|next| next.row.is_none());
-        // What asks the database has delivered rows removed beside it.
-        if !asks && self.flight.is_to_be_removed(Instant::now()) {
-            self.remove().await?;
-            return Ok(Turn::More);
-        }
+        self.remove_if_due().await?;
         self.give_back().await?;
-        if let Some(wait) = wait {
+        if let Some(wait) = self.waits_until() {
             return Ok(self.until(wait));
         }
         match self.waiting.front() {
@@ -227,7 +230,8 @@ impl<'a> Work<'a> {
 
     fn until(&self, wait: Instant) -> Turn {
         let wait = wait.min(self.holdings.renew_at());
-        Turn::Until(self.flight.remove_at().map_or(wait, |remove_at| wait.min(remove_at)))
+        let remove_at = self.flight.remove_at().filter(|_| self.removal.is_none());
+        Turn::Until(remove_at.map_or(wait, |remove_at| wait.min(remove_at)))
     }
 
     async fn renew(&mut self) -> Result<(), TurnError> {
@@ -294,11 +298,10 @@ impl<'a> Work<'a> {
             whole_from: self.last_found + 1,
             whole_bytes: READ_BYTES,
         };
-        let (found, removed) = self.beside_removal(self.store.waiting(&scan)).await?;
+        let found = in_time(self.store.waiting(&scan)).await?;
         let (is_full, last) = (found.len() >= most, found.last().map(|row| row.id));
-        // What is removed only now is not to be sent once more.
+        // What is removed meanwhile is not to be sent once more.
         self.waiting.extend(found.into_iter().filter(|row| !self.flight.has(row.id)));
-        self.flight.removed(removed, Instant::now());
         self.look.end(last, is_full);
         self.last_found = self.last_found.max(last.unwrap_or(0));
         self.pause = match (is_full, self.waiting.is_empty()) {
@@ -317,8 +320,7 @@ impl<'a> Work<'a> {
     /// Reads what the next rows say that only their ids are known of.
     async fn read(&mut self) -> Result<(), TurnError> {
         let ids = self.next_to_read();
-        let (rows, removed) = self.beside_removal(self.relay.store.outgoing(&ids)).await?;
-        self.flight.removed(removed, Instant::now());
+        let rows = in_time(self.relay.store.outgoing(&ids)).await?;
         let told: Vec<Waiting> = self.waiting.drain(..ids.len()).collect();
         let mut told = told.into_iter();
         let mut read = Vec::with_capacity(rows.len());
@@ -348,21 +350,6 @@ impl<'a> Work<'a> {
             ids.push(next.id);
         }
         ids
-    }
-
-    /// Awaits a question to the database, and has delivered rows removed meanwhile if that is due. Says how many were.
-    async fn beside_removal<T>(
-        &self,
-        question: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<(T, usize), TurnError> {
-        if !self.flight.is_to_be_removed(Instant::now()) {
-            return Ok((in_time(question).await?, 0));
-        }
-        let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
-        let removal = in_time(self.store.remove_sent(leases, delivered));
-        let (answer, removed) = tokio::join!(in_time(question), removal);
-        removed?;
-        Ok((answer?, delivered.len()))
     }
 
     async fn hand_over(&mut self) -> Result<(), TurnError> {
@@ -460,23 +447,13 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Removes delivered rows.
-    async fn remove(&mut self) -> Result<(), TurnError> {
-        let (delivered, leases) = (self.flight.delivered(), self.holdings.leases());
-        in_time(self.store.remove_sent(leases, delivered)).await?;
-        self.flight.removed(delivered.len(), Instant::now());
-        Ok(())
-    }
-
     /// Removes what arrived and lets other relays take over at once.
     pub(super) async fn leave(&mut self) -> Result<(), TurnError> {
         while let Ok(report) = self.reports.1.try_recv() {
             self.note(report);
         }
         self.drop_sender().await;
-        while !self.flight.delivered().is_empty() {
-            self.remove().await?;
-        }
+        self.remove_all().await?;
         in_time(self.relay.store.relay_leaves(self.holder, self.holdings.leases())).await
     }
 

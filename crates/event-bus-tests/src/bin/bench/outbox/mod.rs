@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     program: PathBuf,
     /// The workloads to run
-    #[arg(value_enum, default_values_t = [Workload::W4a, Workload::W4b, Workload::Backlog])]
+    #[arg(value_enum, default_values_t = [Workload::Backlog, Workload::W4a, Workload::W4b])]
     workloads: Vec<Workload>,
     /// Rows of W4a
     #[arg(long, default_value_t = 100_000)]
