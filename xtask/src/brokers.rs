@@ -118,6 +118,11 @@ impl Equipment {
     fn test(&self, binary: &str, subject: &Subject) -> Result<()> {
         let mut tests = cargo();
         tests.arg("test").args(ALL).args(["--test", binary, "--"]).args(&self.filter);
+        if binary == "it" {
+            // Most of their time they wait: for a broker, a retry, a process that starts.
+            let cores = std::thread::available_parallelism()?.get();
+            tests.arg(format!("--test-threads={}", 2 * cores));
+        }
         if subject.kind == "embedded" {
             // They know a database and no broker, and ran beside the tests on Kafka.
             tests.args(["--skip", "store::"]);
