@@ -7,6 +7,7 @@ mod filters;
 mod foreign;
 mod pages;
 mod remote;
+mod repair;
 mod show;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use edit::EditOptions;
 use export::Format;
 use filters::Filters;
 use remote::Remote;
+use repair::RepairOptions;
 
 /// More than so many are replayed, discarded or restored only with `--yes`.
 const WITHOUT_YES: u64 = 100;
@@ -112,6 +114,15 @@ enum Command {
         options: EditOptions,
         #[command(flatten)]
         operator: Operator,
+    },
+    /// Send dead letters back with other values, all changed in the same way: where a bug of their publisher can be mended
+    Repair {
+        #[command(flatten)]
+        filters: Filters,
+        #[command(flatten)]
+        options: RepairOptions,
+        #[command(flatten)]
+        assent: Assent,
     },
     /// Decide that nothing is to be done about dead letters. They stay, and can be restored
     Discard {

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::api::{
-    AskForEdit, AskForReplay, AskedFor, Decided, Decision, Edited, Lineage, Page, Preview, pairs,
+    AskForEdit, AskForRepair, AskForReplay, AskedFor, Decided, Decision, Edited, Lineage, Page,
+    Preview, Repaired, pairs,
 };
 use crate::exchange::{ExchangeError, exchange};
 
@@ -137,6 +138,14 @@ impl Client {
     /// See [`ClientError`].
     pub async fn edit(&self, id: Uuid, edit: &AskForEdit) -> Result<Edited, ClientError> {
         self.post(&format!("/dead-letters/{id}/edit"), edit).await
+    }
+
+    /// Sends dead letters back with other values.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn repair(&self, repair: &AskForRepair) -> Result<Repaired, ClientError> {
+        self.post("/dead-letters/repair", repair).await
     }
 
     /// Decides that nothing is to be done.

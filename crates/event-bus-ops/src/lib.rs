@@ -6,12 +6,14 @@
 
 pub mod api;
 pub mod client;
+pub mod condition;
 mod exchange;
-pub mod snapshot;
 pub mod health;
 pub mod http;
 pub mod otlp;
+pub mod patch;
 mod progress;
+pub mod snapshot;
 mod watch;
 
 pub use health::{Health, Problem};

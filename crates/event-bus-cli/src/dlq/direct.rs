@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use event_bus::dead_letters::{DeadLetters, Done, Edit, Filter, Found, Plan, Progress, failures};
+use event_bus::dead_letters::{
+    DeadLetters, Done, Edit, Filter, Found, Plan, Progress, Repair, failures,
+};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::PlannedRow;
 use event_bus::{Catalogue, KafkaConfig};
-use event_bus_ops::api::Preview;
+use event_bus_ops::api::{Preview, Repaired};
+use event_bus_ops::condition::Condition;
 use uuid::Uuid;
 
 use super::edit::{self, EditOptions};
 use super::export::Export;
 use super::filters::Filters;
+use super::repair::{self, RepairOptions};
 use super::{Assent, Command, pages};
 use crate::exit::{Exit, usage};
 use crate::global::Global;
@@ -58,14 +62,15 @@ impl Desk {
 
     pub(super) async fn run(mut self, command: Command) -> anyhow::Result<Exit> {
         match command {
-            Command::List { filters, limit } => self.list(&filters, limit)?,
+            Command::List { filters, limit } => self.list(&filters, limit).await?,
             Command::Groups { filters } => {
-                let failures = failures(self.letters.matching(&filters.filter()));
+                let filter = self.meant(filters.filter()).await?;
+                let failures = failures(self.letters.matching(&filter));
                 pages::failures(&mut self.output, &failures)?;
             }
             Command::Show { id } => self.show(id).await?,
             Command::Export { filters, format, values } => {
-                let filter = filters.filter();
+                let filter = self.meant(filters.filter()).await?;
                 let mut found: Vec<&Found> = self.letters.matching(&filter).collect();
                 found.reverse();
                 let kafka = values.then_some(&self.kafka);
@@ -76,21 +81,24 @@ impl Desk {
                 return usage("--canary, --max-dead, --rate and --wait take an ops process: --ops");
             }
             Command::Replay { filters, reason, assent, .. } => {
-                let filter = filters.chosen("replay")?;
+                let filter = self.meant(filters.chosen("replay")?).await?;
                 let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
                 let done = self.act(&plan, "replay", reason.as_deref(), &assent).await?;
                 let replay = (done.letters > 0).then_some(done.id);
                 pages::done(&mut self.output, "replayed", done.letters, replay)?;
             }
             Command::Edit { options, operator } => self.edit(&options, &operator.by).await?,
+            Command::Repair { filters, options, assent } => {
+                self.repair(&filters, &options, &assent).await?;
+            }
             Command::Discard { filters, reason, assent } => {
-                let filter = filters.chosen("discard")?;
+                let filter = self.meant(filters.chosen("discard")?).await?;
                 let plan = Plan::discard(self.letters.matching(&filter));
                 let done = self.act(&plan, "discard", Some(&reason), &assent).await?;
                 pages::done(&mut self.output, "discarded", done.letters, None)?;
             }
             Command::Restore { filters, reason, assent } => {
-                let filter = filters.chosen("restore")?;
+                let filter = self.meant(filters.chosen("restore")?).await?;
                 let plan = Plan::restore(self.letters.matching(&filter));
                 let done = self.act(&plan, "restore", reason.as_deref(), &assent).await?;
                 pages::done(&mut self.output, "restored", done.letters, None)?;
@@ -104,8 +112,21 @@ impl Desk {
         Ok(Exit::Done)
     }
 
-    fn list(&mut self, filters: &Filters, limit: usize) -> anyhow::Result<()> {
-        let filter = filters.filter();
+    /// A filter without a condition: in its place stand the dead letters of whose events it is true.
+    async fn meant(&self, mut filter: Filter) -> anyhow::Result<Filter> {
+        match Condition::of(&mut filter) {
+            Ok(None) => {}
+            Ok(Some(condition)) => {
+                let letters: Vec<&Found> = self.letters.matching(&filter).collect();
+                filter.ids = condition.ids(&self.kafka, &letters).await?;
+            }
+            Err(error) => return usage(error.to_string()),
+        }
+        Ok(filter)
+    }
+
+    async fn list(&mut self, filters: &Filters, limit: usize) -> anyhow::Result<()> {
+        let filter = self.meant(filters.filter()).await?;
         let mut found: Vec<&Found> = self.letters.matching(&filter).collect();
         let total = found.len();
         found.reverse();
@@ -136,10 +157,32 @@ impl Desk {
         edit::tell(&mut self.output, &old, &new, replay)
     }
 
+    async fn repair(
+        &mut self,
+        filters: &Filters,
+        options: &RepairOptions,
+        assent: &Assent,
+    ) -> anyhow::Result<()> {
+        let (filter, patch) = (self.meant(filters.chosen("repair")?).await?, options.read()?);
+        let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
+        let change = |value: &[u8]| patch.change(value);
+        let repair = Repair::plan(&self.kafka, &self.catalogue, &plan, change).await?;
+        let mut repaired = Repaired::would(&plan, &repair);
+        if !options.dry_run && repaired.letters > 0 {
+            assent.allows(repaired.letters, "repair")?;
+            let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+            let by = &assent.operator.by;
+            let done = repair.carry_out(&publisher, by, &options.reason).await?;
+            (repaired.letters, repaired.replay) = (done.letters, Some(done.id));
+        }
+        repair::tell(&mut self.output, &repaired)
+    }
+
     async fn would_replay(&mut self, filters: &Filters) -> anyhow::Result<()> {
-        let filter = filters.filter();
+        let filter = self.meant(filters.filter()).await?;
         let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
         let unusable = plan.doomed(&self.kafka, &self.catalogue).await?;
+        let overtaken = plan.overtaken(&self.kafka).await?;
         let mut rows: HashMap<_, u64> = HashMap::new();
         for found in &plan.letters {
             let letter = &found.letter;
@@ -159,6 +202,8 @@ impl Desk {
             would_replay: plan.letters.len() as u64,
             rows: rows.into_values().collect(),
             unusable: unusable.into_iter().collect(),
+            overtaken: overtaken.letters,
+            overtaken_is_cut_off: overtaken.is_cut_off,
             looked_into: plan.letters.len() as u64,
             refused: plan.refused,
         };

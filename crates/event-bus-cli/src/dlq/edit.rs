@@ -46,28 +46,11 @@ pub(super) fn tell(
     new: &[u8],
     replay: Option<Uuid>,
 ) -> anyhow::Result<()> {
-    let parsed = |value: &[u8]| {
-        serde_json::from_slice(value)
-            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(value).into_owned()))
-    };
-    let changes = changes(&parsed(old), &parsed(new));
+    let changes = changes_of(old, new);
     if output.is_json() {
-        let changes = changes
-            .iter()
-            .map(|Change { at, old, new }| json!({ "at": at, "old": old, "new": new }));
-        return output
-            .json_document(&json!({ "changes": changes.collect::<Vec<_>>(), "replay": replay }));
+        return output.json_document(&json!({ "changes": changes, "replay": replay }));
     }
-    let text = |value: &Option<Value>| {
-        value.as_ref().map_or("nothing".to_owned(), |value| printable(&value.to_string()))
-    };
-    for change in &changes {
-        let at = if change.at.is_empty() { "the value" } else { &change.at };
-        output.line(&format!("{at}: {} -> {}", text(&change.old), text(&change.new)))?;
-    }
-    if changes.is_empty() {
-        output.line("only how it is written")?;
-    }
+    tell_changes(output, "", &changes)?;
     match replay {
         Some(replay) => output.line(&format!("sent as {replay}"))?,
         None => output.line("nothing was sent")?,
@@ -75,13 +58,42 @@ pub(super) fn tell(
     output.flush()
 }
 
+/// A line for each change, behind this.
+pub(super) fn tell_changes(
+    output: &mut Output,
+    indent: &str,
+    changes: &[Change],
+) -> anyhow::Result<()> {
+    let text = |value: &Option<Value>| {
+        value.as_ref().map_or("nothing".to_owned(), |value| printable(&value.to_string()))
+    };
+    for change in changes {
+        let at = if change.at.is_empty() { "the value" } else { &change.at };
+        let (at, old, new) = (printable(at), text(&change.old), text(&change.new));
+        output.line(&format!("{indent}{at}: {old} -> {new}"))?;
+    }
+    if changes.is_empty() {
+        output.line(&format!("{indent}only how it is written"))?;
+    }
+    Ok(())
+}
+
 /// A difference between two values.
-#[derive(Debug, PartialEq)]
-struct Change {
+#[derive(Debug, PartialEq, serde::Serialize)]
+pub(super) struct Change {
     /// Where, as a JSON pointer (RFC 6901).
     at: String,
     old: Option<Value>,
     new: Option<Value>,
+}
+
+/// How two values differ. What is no JSON is a text.
+pub(super) fn changes_of(old: &[u8], new: &[u8]) -> Vec<Change> {
+    let parsed = |value: &[u8]| {
+        serde_json::from_slice(value)
+            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(value).into_owned()))
+    };
+    changes(&parsed(old), &parsed(new))
 }
 
 fn changes(old: &Value, new: &Value) -> Vec<Change> {

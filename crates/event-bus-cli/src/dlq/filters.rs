@@ -13,7 +13,7 @@ pub struct Filters {
     /// Those with these ids
     ids: Vec<Uuid>,
     /// All of them
-    #[arg(long, conflicts_with_all = ["ids", "topic", "group", "service", "tenant", "event", "why", "fingerprint", "text"])]
+    #[arg(long, conflicts_with_all = ["ids", "topic", "group", "service", "tenant", "event", "why", "fingerprint", "text", "condition"])]
     all: bool,
     /// Of this original topic
     #[arg(long)]
@@ -48,6 +48,9 @@ pub struct Filters {
     /// With this text in the error, the key or an id
     #[arg(long)]
     text: Option<String>,
+    /// Where this is true of the event, in CEL, such as 'payload.total.amount > 100 && key.startsWith("acme/")'
+    #[arg(long = "where", value_name = "EXPR")]
+    condition: Option<String>,
 }
 
 impl Filters {
@@ -65,6 +68,7 @@ impl Filters {
             since: self.since,
             until: self.until,
             text: self.text.clone(),
+            condition: self.condition.clone(),
         }
     }
 

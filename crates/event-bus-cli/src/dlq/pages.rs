@@ -86,9 +86,17 @@ pub(super) fn preview(output: &mut Output, preview: &Preview) -> anyhow::Result<
     for (id, problem) in &preview.unusable {
         output.line(&format!("{id} would be dead at once: {}", printable(problem)))?;
     }
+    for (id, newer) in &preview.overtaken {
+        output.line(&format!(
+            "{id} would come late: its group has settled {newer} newer events of its key"
+        ))?;
+    }
+    if preview.overtaken_is_cut_off {
+        output.line("not all events behind them were looked at for newer ones of their keys")?;
+    }
     if preview.looked_into < preview.would_replay {
         output.line(&format!(
-            "only the latest {} were looked into for what would be dead at once",
+            "only the latest {} were looked into for what would be dead at once or come late",
             preview.looked_into
         ))?;
     }

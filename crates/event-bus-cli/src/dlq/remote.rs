@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::Context;
 use event_bus::dead_letters::{Filter, Found};
 use event_bus::store::ops::{ReplayRow, Stage};
-use event_bus_ops::api::{AskForEdit, AskForReplay, Decided, Decision};
+use event_bus_ops::api::{AskForEdit, AskForRepair, AskForReplay, Decided, Decision};
 use event_bus_ops::client::{Client, ClientError};
 use uuid::Uuid;
 
 use super::edit;
 use super::export::{Export, Format};
 use super::filters::Filters;
+use super::repair::{self, RepairOptions};
 use super::show::{self, Known};
 use super::{Assent, Command, GuardOptions, pages};
 use crate::exit::Exit;
@@ -62,6 +63,9 @@ impl<'a> Remote<'a> {
                 let edited = self.client.edit(options.id, &edit).await?;
                 let old = edited.old.unwrap_or_default();
                 edit::tell(&mut self.output, old.as_bytes(), value.as_bytes(), edited.replay)?;
+            }
+            Command::Repair { filters, options, assent } => {
+                self.repair(&filters, options, &assent).await?;
             }
             Command::Discard { filters, reason, assent } => {
                 let filter = filters.chosen("discard")?;
@@ -168,6 +172,23 @@ impl<'a> Remote<'a> {
         let is_finished = replay.stage == Stage::Finished;
         pages::replays(&mut self.output, &[replay])?;
         Ok(if is_finished { Exit::Done } else { Exit::Failed })
+    }
+
+    async fn repair(
+        &mut self,
+        filters: &Filters,
+        options: RepairOptions,
+        assent: &Assent,
+    ) -> anyhow::Result<()> {
+        let (filter, patch) = (filters.chosen("repair")?, options.read()?);
+        let mut asked = AskForRepair { filter, patch, reason: options.reason, dry_run: true };
+        let mut repaired = self.client.repair(&asked).await?;
+        if !options.dry_run {
+            assent.allows(repaired.letters, "repair")?;
+            asked.dry_run = false;
+            repaired = self.client.repair(&asked).await?;
+        }
+        repair::tell(&mut self.output, &repaired)
     }
 
     async fn until_it_is_over(&self, id: Uuid) -> Result<ReplayRow, ClientError> {

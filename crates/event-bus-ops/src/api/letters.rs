@@ -12,10 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::query::Query;
-use super::{Api, ApiError, Operator, Viewer};
-
-/// So many dead letters are decided about at once.
-const MOST: u32 = 100_000;
+use super::{Api, ApiError, MOST, Operator, Viewer};
 
 /// A page of dead letters, the latest failure first.
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,6 +83,7 @@ pub(super) async fn list(
     RawQuery(pairs): RawQuery<Vec<(String, String)>>,
 ) -> Result<Json<Page>, ApiError> {
     let Query { filter, after, limit } = Query::of(pairs)?;
+    let filter = api.judged(filter).await?;
     let shown = api.store.letters(&filter, after, limit).await?;
     let total = api.store.count(&filter).await?;
     let next = shown.next.map(|place| format!("{}-{}", place.failed_at, place.seq));
@@ -97,7 +95,8 @@ pub(super) async fn failures(
     _: Viewer,
     RawQuery(pairs): RawQuery<Vec<(String, String)>>,
 ) -> Result<Json<Vec<Failure>>, ApiError> {
-    Ok(Json(api.store.failures(&Query::of(pairs)?.filter).await?))
+    let filter = api.judged(Query::of(pairs)?.filter).await?;
+    Ok(Json(api.store.failures(&filter).await?))
 }
 
 pub(super) async fn show(
@@ -178,7 +177,7 @@ async fn decide(
     by: &str,
 ) -> Result<Json<Decided>, ApiError> {
     let state = if action == Action::Discard { "open" } else { "discarded" };
-    let filter = in_states(decision.filter.clone(), &[state]);
+    let filter = api.judged(in_states(decision.filter.clone(), &[state])).await?;
     let shown = api.store.letters(&filter, None, MOST).await?;
     if shown.next.is_some() {
         return Err(ApiError::Unclear(format!(

@@ -5,6 +5,7 @@
 mod error;
 mod letters;
 mod query;
+mod repairs;
 mod replays;
 
 use std::sync::Arc;
@@ -14,17 +15,23 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
+use event_bus::dead_letter::error_chain;
+use event_bus::dead_letters::{Filter, Found};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
 
+use crate::condition::{Condition, ConditionError};
 use crate::http;
 
 pub use error::ApiError;
 pub use letters::{AskForEdit, Decided, Decision, Edited, Lineage, Page};
 pub use query::pairs;
+pub use repairs::{AskForRepair, Repaired, Sample};
 pub use replays::{AskForReplay, AskedFor, Preview};
 
+/// So many dead letters are decided about at once, or judged by what their events say.
+const MOST: u32 = 100_000;
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
@@ -59,12 +66,35 @@ impl Api {
             .route("/api/v1/dead-letters/discard", post(letters::discard))
             .route("/api/v1/dead-letters/restore", post(letters::restore))
             .route("/api/v1/failures", get(letters::failures))
+            .route("/api/v1/dead-letters/repair", post(repairs::repair))
             .route("/api/v1/replays", get(replays::list).post(replays::ask))
             .route("/api/v1/replays/preview", get(replays::preview))
             .route("/api/v1/replays/{id}", get(replays::show))
             .route("/api/v1/replays/{id}/cancel", post(replays::cancel))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
+    }
+}
+
+impl Api {
+    /// A filter without a condition: in its place stand the dead letters of whose events it is true.
+    async fn judged(&self, mut filter: Filter) -> Result<Filter, ApiError> {
+        let unclear = |error: ConditionError| match error {
+            ConditionError::Read(_) => ApiError::Failed(error_chain(&error)),
+            _ => ApiError::Unclear(error_chain(&error)),
+        };
+        let Some(condition) = Condition::of(&mut filter).map_err(unclear)? else {
+            return Ok(filter);
+        };
+        let shown = self.store.letters(&filter, None, MOST).await?;
+        if shown.next.is_some() {
+            return Err(ApiError::Unclear(format!(
+                "a condition is judged of at most {MOST} dead letters: narrow them by a topic, a time or the like"
+            )));
+        }
+        let letters: Vec<&Found> = shown.letters.iter().collect();
+        filter.ids = condition.ids(&self.kafka, &letters).await.map_err(unclear)?;
+        Ok(filter)
     }
 }
 

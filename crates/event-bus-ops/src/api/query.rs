@@ -37,6 +37,7 @@ impl Query {
                 "since" => filter.since = Some(value.parse().map_err(|_| bad("want a time"))?),
                 "until" => filter.until = Some(value.parse().map_err(|_| bad("want a time"))?),
                 "text" => filter.text = Some(value),
+                "where" => filter.condition = Some(value),
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
                     query.limit = limit.ok_or_else(|| bad("want 1 to 1000"))?;
@@ -76,6 +77,7 @@ pub fn pairs(filter: &Filter) -> Vec<(&'static str, String)> {
     pairs.extend(filter.since.map(|since| ("since", since.to_string())));
     pairs.extend(filter.until.map(|until| ("until", until.to_string())));
     pairs.extend(filter.text.clone().map(|text| ("text", text)));
+    pairs.extend(filter.condition.clone().map(|condition| ("where", condition)));
     pairs
 }
 
@@ -92,6 +94,7 @@ mod tests {
             states: vec!["open".to_owned()],
             since: Some("2026-01-02T03:04:05.000006Z".parse().unwrap()),
             text: Some("50 %".to_owned()),
+            condition: Some("payload.n == 1 && key != 'a'".to_owned()),
             ..Filter::default()
         };
         let pairs = pairs(&filter).into_iter().map(|(name, value)| (name.to_owned(), value));

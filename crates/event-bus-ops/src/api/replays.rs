@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::guarded::Guard;
 use event_bus::dead_letters::{Filter, Plan, Refusal};
+use event_bus::kafka::reader::ReadError;
 use event_bus::store::ops::{Asked, PlannedRow, ReplayRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -59,6 +60,11 @@ pub struct Preview {
     pub refused: BTreeMap<Refusal, u64>,
     /// Those that no handler would see, so that they would be dead at once, and why: of the first ones that were looked into.
     pub unusable: BTreeMap<Uuid, String>,
+    /// Those that would come behind newer events of their keys, and how many of these their groups have settled: of those
+    /// that were looked into.
+    pub overtaken: BTreeMap<Uuid, u64>,
+    /// Whether so many events stand behind them that not all were looked at for that.
+    pub overtaken_is_cut_off: bool,
     /// How many were looked into.
     pub looked_into: u64,
 }
@@ -75,9 +81,13 @@ pub(super) async fn ask(
         ));
     }
     let id = asked.id.unwrap_or_else(Uuid::now_v7);
+    let filter = match asked.filter.condition {
+        None => asked.filter,
+        Some(_) => api.judged(in_states(asked.filter, &["open"])).await?,
+    };
     let asked = Asked {
         id,
-        filter: asked.filter,
+        filter,
         consumed: api.consumed(),
         guard: asked.guard,
         by: by.name,
@@ -92,18 +102,21 @@ pub(super) async fn preview(
     _: Viewer,
     RawQuery(pairs): RawQuery<Vec<(String, String)>>,
 ) -> Result<Json<Preview>, ApiError> {
-    let filter = Query::of(pairs)?.filter;
+    let filter = api.judged(Query::of(pairs)?.filter).await?;
     let planned = api.store.plan_replay(&filter, &api.consumed()).await?;
     let open = in_states(filter, &["open"]);
     let first = api.store.letters(&open, None, LOOKED_INTO).await?;
     let plan = Plan::replay(&api.catalogue, &first.letters);
-    let unusable = plan.doomed(&api.kafka, &api.catalogue).await;
-    let unusable = unusable.map_err(|error| ApiError::Failed(error_chain(&error)))?;
+    let failed = |error: ReadError| ApiError::Failed(error_chain(&error));
+    let unusable = plan.doomed(&api.kafka, &api.catalogue).await.map_err(failed)?;
+    let overtaken = plan.overtaken(&api.kafka).await.map_err(failed)?;
     Ok(Json(Preview {
         would_replay: planned.rows.iter().map(|row| row.letters).sum(),
         rows: planned.rows,
         refused: planned.refused,
         unusable: unusable.into_iter().collect(),
+        overtaken: overtaken.letters,
+        overtaken_is_cut_off: overtaken.is_cut_off,
         looked_into: plan.letters.len() as u64,
     }))
 }

@@ -23,6 +23,7 @@ const WINDOW: usize = 1_000;
 on_both_databases!(
     a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all,
     an_edited_event_takes_effect_in_place_of_the_one_that_died,
+    dead_letters_are_chosen_by_what_they_say_and_repaired_alike,
     a_replay_that_is_cancelled_opens_what_it_did_not_send,
     what_operators_may_do_is_said_by_their_tokens,
     a_replay_goes_on_after_its_process_was_killed,
@@ -229,6 +230,78 @@ async fn an_edited_event_takes_effect_in_place_of_the_one_that_died(databases: &
     let editors =
         sent.iter().filter_map(|record| headers::last(&record.headers, headers::REPLAY_EDITED_BY));
     assert_eq!(editors.collect::<Vec<_>>(), ["alice", "tests"]);
+    ops.stop(services).await;
+}
+
+async fn dead_letters_are_chosen_by_what_they_say_and_repaired_alike(databases: &Databases) {
+    let workshop = Workshop::open(1, "").await;
+    let services = workshop.start(databases).await;
+    let ops = Ops::start(&workshop, databases).await;
+    let flaw = Flaw(4);
+    workshop.publish(6, Some(flaw)).await;
+    eventually(SOON, async || equal(ops.count("open").await, 6)).await;
+    // Two events of each of three keys: the first of each would come behind the second.
+    let dry = ["replay", "--all", "--dry-run"];
+    for by_ops in [true, false] {
+        eventually(SOON, async || {
+            let dry = match by_ops {
+                true => ops.ask(&dry).await.remove(0),
+                false => workshop.json(&[&["dlq"], &dry[..]].concat()).await.remove(0),
+            };
+            let overtaken = dry["overtaken"].as_object().expect("it is said").values();
+            equal(overtaken.map(Value::as_u64).collect::<Vec<_>>(), vec![Some(1); 3])
+        })
+        .await;
+    }
+
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("patch.json");
+    let patch = r#"[{ "op": "test", "path": "/payload/flaw", "value": 4 },
+                    { "op": "remove", "path": "/payload/flaw" }]"#;
+    std::fs::write(&file, patch).expect("it is written");
+    let path = file.to_str().expect("it is text");
+    for (by_ops, condition) in
+        [(true, "payload.number % 2 == 0"), (false, "payload.number % 2 == 1")]
+    {
+        let ask = async |arguments: &[&str]| match by_ops {
+            true => ops.try_ask(&ops.token, arguments).await,
+            false => {
+                let arguments = [&["dlq"], arguments, &["--output", "json"]].concat();
+                let output = workshop.program(&arguments).await;
+                let succeeds = output.status.success();
+                let text = if succeeds { output.stdout } else { output.stderr };
+                (succeeds, String::from_utf8(text).expect("it is text"))
+            }
+        };
+        for (bad, why) in
+            [("payload.number >", "no CEL"), ("payload.number", "neither true nor false")]
+        {
+            let (succeeds, told) = ask(&["list", "--where", bad]).await;
+            assert!(!succeeds && told.contains(why), "{told}");
+        }
+        let discard = ["discard", "--where", "payload.flaw == 5", "--reason", "none is"];
+        let (succeeds, told) = ask(&discard).await;
+        assert!(succeeds && told.contains(r#""discarded":0"#), "{told}");
+        let (_, listed) = ask(&["list", "--where", condition]).await;
+        assert_eq!(listed.lines().count(), 3, "{listed}");
+        let repair = ["repair", "--where", condition, "--patch", path, "--reason", "straightened"];
+        let told = async |more: &[&str]| {
+            let (succeeds, told) = ask(&[&repair[..], more].concat()).await;
+            assert!(succeeds, "{told}");
+            serde_json::from_str::<Value>(&told).expect("it is JSON")
+        };
+        let would = told(&["--dry-run"]).await;
+        assert_eq!((&would["letters"], &would["replay"]), (&3.into(), &Value::Null), "{would}");
+        assert_eq!(would["samples"][2]["changes"][0]["at"], "/payload/flaw", "{would}");
+        assert_eq!(ops.count("open").await, if by_ops { 6 } else { 3 });
+        let repaired = told(&[]).await;
+        assert!(repaired["letters"] == 3 && repaired["replay"].is_string(), "{repaired}");
+        eventually(SOON, async || equal(ops.count("resolved").await, if by_ops { 3 } else { 6 }))
+            .await;
+        let again = told(&[]).await;
+        assert_eq!(again["letters"], 0, "{again}");
+    }
+    assert_eq!(works(databases, flaw).await, [6; 2]);
     ops.stop(services).await;
 }
 

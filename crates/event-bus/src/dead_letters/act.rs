@@ -112,7 +112,7 @@ impl Plan<'_> {
 }
 
 /// Sends records in their order, so many of them at once, and counts what became of them.
-async fn send(
+pub(super) async fn send(
     publisher: &Publisher,
     records: impl Iterator<Item = OutgoingRecord>,
     mut done: Done,
@@ -152,35 +152,52 @@ pub async fn originals(
     kafka: &KafkaConfig,
     letters: &[&Found],
 ) -> Result<HashMap<Uuid, Record>, ReadError> {
+    let mut originals = HashMap::new();
+    each_original(kafka, letters, |found, record| {
+        originals.insert(found.letter.id, record);
+    })
+    .await?;
+    Ok(originals)
+}
+
+/// Shows the records of dead letters, one at a time. Those that retention took are missing.
+///
+/// # Errors
+/// When Kafka does not answer.
+pub async fn each_original<'a>(
+    kafka: &KafkaConfig,
+    letters: &[&'a Found],
+    mut visit: impl FnMut(&'a Found, Record),
+) -> Result<(), ReadError> {
     let mut wanted = HashMap::new();
     let mut starts: BTreeMap<TopicPartition, i64> = BTreeMap::new();
-    for Found { letter, .. } in letters {
+    for found in letters {
+        let letter = &found.letter;
         let at = TopicPartition {
             topic: letter.dead_letter_topic.clone(),
             partition: letter.dead_letter_partition,
         };
         let start = starts.entry(at.clone()).or_insert(letter.dead_letter_offset);
         *start = letter.dead_letter_offset.min(*start);
-        wanted.insert((at, letter.dead_letter_offset), letter.id);
+        wanted.insert((at, letter.dead_letter_offset), *found);
     }
-    let mut originals = HashMap::new();
     if starts.is_empty() {
-        return Ok(originals);
+        return Ok(());
     }
     let mut reader = Reader::start_at(kafka, &starts, Until::CaughtUp).await?;
-    while originals.len() < wanted.len()
+    while !wanted.is_empty()
         && let Some(records) = reader.next().await?
     {
         for record in records {
             let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            if let Some(id) = wanted.get(&(at, record.offset))
-                && is_of(&record, *id)
+            if let Some(found) = wanted.remove(&(at, record.offset))
+                && is_of(&record, found.letter.id)
             {
-                originals.insert(*id, record);
+                visit(found, record);
             }
         }
     }
-    Ok(originals)
+    Ok(())
 }
 
 /// Whether a record is this dead letter. Where a topic was made anew, another one stands in its place.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Found, Plan, Refusal, originals};
 use crate::audit::{Action, Deed, NotWritten};
 use crate::catalogue::Catalogue;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, OutgoingRecord};
 use crate::headers::{Header, REPLAY_EDITED_BY};
 use crate::kafka::producer::SendError;
 use crate::kafka::reader::ReadError;
@@ -77,6 +77,16 @@ impl<'a> Edit<'a> {
         }
         let mut originals = originals(kafka, &[found]).await?;
         let original = originals.remove(&found.letter.id).ok_or(EditError::Gone)?;
+        Self::of(catalogue, found, original, value)
+    }
+
+    /// Checks what would go back of an open dead letter, whose record this is.
+    pub(super) fn of(
+        catalogue: &Catalogue,
+        found: &'a Found,
+        original: Record,
+        value: Bytes,
+    ) -> Result<Self, EditError> {
         if original.value.as_ref() == Some(&value) {
             return Err(EditError::Unchanged);
         }
@@ -102,11 +112,23 @@ impl<'a> Edit<'a> {
         let reason = format!("edited: {reason}");
         let deed = Deed::about_letters(Action::Replay, vec![letter.id], by, Some(&reason));
         deed.write(publisher).await?;
+        let replay = deed.id;
+        publisher.begin_sealed(&self.record(replay, by)).await?.delivered().await?;
+        Ok(replay)
+    }
+
+    /// Which dead letter it is of.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.found.letter.id
+    }
+
+    /// What goes back.
+    pub(super) fn record(self, replay: Uuid, by: &str) -> OutgoingRecord {
         let edited = Record { value: Some(self.value), ..self.original };
-        let mut record = letter.replayed(deed.id, edited);
+        let mut record = self.found.letter.replayed(replay, edited);
         record.headers.push(Header::text(REPLAY_EDITED_BY, by));
-        publisher.begin_sealed(&record).await?.delivered().await?;
-        Ok(deed.id)
+        record
     }
 }
 

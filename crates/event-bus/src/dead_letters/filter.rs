@@ -34,6 +34,10 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// A part of the error's text, of its kind, of the key or of an id, in any case of letters.
     pub text: Option<String>,
+    /// What must be true of the event, in CEL. It takes the record, which no index has: whoever can read it judges, and
+    /// puts [`Self::ids`] in its place. Until then nothing is meant.
+    #[serde(rename = "where")]
+    pub condition: Option<String>,
 }
 
 impl Filter {
@@ -56,6 +60,7 @@ impl Filter {
             && self.since.is_none_or(|since| letter.failed_at >= since)
             && self.until.is_none_or(|until| letter.failed_at < until)
             && self.text.as_deref().is_none_or(|text| carries(found, &text.to_lowercase()))
+            && self.condition.is_none()
     }
 }
 
@@ -94,10 +99,12 @@ mod tests {
             since: at("2026-01-02T00:00:00Z"),
             until: at("2026-01-02T00:00:01Z"),
             text: Some("no MONEY".to_owned()),
+            condition: None,
         };
         assert!(good.matches(&found) && Filter::default().matches(&found));
         let none = || vec!["none".to_owned()];
-        let bad: [Filter; 12] = [
+        let bad: [Filter; 13] = [
+            Filter { condition: Some("true".to_owned()), ..good.clone() },
             Filter { ids: vec![Uuid::from_u128(1)], ..good.clone() },
             Filter { topics: none(), ..good.clone() },
             Filter { groups: none(), ..good.clone() },

@@ -12,23 +12,27 @@ pub mod foreign;
 pub mod guarded;
 mod index;
 mod letter;
+mod overtaken;
 mod plan;
 mod read;
+mod repair;
 mod state;
 mod timeline;
 mod told;
 
 use serde::{Deserialize, Serialize};
 
-pub use act::{ActError, Done, originals};
+pub use act::{ActError, Done, each_original, originals};
 pub use edit::{Edit, EditError};
 pub use failure::{Failure, failures};
 pub use filter::Filter;
 pub use index::{IndexError, Indexer};
 pub use letter::{Letter, LetterError};
+pub use overtaken::Overtaken;
 pub(crate) use plan::refusal_of;
 pub use plan::{Plan, Refusal};
 pub use read::{DeadLetters, Progress};
+pub use repair::Repair;
 pub(crate) use state::Histories;
 pub use state::State;
 pub use timeline::{Moment, Reached, reached, timeline};

@@ -213,6 +213,14 @@ impl Store {
         })
     }
 
+    /// The query of the elements of a JSON array of texts, which is the value of this placeholder.
+    pub(super) fn elements_of(&self, array: &str) -> String {
+        match &self.backend {
+            Backend::Postgres(_) => format!("SELECT jsonb_array_elements_text({array}::jsonb)"),
+            Backend::Sqlite(_) => format!("SELECT value FROM json_each({array})"),
+        }
+    }
+
     /// Runs a statement that reads the same on both databases, in a transaction of its own.
     pub(super) async fn execute(
         &self,
