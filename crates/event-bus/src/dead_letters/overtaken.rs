@@ -1,6 +1,7 @@
 //! Which dead letters newer events of their keys have overtaken: a replay would bring them behind those.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -79,9 +80,16 @@ async fn settled(
     Ok(settled)
 }
 
-/// The events behind dead letters that their groups have settled: from one offset, and up to another.
+/// The events behind dead letters that their groups have settled, by partition and key.
 #[derive(Debug, Default)]
-struct Behind(HashMap<(TopicPartition, Bytes), Vec<(Uuid, i64, i64)>>);
+struct Behind(HashMap<(TopicPartition, Bytes), Vec<Span>>);
+
+/// The offsets behind a dead letter's event that its group has settled.
+#[derive(Debug)]
+struct Span {
+    letter: Uuid,
+    offsets: Range<i64>,
+}
 
 impl Behind {
     fn of(letters: &[&Found], settled: &HashMap<(GroupName, TopicPartition), i64>) -> Self {
@@ -92,9 +100,9 @@ impl Behind {
             let Some(key) = letter.key.clone().filter(|_| letter.chain_seq.is_none()) else {
                 continue;
             };
-            let from = letter.offset + 1;
-            if from < *end {
-                behind.0.entry((at, key)).or_default().push((letter.id, from, *end));
+            let offsets = letter.offset + 1..*end;
+            if !offsets.is_empty() {
+                behind.0.entry((at, key)).or_default().push(Span { letter: letter.id, offsets });
             }
         }
         behind
@@ -103,9 +111,9 @@ impl Behind {
     fn starts(&self) -> BTreeMap<TopicPartition, i64> {
         let mut starts: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         for ((at, _), spans) in &self.0 {
-            for (_, from, _) in spans {
-                let start = starts.entry(at.clone()).or_insert(*from);
-                *start = (*start).min(*from);
+            for Span { offsets, .. } in spans {
+                let start = starts.entry(at.clone()).or_insert(offsets.start);
+                *start = (*start).min(offsets.start);
             }
         }
         starts
@@ -118,7 +126,7 @@ impl Behind {
         offset: i64,
     ) -> impl Iterator<Item = Uuid> {
         let spans = self.0.get(&(at.clone(), key)).into_iter().flatten();
-        spans.filter(move |(_, from, end)| (*from..*end).contains(&offset)).map(|(id, ..)| *id)
+        spans.filter(move |span| span.offsets.contains(&offset)).map(|span| span.letter)
     }
 }
 
