@@ -110,7 +110,8 @@ impl Serve {
         if self.rebuild {
             store.forget_index().await.context("the index could not be forgotten")?;
         }
-        let publisher = Arc::new(Publisher::connect(Arc::clone(&catalogue), &kafka)?);
+        let publisher =
+            Arc::new(Publisher::connect(Arc::clone(&catalogue), &kafka.without_linger())?);
         let indexer = Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue));
         tokio::select! {
             caught_up = catch_up(&indexer) => caught_up?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use event_bus::dead_letters::{
     DeadLetters, Done, Edit, Filter, Found, Plan, Progress, Repair, failures,
 };
+use event_bus::kafka::producer::ConnectError;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::PlannedRow;
 use event_bus::{Catalogue, KafkaConfig};
@@ -151,7 +152,7 @@ impl Desk {
         let replay = if options.dry_run {
             None
         } else {
-            let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+            let publisher = self.publisher()?;
             Some(edit.carry_out(&publisher, by, &options.reason).await?)
         };
         edit::tell(&mut self.output, &old, &new, replay)
@@ -170,7 +171,7 @@ impl Desk {
         let mut repaired = Repaired::would(&plan, &repair);
         if !options.dry_run && repaired.letters > 0 {
             assent.allows(repaired.letters, "repair")?;
-            let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+            let publisher = self.publisher()?;
             let by = &assent.operator.by;
             let done = repair.carry_out(&publisher, by, &options.reason).await?;
             (repaired.letters, repaired.replay) = (done.letters, Some(done.id));
@@ -210,6 +211,10 @@ impl Desk {
         pages::preview(&mut self.output, &preview)
     }
 
+    fn publisher(&self) -> Result<Publisher, ConnectError> {
+        Publisher::connect(Arc::clone(&self.catalogue), &self.kafka.without_linger())
+    }
+
     /// Does what is planned.
     async fn act(
         &self,
@@ -220,7 +225,7 @@ impl Desk {
     ) -> anyhow::Result<Done> {
         pages::tell_refused(&plan.refused);
         assent.allows(plan.letters.len() as u64, verb)?;
-        let publisher = Publisher::connect(Arc::clone(&self.catalogue), &self.kafka)?;
+        let publisher = self.publisher()?;
         let by = &assent.operator.by;
         let done = plan.carry_out(&self.kafka, &publisher, by, reason).await?;
         for (count, what) in [

@@ -18,7 +18,7 @@ use crate::workshop::{Flaw, Services, Workshop};
 
 const SOON: Duration = Duration::from_secs(120);
 /// What an ops process may send twice when it is killed.
-const WINDOW: usize = 1_000;
+const WINDOW: usize = 2_000;
 
 on_both_databases!(
     a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all,

@@ -133,14 +133,19 @@ impl KafkaConfig {
         config
     }
 
-    /// A producer that ends at the first record which Kafka refuses for good. What it sends comes in batches from a
-    /// table, where it has waited already, so it waits for no company.
+    /// The same, whose producers let no record wait for company (`linger.ms` 0, unless it was given): for those that send
+    /// what has waited already, and bound how much is on its way.
+    #[must_use]
+    pub fn without_linger(&self) -> Self {
+        let mut config = self.clone();
+        config.properties.entry("linger.ms".to_owned()).or_insert_with(|| "0".to_owned());
+        config
+    }
+
+    /// A producer that ends at the first record which Kafka refuses for good.
     pub(super) fn gapless_producer(&self) -> ClientConfig {
-        let mut config = self.producer();
+        let mut config = self.without_linger().producer();
         config.set("enable.gapless.guarantee", "true");
-        if !self.properties.contains_key("linger.ms") {
-            config.set("linger.ms", "0");
-        }
         config
     }
 
