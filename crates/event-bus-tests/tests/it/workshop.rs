@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event_bus::catalogue::Event as EventDefinition;
+use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
 use event_bus::dead_letters::{DeadLetters, Filter, Plan, State};
 use event_bus::envelope::Draft;
+use event_bus::kafka::Record;
 use event_bus::names::TopicName;
 use event_bus::store::Migration;
 use event_bus::{
@@ -225,6 +227,51 @@ impl Workshop {
             draft.expect("it fits its schema").seal().expect("it fits the limits")
         });
         send_all(records.collect()).await;
+    }
+
+    /// Dead letters of pieces with a flaw, as the department would have written them, for pieces that nobody published:
+    /// more than are handled in a test's time.
+    pub async fn bury(&self, count: usize, flaw: Flaw) {
+        const AT_ONCE: usize = 10_000;
+        let event = self.event();
+        let consumer = event.consumers.iter().find(|consumer| consumer.service == flaw.service());
+        let consumer = consumer.expect("it is a department");
+        let now = jiff::Timestamp::now();
+        for from in (0..count).step_by(AT_ONCE) {
+            let letters = (from..count.min(from + AT_ONCE)).map(|nth| {
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                let piece = PieceCut { piece: "plank".to_owned(), number, flaw: Some(flaw) };
+                let tenant = TENANTS[nth % TENANTS.len()].parse().expect("a name");
+                let draft = Draft::typed(event, &tenant, &piece, now).expect("it fits its schema");
+                let sealed = draft.seal().expect("it fits the limits");
+                let nth = i64::try_from(nth).expect("it is small");
+                let partitions = i64::from(event.partitions);
+                let original = Record {
+                    topic: sealed.topic,
+                    partition: i32::try_from(nth % partitions).expect("it is small"),
+                    offset: nth / partitions,
+                    timestamp_ms: 0,
+                    key: sealed.key,
+                    value: sealed.value,
+                    headers: sealed.headers,
+                };
+                let letter = Obituary {
+                    id: dlq_id(&consumer.group, &original),
+                    record: &original,
+                    event_id: sealed.event_id,
+                    group: &consumer.group,
+                    service: &consumer.service,
+                    cause: &Cause::new(Reason::Rejected, "Unusable", flaw.text()),
+                    attempts: 1,
+                    first_failed_at: now,
+                    failed_at: now,
+                    chain_seq: None,
+                    previous: None,
+                };
+                letter.record(&event.dead_letter_topic)
+            });
+            send_all(letters.collect()).await;
+        }
     }
 
     /// Records that are no events.

@@ -23,7 +23,7 @@ use crate::shutdown;
 use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
 
 /// So many are on their way, and so not noted as sent, at once: what may be sent twice by a process that is killed.
-const WINDOW: usize = 2_000;
+const WINDOW: usize = 1_000;
 /// How long a replay is nobody else's after a sign of its process.
 const LEASE: Duration = Duration::from_secs(15);
 /// So many are read at once, while those before them are sent.
