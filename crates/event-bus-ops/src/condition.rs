@@ -213,6 +213,7 @@ mod tests {
             "key.endsWith('o-1') && headers.trace == 'abc' && payload.note == null",
             "payload.total.amount.matches('^[0-9]+[.][0-9]{2}$')",
             "!has(payload.discount)",
+            "double(payload.total.amount) > 12.0",
         ] {
             assert_eq!(judged(holds), Ok(true), "{holds}");
         }

@@ -48,7 +48,7 @@ pub struct Filters {
     /// With this text in the error, the key or an id
     #[arg(long)]
     text: Option<String>,
-    /// Where this is true of the event, in CEL, such as 'payload.total.amount > 100 && key.startsWith("acme/")'
+    /// Where this is true of the event, in CEL, such as 'double(payload.total) > 100.0 && key.startsWith("acme/")'
     #[arg(long = "where", value_name = "EXPR")]
     condition: Option<String>,
 }
