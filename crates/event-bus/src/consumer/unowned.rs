@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::dead_letter::error_chain;
 use crate::kafka::admin::{Admin, AdminError};
 use crate::names::{GroupName, TopicName};
 
@@ -29,7 +30,8 @@ pub(super) async fn find(admin: &Admin, group: &GroupName, topic: &TopicName) ->
             Ok(None) => since = None,
             // The consumer itself tells of brokers that don't answer.
             Err(error) => {
-                tracing::debug!(%group, %topic, %error, "who owns which partition is not known");
+                let error = error_chain(&error);
+                tracing::debug!(%group, %topic, error, "who owns which partition is not known");
                 since = None;
             }
         }
