@@ -60,9 +60,7 @@ pub(super) fn tell(output: &mut Output, repaired: &Repaired) -> anyhow::Result<(
     }
     match repaired.replay {
         None => output.line(&format!("{} would be repaired", repaired.letters))?,
-        Some(_) => {
-            return pages::done(output, "repaired", repaired.letters, repaired.replay);
-        }
+        Some(_) => pages::done(output, "repaired", repaired.letters, repaired.replay)?,
     }
     output.flush()?;
     pages::tell_refused(&repaired.refused);
