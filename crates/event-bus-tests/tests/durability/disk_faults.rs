@@ -15,11 +15,15 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use tempfile::TempDir;
 
+use super::producing::Pace;
 use super::strace::Injection;
 use super::world::{SOON, World};
 
 /// A produce that is not acknowledged within this time is given up by its client.
 const PROBE_MS: &str = "2000";
+
+/// Records of the load that are under way while the disk is full.
+const UNDER_WAY: usize = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_acknowledged_while_syncs_fail() {
@@ -54,10 +58,11 @@ async fn nothing_is_acknowledged_on_a_full_disk() {
     let Some(disk) = SmallDisk::mount() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     // Values larger than the pages that partly filled files have left, so that none fits once the disk is full.
-    let world = World::start_on(folder, disk.path().join("data"), &[], 20_000).await;
+    let world = World::start_on(folder, disk.path().join("data"), &[], 20_000, Pace::Allowed).await;
     world.goes_on(50, 5).await;
     for _ in 0..3 {
         let filler = disk.fill();
+        world.producing.allow(UNDER_WAY);
         eventually(SOON, async || {
             // What the broker gives back of a write that failed is filled as well.
             disk.fill();

@@ -42,6 +42,17 @@ struct State {
     ledger: Mutex<Ledger>,
     counts: watch::Sender<Counts>,
     stopping: watch::Sender<bool>,
+    /// One permit for each record that may still be sent.
+    allowance: Semaphore,
+}
+
+/// How much the producers send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pace {
+    /// As fast as the broker takes it.
+    Unbounded,
+    /// What [`Producing::allow`] allows, and no more: the load must not fill a small disk by itself.
+    Allowed,
 }
 
 impl State {
@@ -52,7 +63,17 @@ impl State {
 
 impl Producing {
     /// Starts the producers. Each value has `padding` bytes behind its name.
-    pub fn start(broker: &Broker, topic: &TopicName, partitions: i32, padding: usize) -> Self {
+    pub fn start(
+        broker: &Broker,
+        topic: &TopicName,
+        partitions: i32,
+        padding: usize,
+        pace: Pace,
+    ) -> Self {
+        let allowed = match pace {
+            Pace::Unbounded => Semaphore::MAX_PERMITS,
+            Pace::Allowed => 0,
+        };
         let state = Arc::new(State {
             topic: topic.clone(),
             partitions,
@@ -60,6 +81,7 @@ impl Producing {
             ledger: Mutex::default(),
             counts: watch::Sender::default(),
             stopping: watch::Sender::default(),
+            allowance: Semaphore::new(allowed),
         });
         let mut tasks = JoinSet::new();
         for (number, codec) in CODECS.iter().enumerate() {
@@ -68,6 +90,11 @@ impl Producing {
             tasks.spawn(produce(producer, number, Arc::clone(&state)));
         }
         Self { state, tasks }
+    }
+
+    /// Lets the producers send that many records more.
+    pub fn allow(&self, records: usize) {
+        self.state.allowance.add_permits(records);
     }
 
     /// What is known by now.
@@ -106,8 +133,13 @@ async fn produce(producer: Producer, number: usize, state: Arc<State>) -> Produc
     let window = Arc::new(Semaphore::new(WINDOW));
     let mut stopping = state.stopping.subscribe();
     for partition in (0..state.partitions).cycle() {
+        let permit = async {
+            let allowed = state.allowance.acquire().await.expect("the allowance stays open");
+            allowed.forget();
+            Arc::clone(&window).acquire_owned().await.expect("the window stays open")
+        };
         let permit = tokio::select! {
-            permit = Arc::clone(&window).acquire_owned() => permit.expect("the window stays open"),
+            permit = permit => permit,
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
         let name = state.ledger().next(number, partition);

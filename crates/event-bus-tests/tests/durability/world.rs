@@ -2,6 +2,7 @@
 //! told.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,13 +16,19 @@ use super::broker::Broker;
 use super::following::Follower;
 use super::membership::Members;
 use super::on_disk;
-use super::producing::Producing;
+use super::producing::{Pace, Producing};
 use super::transacting::{self, Transacting};
 
 pub const PARTITIONS: i32 = 6;
 
 /// How long work that a healthy broker has to do may take beside compilers.
 pub const SOON: Duration = Duration::from_secs(60);
+
+/// Records that are allowed at once while the load's pace is [`Pace::Allowed`].
+const PORTION: usize = 20;
+
+/// A portion whose records came after a member's last commit, or whose commit was refused, shows in no commit.
+const NEXT_PORTION_AFTER: Duration = Duration::from_secs(1);
 
 /// A broker and its clients.
 pub struct World {
@@ -35,6 +42,7 @@ pub struct World {
     group: GroupName,
     transacting: Transacting,
     follower: Follower,
+    pace: Pace,
     // The last to go.
     _folder: TempDir,
 }
@@ -59,15 +67,16 @@ impl World {
     pub async fn start(wrapper: &[&str], padding: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let data = folder.path().join("data");
-        Self::start_on(folder, data, wrapper, padding).await
+        Self::start_on(folder, data, wrapper, padding, Pace::Unbounded).await
     }
 
-    /// As [`Self::start`], on data elsewhere than in the folder.
+    /// As [`Self::start`], on data elsewhere than in the folder, and with a load of that pace.
     pub async fn start_on(
         folder: TempDir,
         data: PathBuf,
         wrapper: &[&str],
         padding: usize,
+        pace: Pace,
     ) -> Self {
         let mut broker = Broker::new(folder.path(), data);
         broker.spawn(wrapper);
@@ -79,7 +88,7 @@ impl World {
         let bootstrap = broker.bootstrap();
         let group = GroupName::new("durability-readers").expect("a valid name");
         Self {
-            producing: Producing::start(&broker, &topic, PARTITIONS, padding),
+            producing: Producing::start(&broker, &topic, PARTITIONS, padding, pace),
             members: Members::start(&bootstrap, &group, &topic),
             transacting: Transacting::start(&bootstrap, &transactions),
             follower: Follower::start(&bootstrap, &topic, PARTITIONS),
@@ -87,6 +96,7 @@ impl World {
             probes,
             transactions,
             group,
+            pace,
             broker,
             _folder: folder,
         }
@@ -101,7 +111,13 @@ impl World {
             counts.wait_for(|counts| counts.acknowledged >= records).await.expect("producers run");
             committed.wait_for(|now| *now >= committed_now + commits).await.expect("members run");
         };
-        let went_on = tokio::time::timeout(SOON, both).await.is_ok();
+        let went_on = async {
+            tokio::select! {
+                () = both => {}
+                never = self.allow() => match never {},
+            }
+        };
+        let went_on = tokio::time::timeout(SOON, went_on).await.is_ok();
         assert!(
             went_on,
             "the load stands still: {:?} records, {} commits, {:?}\n{}",
@@ -110,6 +126,21 @@ impl World {
             self.producing.ledger().complaints,
             self.broker.log()
         );
+    }
+
+    /// Allows one portion of the load after the other, each when the one before was acknowledged and committed.
+    async fn allow(&self) -> Infallible {
+        if self.pace == Pace::Unbounded {
+            return std::future::pending().await;
+        }
+        let (mut counts, mut committed) = (self.producing.counts(), self.members.commits());
+        loop {
+            committed.mark_unchanged();
+            let acknowledged = counts.borrow().acknowledged + PORTION as u64;
+            self.producing.allow(PORTION);
+            counts.wait_for(|now| now.acknowledged >= acknowledged).await.expect("producers run");
+            let _ = tokio::time::timeout(NEXT_PORTION_AFTER, committed.changed()).await;
+        }
     }
 
     /// Kills the broker, and says what is known to be acknowledged and what was hit.
