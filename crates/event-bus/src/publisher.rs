@@ -57,6 +57,11 @@ impl UnderWay {
         Ok(Receipt { event_id: self.event_id, delivered: self.delivered().await? })
     }
 
+    /// Whether it is known what became of it.
+    pub(crate) fn has_report(&self) -> bool {
+        !self.delivery.is_empty()
+    }
+
     pub(crate) async fn delivered(self) -> Result<Delivered, SendError> {
         self.delivery.await.unwrap_or(Err(SendError::Gone))
     }

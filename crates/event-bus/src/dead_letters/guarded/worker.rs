@@ -22,8 +22,10 @@ use crate::replay::{Original, Replay};
 use crate::shutdown;
 use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
 
-/// So many are on their way, and so not noted as sent, at once: what may be sent twice by a process that is killed.
-const WINDOW: usize = 1_000;
+/// So many are on their way, or not noted as sent yet, at once: what may be sent twice by a process that is killed.
+const WINDOW: usize = 2_000;
+/// How many are sent between two looks for what has arrived meanwhile.
+const PORTION: usize = 250;
 /// How long a replay is nobody else's after a sign of its process.
 const LEASE: Duration = Duration::from_secs(15);
 /// So many are read at once, while those before them are sent.
@@ -225,11 +227,16 @@ impl Worker {
             if !goes_on? {
                 break;
             }
-            // What was sent is noted also where no more can be read.
-            flight.settle(0).await?;
-            next = opened?;
+            next = match opened {
+                Ok(next) => next,
+                Err(error) => {
+                    // What was sent is noted also where no more can be read.
+                    flight.land().await?;
+                    return Err(error);
+                }
+            };
         }
-        flight.settle(0).await
+        flight.land().await
     }
 
     /// Before anything is sent it stands on the topic of audit; after a crash perhaps twice.
@@ -254,6 +261,15 @@ enum Fate {
     Flying(UnderWay),
     Gone,
     Refused,
+}
+
+impl Fate {
+    fn is_known(&self) -> bool {
+        match self {
+            Self::Flying(begun) => begun.has_report(),
+            Self::Gone | Self::Refused => true,
+        }
+    }
 }
 
 /// What is on its way, in the order in which it was sent.
@@ -325,14 +341,31 @@ impl<'a> Flight<'a> {
                 return Ok(false);
             }
         }
-        let being_noted = self.noting.as_ref().map_or(0, |(count, _)| *count);
-        if self.under_way.len() + being_noted >= WINDOW {
-            self.settle(self.under_way.len() / 2).await?;
-        }
+        self.make_room().await?;
         if Instant::now() < self.ask_at {
             return Ok(true);
         }
         self.may_go_on().await
+    }
+
+    /// Has what arrived be noted while more is sent, and waits only where the window is full.
+    async fn make_room(&mut self) -> Result<(), WorkError> {
+        let noting = self.noting.as_ref();
+        let being_noted = noting.map_or(0, |(count, _)| *count);
+        let is_full = self.under_way.len() + being_noted >= WINDOW;
+        let is_idle = noting.is_none_or(|(_, noting)| noting.is_finished());
+        let is_due = is_idle && self.under_way.len().is_multiple_of(PORTION);
+        if !is_full && !is_due {
+            return Ok(());
+        }
+        self.noted().await?;
+        let least = if self.under_way.len() >= WINDOW { PORTION } else { 0 };
+        self.settle(self.under_way.len() - self.arrived().max(least)).await
+    }
+
+    /// How many of those that were sent first have their report.
+    fn arrived(&self) -> usize {
+        self.under_way.iter().take_while(|(_, fate)| fate.is_known()).count()
     }
 
     /// Waits for the turn of the next one, unless it is to stop before.
@@ -349,7 +382,7 @@ impl<'a> Flight<'a> {
 
     /// Shows what was sent, and asks whether more is to be.
     async fn may_go_on(&mut self) -> Result<bool, WorkError> {
-        self.settle(0).await?;
+        self.settle(self.under_way.len() - self.arrived()).await?;
         self.ask_at = Instant::now() + ASK;
         let worker = self.worker;
         if !worker.store.hold_replay(self.replay.id, worker.holder, LEASE).await? {
@@ -383,15 +416,20 @@ impl<'a> Flight<'a> {
             Err(SendError::Refused { .. }) => self.under_way.push_back((one, Fate::Refused)),
             Err(error) => {
                 // What Kafka has is noted before the rest is tried again.
-                self.settle(0).await?;
+                self.land().await?;
                 return Err(error.into());
             }
         }
         Ok(())
     }
 
-    /// Waits until only so many are on their way, and has the others noted as sent: meanwhile more may be, unless none is
-    /// to be on its way.
+    /// Waits until none is on its way, and all are noted as sent.
+    async fn land(&mut self) -> Result<(), WorkError> {
+        self.settle(0).await?;
+        self.noted().await
+    }
+
+    /// Waits until only so many are on their way, and has the others noted as sent: meanwhile more may be.
     async fn settle(&mut self, rest: usize) -> Result<(), WorkError> {
         let (mut failed, before) = (None, self.under_way.len());
         while self.under_way.len() > rest
@@ -414,14 +452,19 @@ impl<'a> Flight<'a> {
         }
         self.noted().await?;
         let (moved, settled) = (std::mem::take(&mut self.moved), before - self.under_way.len());
-        let (store, id, holder) =
-            (Arc::clone(&self.worker.store), self.replay.id, self.worker.holder);
-        let noting = tokio::spawn(async move { store.note_sent(id, holder, &moved).await });
-        self.noting = Some((settled, noting));
-        if rest == 0 || failed.is_some() {
-            self.noted().await?;
+        if settled > 0 {
+            let (store, id, holder) =
+                (Arc::clone(&self.worker.store), self.replay.id, self.worker.holder);
+            let noting = tokio::spawn(async move { store.note_sent(id, holder, &moved).await });
+            self.noting = Some((settled, noting));
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                self.noted().await?;
+                Err(error.into())
+            }
+        }
     }
 
     /// Waits until what was settled is noted.

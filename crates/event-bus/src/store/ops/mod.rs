@@ -11,6 +11,7 @@ mod replays;
 mod search;
 mod stage;
 mod sums;
+mod to_send;
 mod tokens;
 
 use tokio::sync::Notify;
@@ -22,9 +23,10 @@ use names::Names;
 
 pub use letters::{Batch, TakeInError};
 pub use plan::{Planned, PlannedRow};
-pub use replays::{Asked, Moved, ReplayRow, ToSend};
+pub use replays::{Asked, Moved, ReplayRow};
 pub use search::{Place, Shown};
 pub use stage::Stage;
+pub use to_send::ToSend;
 pub use tokens::{ApiToken, Role};
 
 /// Where the steps of these tables are noted.

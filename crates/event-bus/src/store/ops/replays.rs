@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::super::sql::{Row, Value};
 use super::super::tx::Tx;
 use super::letters::{moment, parsed, stamp, summed};
-use super::names::Names;
 use super::search::{code, unsigned};
 use super::stage::Stage;
 use super::sums::{Sum, Sums};
@@ -18,10 +17,7 @@ use super::{OpsStore, in_turn};
 use crate::dead_letters::guarded::{Guard, Progress};
 use crate::dead_letters::{Filter, State};
 use crate::kafka::admin::TopicPartition;
-use crate::names::{EventId, GroupName, TopicName};
-
-/// So many that are to be sent are read by one statement.
-const PAGE: u64 = 5_000;
+use crate::names::{GroupName, TopicName};
 
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,29 +57,6 @@ pub struct ReplayRow {
     pub guard: Guard,
     /// How far it is.
     pub progress: Progress,
-}
-
-/// A dead letter that is to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToSend {
-    /// The dead letter.
-    pub letter: Uuid,
-    /// Its lane: the partition that it is on.
-    pub lane: TopicPartition,
-    /// The offset there.
-    pub dead_letter_offset: i64,
-    /// Its place in the lane.
-    pub place: i64,
-    /// The topic that it goes back to.
-    pub topic: TopicName,
-    /// The partition there.
-    pub partition: i32,
-    /// The group that it is for.
-    pub group: GroupName,
-    /// The event.
-    pub event_id: EventId,
-    /// Its place among the dead letters of its parked key.
-    pub chain_seq: Option<i64>,
 }
 
 /// How far the lanes of a replay are, since it was told last.
@@ -189,27 +162,6 @@ impl OpsStore {
             conditions.text()
         );
         Ok((freeze, values))
-    }
-
-    /// The dead letters of a replay; where `unsent`, only those that were not sent: it ended before, or they could not be.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn letters_of_replay(
-        &self,
-        id: Uuid,
-        unsent: bool,
-    ) -> Result<Vec<Uuid>, sqlx::Error> {
-        let all = "SELECT letter FROM ops_replay_letters WHERE replay = $1
-            ORDER BY dlq_topic, dlq_partition, place";
-        let rest = "SELECT planned.letter FROM ops_replay_lanes AS lane
-            JOIN ops_replay_letters AS planned ON planned.replay = lane.replay AND planned.dlq_topic = lane.dlq_topic
-              AND planned.dlq_partition = lane.dlq_partition
-            WHERE lane.replay = $1 AND (planned.place >= lane.sent OR planned.outcome IN ('gone', 'refused'))
-            ORDER BY planned.dlq_topic, planned.dlq_partition, planned.place";
-        let select = if unsent { rest } else { all };
-        let rows = self.read.read_all(select.to_owned(), &[id.to_string().into()]).await?;
-        rows.iter().map(|row| parsed(&row.get::<String>("letter")?)).collect()
     }
 
     /// Cancels a replay that runs. What was sent stays sent.
@@ -318,57 +270,6 @@ impl OpsStore {
         Ok(held == 1)
     }
 
-    /// The next ones to be sent, lane by lane, each lane's in their order, and from these places on where they are further.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn to_send(
-        &self,
-        id: Uuid,
-        behind: &BTreeMap<TopicPartition, i64>,
-        most: u64,
-    ) -> Result<Vec<ToSend>, sqlx::Error> {
-        let lanes = "SELECT dlq_topic, dlq_partition, sent FROM ops_replay_lanes
-            WHERE replay = $1 AND sent < letters ORDER BY dlq_topic, dlq_partition";
-        let lanes = self.read.read_all(lanes.to_owned(), &[id.to_string().into()]).await?;
-        self.tell_names(&lanes, &["dlq_topic"]).await?;
-        let mut all: Vec<ToSend> = Vec::new();
-        for lane in &lanes {
-            let (topic, partition): (i64, i64) =
-                (lane.get("dlq_topic")?, lane.get("dlq_partition")?);
-            let at = TopicPartition {
-                topic: parsed(&self.names.name(topic).unwrap_or_default())?,
-                partition: partition_of(lane, "dlq_partition")?,
-            };
-            let mut place: i64 = lane.get("sent")?;
-            place = place.max(behind.get(&at).copied().unwrap_or(0));
-            loop {
-                let left = most.saturating_sub(all.len() as u64).min(PAGE);
-                let rows = "SELECT letter, place, dlq_topic, dlq_partition, dlq_offset, topic, partition_id,
-                      consumer_group, event_id, chain_seq
-                    FROM ops_replay_letters
-                    WHERE replay = $1 AND dlq_topic = $2 AND dlq_partition = $3 AND place >= $4
-                    ORDER BY place LIMIT $5";
-                let limit = i64::try_from(left).unwrap_or(i64::MAX);
-                let values = [
-                    id.to_string().into(),
-                    topic.into(),
-                    partition.into(),
-                    place.into(),
-                    limit.into(),
-                ];
-                let rows = self.read.read_all(rows.to_owned(), &values).await?;
-                let Some(last) = rows.last() else { break };
-                place = last.get::<i64>("place")? + 1;
-                self.tell_names(&rows, &["topic", "consumer_group"]).await?;
-                for row in &rows {
-                    all.push(to_send(row, &at, &self.names)?);
-                }
-            }
-        }
-        Ok(all)
-    }
-
     /// Notes how far the lanes are. Only the process that holds the replay may; another one is told so.
     ///
     /// # Errors
@@ -468,24 +369,4 @@ async fn mark_as_replaying(tx: &mut Tx, id: Uuid) -> Result<(), sqlx::Error> {
         "UPDATE ops_letters SET state = {replaying}, replay = $1 WHERE state = {open} AND id IN {taken}"
     );
     tx.execute_made(update, &[id.as_str().into()]).await.map(drop)
-}
-
-fn partition_of(row: &Row, column: &str) -> Result<i32, sqlx::Error> {
-    i32::try_from(row.get::<i64>(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn to_send(row: &Row, at: &TopicPartition, names: &Names) -> Result<ToSend, sqlx::Error> {
-    let name =
-        |column: &str| Ok::<_, sqlx::Error>(names.name(row.get(column)?).unwrap_or_default());
-    Ok(ToSend {
-        letter: parsed(&row.get::<String>("letter")?)?,
-        lane: at.clone(),
-        dead_letter_offset: row.get("dlq_offset")?,
-        place: row.get("place")?,
-        topic: parsed(&name("topic")?)?,
-        partition: partition_of(row, "partition_id")?,
-        group: parsed(&name("consumer_group")?)?,
-        event_id: parsed(&row.get::<String>("event_id")?)?,
-        chain_seq: row.get("chain_seq")?,
-    })
 }
