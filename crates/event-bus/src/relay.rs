@@ -28,7 +28,8 @@ use crate::store::Store;
 use crate::tracer::Tracer;
 use work::{Turn, Work};
 
-/// What comes within this time does not wake a relay that is about to wake: reports, as many as there are requests.
+/// A relay that is about to wake within this time is woken by nothing that can wait: reports, as many as there are
+/// requests, and removals.
 const SOON: Duration = Duration::from_millis(10);
 /// How long the end of a relay may take to remove what arrived and to give its leases back. They expire soon after.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -146,7 +147,7 @@ impl Relay {
             };
             tokio::select! {
                 () = next_end(&mut stop, stopping) => {}
-                () = work.moves(until > Instant::now() + SOON) => {}
+                () = work.moves(), if until > Instant::now() + SOON => {}
                 () = self.nudge.notified() => work.nudge(Instant::now()),
                 () = tokio::time::sleep_until(until.into()) => {}
             }

@@ -22,7 +22,6 @@ use tokio::time::error::Elapsed;
 use removal::Removal;
 use reports::Trouble;
 
-use super::Relay;
 use super::back_off::{BackOff, jittered};
 use super::flight::{Flight, Flying};
 use super::holdings::{Holdings, LEASE};
@@ -30,6 +29,7 @@ use super::look::Look;
 use super::sender::{Handed, Place, Report, Sender};
 use super::stuck::Watch;
 use super::topics::Topics;
+use super::{Relay, SOON};
 use crate::dead_letter::error_chain;
 use crate::kafka::producer::{ConnectError, Producer, SendError};
 use crate::names::TopicName;
@@ -171,11 +171,11 @@ impl<'a> Work<'a> {
         has_renewed && (is_sent || self.holdings.leases().is_empty())
     }
 
-    /// Waits for a delivery report, if those are waited for, or the end of a removal. Giving the wait up loses none.
-    pub(super) async fn moves(&mut self, by_reports: bool) {
+    /// Waits for a delivery report or the end of a removal. Giving the wait up loses none.
+    pub(super) async fn moves(&mut self) {
         let report = tokio::select! {
             // The other end lives in this value too.
-            report = self.reports.1.recv(), if by_reports => report,
+            report = self.reports.1.recv() => report,
             () = removal::ends(&mut self.removal) => None,
         };
         if let Some(report) = report {
@@ -230,8 +230,9 @@ impl<'a> Work<'a> {
 
     fn until(&self, wait: Instant) -> Turn {
         let wait = wait.min(self.holdings.renew_at());
-        let remove_at = self.flight.remove_at().filter(|_| self.removal.is_none());
-        Turn::Until(remove_at.map_or(wait, |remove_at| wait.min(remove_at)))
+        // One wake is enough for a removal and for what comes soon after it.
+        let remove_at = self.flight.remove_at().filter(|at| *at + SOON < wait);
+        Turn::Until(remove_at.filter(|_| self.removal.is_none()).unwrap_or(wait))
     }
 
     async fn renew(&mut self) -> Result<(), TurnError> {
