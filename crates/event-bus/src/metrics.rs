@@ -107,7 +107,7 @@ impl RelayFamilies {
         );
         registry.register(
             "outbox_pending",
-            "Rows of the outbox that are to be sent, counted up to a million",
+            "Rows of the outbox that are to be sent: the first 10,000 counted, and the ids drawn behind them",
             families.pending.clone(),
         );
         registry.register_with_unit(

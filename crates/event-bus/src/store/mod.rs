@@ -24,7 +24,9 @@ pub use connect::{ConnectError, Store};
 pub use decided::Mark;
 pub use inbox::{Claim, Claimant, Claimed, ReplayClaim};
 pub use migrations::Migration;
-pub use outbox::{Backlog, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting};
+pub use outbox::{
+    Backlog, COUNTED, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting,
+};
 pub use owner::{Begun, Holding};
 pub use purge::{Expired, InboxShare};
 pub use quarantine::{Discarded, LiftError, Quarantined};

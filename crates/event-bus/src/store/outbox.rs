@@ -14,8 +14,8 @@ use super::{postgres, sqlite};
 use crate::envelope::OutgoingRecord;
 use crate::headers::Header;
 
-/// Up to how many rows are counted where somebody asks how many wait: to count is to walk over all of them.
-const MOST_COUNTED: i64 = 1_000_000;
+/// How many rows are counted one by one where somebody asks how many wait.
+pub const COUNTED: i64 = 10_000;
 
 /// A row that waits, and may be sent.
 #[derive(Debug)]
@@ -129,22 +129,23 @@ impl Store {
         backlog.map(Backlog::of)
     }
 
-    /// How many rows are to be sent, those that wait behind a quarantined one included; counted up to a million.
+    /// How many rows are to be sent, those that wait behind a quarantined one included. The first [`COUNTED`] are counted;
+    /// of what is behind them it is told how many ids were drawn, for to count a large backlog would slow down who sends
+    /// it.
     ///
     /// # Errors
     /// The database's.
     pub async fn outbox_pending(&self) -> Result<u64, sqlx::Error> {
-        const PENDING: &str = "SELECT count(*) FROM
-            (SELECT 1 FROM outbox WHERE status = 'pending' LIMIT $1) AS counted";
-        let pending: i64 = match &self.backend {
+        const PENDING: &str = "SELECT count(*),
+              CASE WHEN count(*) < $1 THEN 0 ELSE (SELECT max(id) FROM outbox) - max(counted.id) END
+            FROM (SELECT id FROM outbox WHERE status = 'pending' ORDER BY id LIMIT $1) AS counted";
+        let (counted, behind): (i64, i64) = match &self.backend {
             Backend::Postgres(pool) => {
-                sqlx::query_scalar(PENDING).bind(MOST_COUNTED).fetch_one(pool).await?
+                sqlx::query_as(PENDING).bind(COUNTED).fetch_one(pool).await?
             }
-            Backend::Sqlite(pool) => {
-                sqlx::query_scalar(PENDING).bind(MOST_COUNTED).fetch_one(pool).await?
-            }
+            Backend::Sqlite(pool) => sqlx::query_as(PENDING).bind(COUNTED).fetch_one(pool).await?,
         };
-        Ok(pending.unsigned_abs())
+        Ok((counted + behind).unsigned_abs())
     }
 
     /// Those of these rows that are still to be sent, in the order of their ids.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use event_bus::envelope::OutgoingRecord;
 use event_bus::headers::Header;
-use event_bus::store::{Lease, SHARDS, Scan, Store};
+use event_bus::store::{COUNTED, Lease, SHARDS, Scan, Store};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::kafka::raw;
 use sqlx::types::Uuid;
@@ -23,6 +23,7 @@ on_both_databases!(
     a_row_is_removed_under_the_lease_of_its_own_shard_only,
     rows_come_whole_from_an_id_on_and_up_to_so_many_bytes,
     a_row_that_is_no_record_is_told_and_hides_no_other,
+    what_waits_is_counted_and_behind_many_rows_told_by_the_ids,
 );
 
 fn header(name: &str, value: Option<&[u8]>) -> Header {
@@ -244,4 +245,25 @@ async fn a_row_that_is_no_record_is_told_and_hides_no_other(databases: &Database
     let [Err(spoilt), Ok(good)] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((spoilt.id, good.id), (1, 2));
     assert!(spoilt.to_string().contains("headers"), "{spoilt}");
+}
+
+async fn what_waits_is_counted_and_behind_many_rows_told_by_the_ids(databases: &Databases) {
+    let store = open(databases).await;
+    let told = async || store.outbox_pending().await.expect("it answers");
+    assert_eq!(told().await, 0);
+    let row = || record("shop.many", Some(b"k"), "v");
+    commit(&store, vec![row(), row(), row()]).await;
+    let ids: Vec<i64> = pending(&store).await.iter().map(|row| row.id).collect();
+    let leases = hold_all(&store, 1).await;
+    let removing = store.for_relay();
+    removing.remove_sent(&leases, &ids[1..2]).await.expect("it answers");
+    assert_eq!(told().await, 2);
+    let many = u64::try_from(COUNTED).expect("it is positive");
+    commit(&store, vec![row(); usize::try_from(COUNTED).expect("it fits")]).await;
+    assert_eq!(told().await, many + 2);
+    // The last but one: it is not counted, and its id was drawn.
+    removing.remove_sent(&leases, &[ids[2] + COUNTED - 1]).await.expect("it answers");
+    assert_eq!(told().await, many + 2);
+    removing.remove_sent(&leases, &[ids[0]]).await.expect("it answers");
+    assert_eq!(told().await, many, "so many are left, and all of them are counted");
 }
