@@ -23,6 +23,8 @@ pub const JAVA: Need = Need::Program { name: "java", package: "openjdk-17-jre-he
 pub const MAVEN: Need = Need::Program { name: "mvn", package: "maven" };
 pub const XZ: Need = Need::Program { name: "xz", package: "xz-utils" };
 pub const KCAT: Need = Need::Program { name: "kcat", package: "kcat" };
+pub const CHROMIUM: Need = Need::Program { name: "chromium", package: "chromium" };
+pub const CHROMEDRIVER: Need = Need::Program { name: "chromedriver", package: "chromium-driver" };
 pub const STRACE: Need = Need::Program { name: "strace", package: "strace" };
 
 /// What compiling the workspace needs besides Rust.

@@ -65,7 +65,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Brings the system what compiling and testing need.
 pub fn set_up() -> Result<()> {
     let mut needs = apt::BUILD.to_vec();
-    needs.extend([apt::JAVA, apt::MAVEN, apt::XZ, apt::KCAT, apt::STRACE]);
+    needs.extend([
+        apt::JAVA,
+        apt::MAVEN,
+        apt::XZ,
+        apt::KCAT,
+        apt::STRACE,
+        apt::CHROMIUM,
+        apt::CHROMEDRIVER,
+    ]);
     apt::ensure(&needs)?;
     for component in ["fmt", "clippy"] {
         child::run(cargo().args([component, "--version"])).with_context(|| {

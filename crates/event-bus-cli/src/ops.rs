@@ -1,5 +1,8 @@
-//! `event-bus ops`: the process that knows all dead letters and carries replays out, and who may ask it.
+//! `event-bus ops`: the process that knows all dead letters, carries replays out and serves the panel, and who may ask it.
 
+mod user;
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,27 +10,32 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use event_bus::dead_letters::guarded::Worker;
-use event_bus::dead_letters::{Indexer, Progress};
+use event_bus::dead_letters::{Indexer, Progress, Scope};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
-use event_bus_ops::api::Api;
-use event_bus_ops::http;
+use event_bus_ops::desk::Desk;
+use event_bus_ops::{http, panel};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::address::address;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
-use crate::output::printable;
+use crate::output::{Output, printable};
 use crate::settings::Settings;
 use crate::{progress, stop, telling};
+use user::User;
 
 /// How long the database may take to say farewell. Nothing is done on its connections any more.
 const STORE_CLOSE: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Index all dead letters, carry replays out and answer the API, until SIGTERM or Ctrl-C
+    /// Index all dead letters, carry replays out, serve the panel and answer the API, until SIGTERM or Ctrl-C
     Serve(Serve),
+    /// Say who may sign in to the panel
+    #[command(subcommand)]
+    User(User),
     /// Make, list and revoke tokens of the API
     #[command(subcommand)]
     Token(Token),
@@ -50,7 +58,7 @@ pub struct Where {
 pub struct Serve {
     #[command(flatten)]
     at: Where,
-    /// Where the API answers
+    /// Where the panel and the API answer
     #[arg(long, value_name = "HOST:PORT", value_parser = address, default_value = "127.0.0.1:9300")]
     http: SocketAddr,
     /// Read all dead letters from Kafka once more, and forget what the index knows
@@ -68,6 +76,8 @@ pub enum Token {
         #[arg(long, value_parser = Role::NAMES, default_value = "operator")]
         role: String,
         #[command(flatten)]
+        scope: ScopeOptions,
+        #[command(flatten)]
         at: Where,
     },
     /// Show who has a token
@@ -84,11 +94,36 @@ pub enum Token {
     },
 }
 
+/// With whose dead letters.
+#[derive(clap::Args)]
+pub struct ScopeOptions {
+    /// Only with dead letters of this service's groups; several times for more [default: all]
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// Only with dead letters of this tenant; several times for more [default: all]
+    #[arg(long, value_name = "ID")]
+    tenant: Vec<String>,
+}
+
+impl ScopeOptions {
+    fn scope(&self) -> Scope {
+        Scope::of(&self.service, &self.tenant)
+    }
+}
+
+/// Names of a scope, as a table shows them.
+fn told(names: Option<&BTreeSet<String>>) -> String {
+    names.map_or("all".to_owned(), |names| {
+        printable(&names.iter().cloned().collect::<Vec<_>>().join(", "))
+    })
+}
+
 impl Command {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Serve(serve) => serve.run(global).await,
             Self::Token(token) => token.run(global).await,
+            Self::User(user) => user.run(global).await,
         }
     }
 }
@@ -117,12 +152,13 @@ impl Serve {
             caught_up = catch_up(&indexer) => caught_up?,
             _ = requested.wait_for(|stop| *stop) => return Ok(Exit::Done),
         }
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(http = %address, "the API answers");
-        }
+        let address = listener.local_addr()?;
+        tracing::info!(http = %address, "the API answers");
+        let mut output = global.output();
+        tell(&mut output, address, set_up_link(&store, address).await?)?;
         let worker = Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher));
-        let api = Api::new(Arc::clone(&store), catalogue, kafka, publisher);
-        let answering = http::answer(listener, api.router(), requested.clone());
+        let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher);
+        let answering = http::answer(listener, panel::router(&desk), requested.clone());
         let (answered, (), ()) =
             tokio::join!(answering, indexer.run(requested.clone()), worker.run(requested));
         answered.context("the API can't answer any more")?;
@@ -131,6 +167,25 @@ impl Serve {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The link by which the first administrator comes in; `None` where somebody did.
+pub async fn set_up_link(store: &OpsStore, http: SocketAddr) -> anyhow::Result<Option<String>> {
+    let token = store.invite_first(Timestamp::now()).await?;
+    Ok(token.map(|token| format!("http://{http}/welcome?token={token}")))
+}
+
+/// Says where the panel is, and how to come in where nobody has.
+fn tell(output: &mut Output, http: SocketAddr, link: Option<String>) -> anyhow::Result<()> {
+    if output.is_json() {
+        output.json_line(&json!({ "panel": format!("http://{http}"), "set_up": link }))?;
+    } else {
+        output.line(&format!("panel on http://{http}"))?;
+        if let Some(link) = link {
+            output.line(&format!("nobody can sign in yet: {link} is good once, and for a day"))?;
+        }
+    }
+    output.flush()
 }
 
 /// Until the index is there, replays would go by half of it.
@@ -149,9 +204,9 @@ impl Token {
     async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let mut output = global.output();
         match self {
-            Self::Make { name, role, at } => {
-                let role: Role = role.parse()?;
-                let Some(token) = at.open().await?.make_token(&name, role).await? else {
+            Self::Make { name, role, scope, at } => {
+                let (role, scope): (Role, Scope) = (role.parse()?, scope.scope());
+                let Some(token) = at.open().await?.make_token(&name, role, &scope).await? else {
                     return usage(format!(
                         "{name} has a token: `event-bus ops token revoke {name}` takes it away"
                     ));
@@ -172,10 +227,13 @@ impl Token {
                         vec![
                             printable(&token.name),
                             token.role.to_string(),
+                            told(token.scope.services.as_ref()),
+                            told(token.scope.tenants.as_ref()),
                             token.made_at.to_string(),
                         ]
                     };
-                    output.table(&["NAME", "ROLE", "MADE AT"], tokens.iter().map(cells))?;
+                    let header = ["NAME", "ROLE", "SERVICES", "TENANTS", "MADE AT"];
+                    output.table(&header, tokens.iter().map(cells))?;
                 }
             }
             Self::Revoke { name, at } => {

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use event_bus::dead_letter::error_chain;
 use event_bus::metrics::Metrics;
-use event_bus_ops::{Watch, http};
+use event_bus_ops::Watch;
+use event_bus_ops::http::{self, Router};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -23,7 +24,17 @@ pub async fn answer(
     metrics: Metrics,
     stop: watch::Receiver<bool>,
 ) {
-    if let Err(error) = http::serve(listener, watch.clone(), metrics, stop).await {
+    answer_by(listener, watch.clone(), http::router(watch, metrics), stop).await;
+}
+
+/// Answers by these routes until the stop.
+pub async fn answer_by(
+    listener: TcpListener,
+    watch: Watch,
+    router: Router,
+    stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = http::answer(listener, router, stop).await {
         tracing::error!(error = error_chain(&error), "HTTP is not answered any more");
         watch.part_ended("the HTTP server", error_chain(&error));
     }

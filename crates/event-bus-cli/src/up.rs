@@ -3,6 +3,7 @@
 mod cluster;
 mod data;
 mod notes;
+mod operations;
 mod services;
 mod traffic;
 mod view;
@@ -19,19 +20,18 @@ use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
 use event_bus_ops::Watch;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::address::address;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
-use crate::{logging, stop, telling};
+use crate::{logging, ops, stop, telling};
 use cluster::Cluster;
 use data::{DataDir, Databases};
 use notes::Notes;
+use operations::{Desktop, Operations};
 use services::{Ended, Services};
 use traffic::Traffic;
 use view::{Facts, Look, View};
@@ -48,7 +48,7 @@ pub struct Args {
     /// Where everything is kept; the next start goes on with it
     #[arg(long, value_name = "DIR", default_value = "event-bus-data")]
     data: PathBuf,
-    /// Where /readyz, /livez and /metrics answer; port 0 takes a free one
+    /// Where the panel, /readyz, /livez and /metrics answer; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     http: SocketAddr,
     /// Orders placed per second; 0 leaves the bus to you
@@ -85,7 +85,10 @@ impl Args {
         let listener = telling::listen(self.http).await?;
         let http = listener.local_addr()?;
         let cluster = Cluster::start(&settings, listen, &data).await?;
+        let databases = data.databases(settings.bootstrap_given(), catalogue.namespace())?;
+        let desktop = Desktop::open(&databases, &catalogue, &cluster.kafka).await?;
         let facts = Facts {
+            set_up: ops::set_up_link(&desktop.store, http).await?,
             started,
             kafka: cluster.kafka.bootstrap().to_owned(),
             is_embedded: cluster.is_embedded(),
@@ -95,13 +98,13 @@ impl Args {
         let look = Look::of(global.output);
         let admin = Admin::connect(&cluster.kafka)?;
         let metrics = Metrics::default();
-        let operations =
-            Operations::start(Watch::new(Arc::clone(&catalogue)), metrics.clone(), listener);
+        let watch = Watch::new(Arc::clone(&catalogue));
+        let operations = Operations::start(watch, metrics.clone(), listener, desktop);
         let watch = operations.watch.clone();
         let view = View::new(look, facts, watch, notes().clone(), global.output());
         let traces = self.otlp.start();
         let mut up = Up { catalogue, cluster, admin, operations, metrics, traces, view };
-        let ended = up.run(&self, &settings, &data, &requested).await;
+        let ended = up.run(&self, &databases, &requested).await;
         up.traces.stop().await;
         up.operations.stop().await;
         up.cluster.stop().await;
@@ -137,17 +140,16 @@ impl Up {
     async fn run(
         &mut self,
         args: &Args,
-        settings: &Settings,
-        data: &DataDir,
+        databases: &Databases,
         requested: &watch::Receiver<bool>,
     ) -> anyhow::Result<Exit> {
         self.view.opened()?;
-        let databases = data.databases(settings.bootstrap_given(), self.catalogue.namespace())?;
         let mut services = tokio::select! {
-            started = self.start(&databases) => started?,
+            started = self.start(databases) => started?,
             // Nothing is under way yet that would have to be finished.
             () = stop::of(requested.clone()) => return Ok(Exit::Done),
         };
+        self.operations.index();
         let mut traffic = Traffic::new();
         let mut outcome = self.live(args, &mut services, &mut traffic, requested).await;
         let stopping = Instant::now();
@@ -245,34 +247,4 @@ async fn all_joined(admin: &Admin, catalogue: &Catalogue) {
         tokio::time::sleep(JOIN_POLL).await;
     }
     tracing::warn!("not every service has joined its consumer groups yet");
-}
-
-/// What looks at the others and tells those who ask.
-struct Operations {
-    watch: Watch,
-    stop: watch::Sender<bool>,
-    running: JoinSet<()>,
-}
-
-impl Operations {
-    /// Tells how it is; that nothing is ready yet, until there is something to look at.
-    fn start(watch: Watch, metrics: Metrics, listener: TcpListener) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let mut running = JoinSet::new();
-        running.spawn(telling::answer(listener, watch.clone(), metrics, stopping));
-        Self { watch, stop, running }
-    }
-
-    /// Looks at Kafka from now on, with a pause between two looks. Returns after the first.
-    async fn look(&mut self, admin: Admin, pause: Duration) {
-        let (watch, stopped) = (self.watch.clone(), stop::of(self.stop.subscribe()));
-        self.running.spawn(async move { watch.run(admin, pause, stopped).await });
-        // The sender lives in `watch`.
-        drop(self.watch.snapshots().wait_for(Option::is_some).await);
-    }
-
-    async fn stop(mut self) {
-        self.stop.send_replace(true);
-        while self.running.join_next().await.is_some() {}
-    }
 }

@@ -3,66 +3,33 @@
 //! `/livez` says that the process answers, `/readyz` whether the bus does its work: 200, or 503 with everything that
 //! is wrong. `/metrics` is for Prometheus.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use event_bus::metrics::Metrics;
 use serde::Serialize;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use crate::Watch;
 use crate::health::Problem;
 
+pub use crate::serving::answer;
+pub use axum::Router;
+
 /// OpenMetrics 1.0, section "Overall structure": what Prometheus negotiates as its text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long requests that are under way at the end may take.
-const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
-/// Answers on `listener` until `stop` turns true.
-///
-/// # Errors
-/// When the socket can't accept connections.
-pub async fn serve(
-    listener: TcpListener,
-    watch: Watch,
-    metrics: Metrics,
-    stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    answer(listener, router(watch, metrics), stop).await
+/// Only whether the process answers, where nothing else is looked at.
+pub fn alive() -> Router {
+    Router::new().route("/livez", get(livez))
 }
 
-/// Answers on `listener` by these routes until `stop` turns true.
-///
-/// # Errors
-/// When the socket can't accept connections.
-pub async fn answer(
-    listener: TcpListener,
-    router: Router,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut stopping = stop.clone();
-    let graceful = async move {
-        // A sender that is gone means the end too.
-        drop(stopping.wait_for(|stop| *stop).await);
-    };
-    let deadline = async move {
-        drop(stop.wait_for(|stop| *stop).await);
-        tokio::time::sleep(LAST_REQUESTS).await;
-    };
-    tokio::select! {
-        served = axum::serve(listener, router).with_graceful_shutdown(graceful) => served,
-        () = deadline => Ok(()),
-    }
-}
-
-fn router(watch: Watch, metrics: Metrics) -> Router {
+/// The routes of health and metrics.
+pub fn router(watch: Watch, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -97,11 +64,11 @@ async fn exposition(State(metrics): State<Metrics>) -> Response {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Alive {
+struct Alive {
     status: &'static str,
 }
 
-pub(crate) async fn livez() -> Json<Alive> {
+async fn livez() -> Json<Alive> {
     Json(Alive { status: "alive" })
 }
 

@@ -1,18 +1,23 @@
 //! What operators see of the bus.
 //!
 //! [`watch`](Watch::run) asks Kafka again and again how far topics and groups are, [`health`] judges by progress, and
-//! [`http`] answers those who ask; [`api`] is what operators ask an ops process for, and [`client`] asks it; [`otlp`]
-//! exports the spans of traces. Nothing is decided here that the library decides: this crate calls its verbs.
+//! [`http`] answers those who ask; [`api`] and [`panel`] are what operators ask an ops process for, [`desk`] does it for both
+//! where [`access`] allows it, and [`client`] asks the API; [`otlp`] exports the spans of traces. Nothing is decided here that the library decides: this crate calls its verbs.
 
+pub mod access;
 pub mod api;
 pub mod client;
 pub mod condition;
+pub mod desk;
 mod exchange;
+pub mod export;
 pub mod health;
 pub mod http;
 pub mod otlp;
+pub mod panel;
 pub mod patch;
 mod progress;
+mod serving;
 pub mod snapshot;
 mod watch;
 

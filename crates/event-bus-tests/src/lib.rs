@@ -1,5 +1,6 @@
 //! What the integration tests share: where the servers are, names of their own, and waiting without sleeping.
 
+pub mod chromium;
 pub mod collector;
 pub mod databases;
 pub mod defaults;

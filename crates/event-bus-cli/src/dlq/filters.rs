@@ -69,6 +69,7 @@ impl Filters {
             until: self.until,
             text: self.text.clone(),
             condition: self.condition.clone(),
+            ..Filter::default()
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Facts {
     pub kafka: String,
     pub is_embedded: bool,
     pub http: SocketAddr,
+    /// The link by which the first administrator of the panel comes in, where nobody has.
+    pub set_up: Option<String>,
     pub data: PathBuf,
 }
 
@@ -92,9 +94,13 @@ impl View {
 
     /// Tells where everything is, before it runs.
     pub fn opened(&mut self) -> anyhow::Result<()> {
-        let Facts { kafka, http, data, .. } = self.facts.clone();
+        let Facts { kafka, http, data, set_up, .. } = self.facts.clone();
         if self.facts.is_embedded {
             self.say(&format!("Kafka protocol on {kafka}"))?;
+        }
+        self.say(&format!("panel on http://{http}"))?;
+        if let Some(link) = set_up {
+            self.say(&format!("nobody can sign in yet: {link} is good once, and for a day"))?;
         }
         self.say(&format!("health on http://{http}/readyz"))?;
         self.say(&format!("data in {}", data.display()))
@@ -104,10 +110,9 @@ impl View {
     pub fn ready(&mut self) -> anyhow::Result<()> {
         let seconds = self.facts.started.elapsed().as_secs_f64();
         if self.look == Look::Json {
-            let Facts { kafka, http, data, .. } = &self.facts;
+            let Facts { kafka, http, data, set_up, .. } = &self.facts;
             let seconds = (seconds * 1000.0).round() / 1000.0;
-            let document =
-                json!({ "ready_in_seconds": seconds, "kafka": kafka, "http": http, "data": data });
+            let document = json!({ "ready_in_seconds": seconds, "kafka": kafka, "http": http, "data": data, "set_up": set_up });
             self.output.json_line(&document)?;
             return self.output.flush();
         }

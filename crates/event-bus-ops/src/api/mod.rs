@@ -1,135 +1,131 @@
 //! The API of an ops process, for the command line and for programs: `/api/v1`, JSON, a bearer token.
 //!
-//! Nothing is decided here: who asks is found out by the token, and what is asked for is the library's.
+//! Nothing is decided here: who asks is found out by the token, whether that one may is the policy's to say, and what is
+//! asked for is the library's.
 
 mod error;
 mod letters;
-mod query;
+pub(crate) mod query;
 mod repairs;
 mod replays;
 
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts};
-use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
-use axum::routing::{get, post};
-use event_bus::dead_letter::error_chain;
-use event_bus::dead_letters::{Filter, Found};
-use event_bus::publisher::Publisher;
-use event_bus::store::ops::{ApiToken, OpsStore, Role};
-use event_bus::{Catalogue, KafkaConfig};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
 
-use crate::condition::{Condition, ConditionError};
-use crate::http;
+use crate::access::body::whole_body;
+use crate::access::policy::{Action, Actor, Object, decide};
+use crate::access::route::{Needs, Route};
+use crate::desk::Desk;
 
 pub use error::ApiError;
-pub use letters::{AskForEdit, Decided, Decision, Edited, Lineage, Page};
+pub use letters::{AskForEdit, Decision};
 pub use query::pairs;
-pub use repairs::{AskForRepair, Repaired, Sample};
-pub use replays::{AskForReplay, AskedFor, Preview};
+pub use repairs::AskForRepair;
+pub use replays::AskForReplay;
 
-/// So many dead letters are decided about at once, or judged by what their events say.
-const MOST: u32 = 100_000;
+pub use crate::desk::{AskedFor, Decided, Edited, Lineage, Page, Preview, Repaired, Sample};
+
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the API stands on.
-#[derive(Clone)]
-pub struct Api {
-    store: Arc<OpsStore>,
-    catalogue: Arc<Catalogue>,
-    kafka: KafkaConfig,
-    publisher: Arc<Publisher>,
+/// What answers a way in.
+#[derive(Clone, Copy, Debug)]
+pub enum Endpoint {
+    /// A page of dead letters.
+    Letters,
+    /// A dead letter.
+    Letter,
+    /// One goes back with another value.
+    Edit,
+    /// Nothing is to be done.
+    Discard,
+    /// Something is.
+    Restore,
+    /// Dead letters that look alike.
+    Failures,
+    /// Many go back with other values.
+    Repair,
+    /// The latest replays.
+    Replays,
+    /// A new one.
+    AskForReplay,
+    /// What it would do.
+    Preview,
+    /// A replay.
+    Replay,
+    /// It ends.
+    Cancel,
 }
 
-impl Api {
-    /// On this store, for the dead letters of this catalogue.
-    #[must_use]
-    pub fn new(
-        store: Arc<OpsStore>,
-        catalogue: Arc<Catalogue>,
-        kafka: KafkaConfig,
-        publisher: Arc<Publisher>,
-    ) -> Self {
-        Self { store, catalogue, kafka, publisher }
-    }
+const SEE: Needs = Needs::May(Action::See);
 
-    /// Its routes.
-    pub fn router(self) -> Router {
-        Router::new()
-            .route("/livez", get(http::livez))
-            .route("/api/v1/dead-letters", get(letters::list))
-            .route("/api/v1/dead-letters/{id}", get(letters::show))
-            .route("/api/v1/dead-letters/{id}/edit", post(letters::edit))
-            .route("/api/v1/dead-letters/discard", post(letters::discard))
-            .route("/api/v1/dead-letters/restore", post(letters::restore))
-            .route("/api/v1/failures", get(letters::failures))
-            .route("/api/v1/dead-letters/repair", post(repairs::repair))
-            .route("/api/v1/replays", get(replays::list).post(replays::ask))
-            .route("/api/v1/replays/preview", get(replays::preview))
-            .route("/api/v1/replays/{id}", get(replays::show))
-            .route("/api/v1/replays/{id}/cancel", post(replays::cancel))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
-            .with_state(self)
+/// All ways in.
+pub const ROUTES: [Route<Endpoint>; 12] = [
+    Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
+    Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
+    Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
+    Route::post("/api/v1/dead-letters/discard", Needs::May(Action::Discard), Endpoint::Discard),
+    Route::post("/api/v1/dead-letters/restore", Needs::May(Action::Restore), Endpoint::Restore),
+    Route::post("/api/v1/dead-letters/repair", Needs::May(Action::Edit), Endpoint::Repair),
+    Route::get("/api/v1/failures", SEE, Endpoint::Failures),
+    Route::get("/api/v1/replays", SEE, Endpoint::Replays),
+    Route::post("/api/v1/replays", Needs::May(Action::Replay), Endpoint::AskForReplay),
+    Route::get("/api/v1/replays/preview", SEE, Endpoint::Preview),
+    Route::get("/api/v1/replays/{id}", SEE, Endpoint::Replay),
+    Route::post("/api/v1/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+];
+
+/// The API of this desk.
+pub fn router(desk: Desk) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let gate = from_fn_with_state((desk.clone(), route.needs), gate);
+        router = router.route(route.path, answers(route.endpoint, route.verb.into()).layer(gate));
     }
+    router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(desk)
 }
 
-impl Api {
-    /// A filter without a condition: in its place stand the dead letters of whose events it is true.
-    async fn judged(&self, mut filter: Filter) -> Result<Filter, ApiError> {
-        let unclear = |error: ConditionError| match error {
-            ConditionError::Read(_) => ApiError::Failed(error_chain(&error)),
-            _ => ApiError::Unclear(error_chain(&error)),
-        };
-        let Some(condition) = Condition::of(&mut filter).map_err(unclear)? else {
-            return Ok(filter);
-        };
-        let shown = self.store.letters(&filter, None, MOST).await?;
-        if shown.next.is_some() {
-            return Err(ApiError::Unclear(format!(
-                "a condition is judged of at most {MOST} dead letters: narrow them by a topic, a time or the like"
-            )));
-        }
-        let letters: Vec<&Found> = shown.letters.iter().collect();
-        filter.ids = condition.ids(&self.kafka, &letters).await.map_err(unclear)?;
-        Ok(filter)
-    }
-}
-
-/// Somebody who may see.
-pub(crate) struct Viewer;
-
-/// Somebody who may act.
-pub(crate) struct Operator(pub(crate) ApiToken);
-
-async fn holder(parts: &Parts, api: &Api, role: Role) -> Result<ApiToken, ApiError> {
-    let token = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or(ApiError::NoToken)?;
-    let token = api.store.token(token.trim()).await?.ok_or(ApiError::UnknownToken)?;
-    if token.role < role {
-        return Err(ApiError::NotAllowed { name: token.name, role: token.role, needed: role });
-    }
-    Ok(token)
-}
-
-impl FromRequestParts<Api> for Viewer {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        holder(parts, api, Role::Viewer).await.map(|_| Self)
+fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
+    match endpoint {
+        Endpoint::Letters => on(verb, letters::list),
+        Endpoint::Letter => on(verb, letters::show),
+        Endpoint::Edit => on(verb, letters::edit),
+        Endpoint::Discard => on(verb, letters::discard),
+        Endpoint::Restore => on(verb, letters::restore),
+        Endpoint::Failures => on(verb, letters::failures),
+        Endpoint::Repair => on(verb, repairs::repair),
+        Endpoint::Replays => on(verb, replays::list),
+        Endpoint::AskForReplay => on(verb, replays::ask),
+        Endpoint::Preview => on(verb, replays::preview),
+        Endpoint::Replay => on(verb, replays::show),
+        Endpoint::Cancel => on(verb, replays::cancel),
     }
 }
 
-impl FromRequestParts<Api> for Operator {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        holder(parts, api, Role::Operator).await.map(Self)
+/// Finds out who asks, and lets in who may.
+async fn gate(
+    State((desk, needs)): State<(Desk, Needs)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let token = bearer(request.headers()).ok_or(ApiError::NoToken)?;
+    let token = desk.store.token(token).await?.ok_or(ApiError::UnknownToken)?;
+    let actor = Actor::from(token);
+    if let Needs::May(action) = needs {
+        decide(&actor, action, Object::InScope)?;
     }
+    request.extensions_mut().insert(actor);
+    let request = whole_body(request, MAX_BODY_BYTES).await?;
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }

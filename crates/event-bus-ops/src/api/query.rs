@@ -3,7 +3,7 @@
 use event_bus::dead_letters::{Filter, State};
 use event_bus::store::ops::Place;
 
-use super::ApiError;
+use crate::desk::DeskError;
 
 /// So many dead letters are on a page where nobody says otherwise, and so many at most.
 const PAGE: u32 = 50;
@@ -11,17 +11,17 @@ const MAX_PAGE: u32 = 1_000;
 
 /// What a query asks for.
 #[derive(Debug, Default)]
-pub(super) struct Query {
+pub(crate) struct Query {
     pub filter: Filter,
     pub after: Option<Place>,
     pub limit: u32,
 }
 
 impl Query {
-    pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Result<Self, DeskError> {
         let mut query = Self { limit: PAGE, ..Self::default() };
         for (name, value) in pairs {
-            let bad = |why: &str| ApiError::Unclear(format!("{name}={value}: {why}"));
+            let bad = |why: &str| DeskError::Unclear(format!("{name}={value}: {why}"));
             let filter = &mut query.filter;
             match name.as_str() {
                 "id" => filter.ids.push(value.parse().map_err(|_| bad("want a UUID"))?),

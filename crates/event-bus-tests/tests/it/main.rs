@@ -31,6 +31,7 @@ mod lone_relay;
 mod relay_bloat;
 mod replays;
 mod guarded;
+mod panel;
 mod resets;
 mod reruns;
 mod broker_process;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Found;
+use super::{Found, Scope};
 
 /// What a dead letter must be like. Of each kind one of what is given; nothing given leaves nothing out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Filter {
     /// puts [`Self::ids`] in its place. Until then nothing is meant.
     #[serde(rename = "where")]
     pub condition: Option<String>,
+    /// Whose dead letters may be meant at all: not for those to say who ask.
+    #[serde(skip)]
+    pub scope: Scope,
 }
 
 impl Filter {
@@ -61,6 +64,7 @@ impl Filter {
             && self.until.is_none_or(|until| letter.failed_at < until)
             && self.text.as_deref().is_none_or(|text| carries(found, &text.to_lowercase()))
             && self.condition.is_none()
+            && self.scope.covers(&letter.service, letter.tenant.as_deref())
     }
 }
 
@@ -100,10 +104,12 @@ mod tests {
             until: at("2026-01-02T00:00:01Z"),
             text: Some("no MONEY".to_owned()),
             condition: None,
+            scope: Scope::of(&list("payment"), &list("acme")),
         };
         assert!(good.matches(&found) && Filter::default().matches(&found));
         let none = || vec!["none".to_owned()];
-        let bad: [Filter; 13] = [
+        let bad: [Filter; 14] = [
+            Filter { scope: Scope::of(&[], &none()), ..good.clone() },
             Filter { condition: Some("true".to_owned()), ..good.clone() },
             Filter { ids: vec![Uuid::from_u128(1)], ..good.clone() },
             Filter { topics: none(), ..good.clone() },

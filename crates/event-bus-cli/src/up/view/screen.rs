@@ -88,7 +88,8 @@ fn head(frame: &Frame<'_>) -> Vec<String> {
         format!("{}  {}  {state}", style("event-bus up").bold(), clock(frame.uptime)),
         [
             place(kafka, facts.kafka.clone()),
-            place("health", format!("http://{}/readyz", facts.http)),
+            place("panel", format!("http://{}", facts.http)),
+            place("health", "/readyz".to_owned()),
             place("data", facts.data.display().to_string()),
         ]
         .join("  "),
@@ -232,6 +233,7 @@ mod tests {
             is_embedded: true,
             http: "127.0.0.1:8080".parse().unwrap(),
             data: "event-bus-data".into(),
+            set_up: None,
         };
         let (uptime, snapshot) = (Duration::from_secs(61), Some(Arc::new(snapshot())));
         let frame = Frame { facts: &facts, uptime, snapshot, rate: 12.34, health };
@@ -252,7 +254,7 @@ mod tests {
         let text = lines.join("\n");
         for wanted in [
             "event-bus up  00:01:01  ready",
-            "Kafka (embedded) 127.0.0.1:9092  health http://127.0.0.1:8080/readyz  data event-bus-data",
+            "Kafka (embedded) 127.0.0.1:9092  panel http://127.0.0.1:8080  health /readyz  data event-bus-data",
             "Orders  1,234 placed   1,234 confirmed   1,234 dispatched   1,234 cancelled",
             "12.3 a second   12 to be handled   1 dead letters",
             "OrderPlaced                       1,234      1  supply-chain  payment 6  notification",

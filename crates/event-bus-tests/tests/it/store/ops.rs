@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use event_bus::audit::{Action, Deed};
 use event_bus::dead_letters::guarded::Guard;
-use event_bus::dead_letters::{Failure, Filter, Found, Letter, State, failures};
+use event_bus::dead_letters::{Failure, Filter, Found, Letter, Scope, State, failures};
 use event_bus::kafka::admin::TopicPartition;
 use event_bus::replay::{Outcome, OutcomeReport};
 use event_bus::store::ops::{Asked, Batch, OpsStore, Stage, TakeInError};
@@ -159,6 +159,16 @@ fn filters(some: &Found) -> Vec<Filter> {
         one(&|filter| (filter.since, filter.until) = (Some(second(100)), Some(second(200)))),
         one(&|filter| filter.text = Some("50 % LOST_".to_owned())),
         one(&|filter| filter.text = Some("50 _ lost".to_owned())),
+        one(&|filter| filter.scope = Scope::of(&[], &list("acme"))),
+        one(&|filter| filter.scope = Scope::of(&list("mail"), &[])),
+        one(&|filter| {
+            filter.scope = Scope::of(&list("payment"), &["acme", "bolt"].map(str::to_owned));
+        }),
+        one(&|filter| {
+            filter.tenants = list("acme");
+            filter.scope = Scope::of(&[], &list("bolt"));
+        }),
+        one(&|filter| filter.scope = Scope::of(&list("nobody"), &[])),
         one(&|filter| filter.text = Some("key17".to_owned())),
         one(&|filter| filter.text = Some("error2".to_owned())),
         one(&|filter| {
@@ -201,7 +211,7 @@ async fn the_index_answers_as_all_dead_letters_in_memory_do(databases: &Database
         }
         let told = store.failures(&filter).await.expect("it answers");
         assert!(told.is_sorted_by(|first, next| first.open >= next.open));
-        let all = filter == Filter::default();
+        let all = Filter { scope: Scope::default(), ..filter.clone() } == Filter::default();
         let (told, wanted) = (by_fingerprint(told, all), by_fingerprint(failures(wanted), all));
         if filter.states.is_empty() {
             assert_eq!(told, wanted, "{filter:?}");
@@ -341,7 +351,16 @@ async fn a_replay_takes_what_is_open_once_and_in_the_order_of_parked_keys(databa
         store.move_replay(id, Stage::Running, Stage::Cancelling, None).await.expect("it answers")
     );
     assert_eq!(store.letters_of_replay(id, true).await.expect("it answers").len(), 3);
-    assert_eq!(store.replay(id).await.expect("it answers").expect("it is there").progress.sent, 5);
+    assert_eq!(
+        store
+            .replay(&Scope::default(), id)
+            .await
+            .expect("it answers")
+            .expect("it is there")
+            .progress
+            .sent,
+        5
+    );
     store.close().await;
 }
 

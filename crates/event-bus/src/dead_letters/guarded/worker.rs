@@ -13,6 +13,7 @@ use super::guard::Next;
 use super::lanes::{Lanes, Ready};
 use crate::audit::{Action, Deed, NotWritten};
 use crate::dead_letter::error_chain;
+use crate::dead_letters::Scope;
 use crate::kafka::admin::TopicPartition;
 use crate::kafka::producer::SendError;
 use crate::kafka::reader::{ReadError, Reader, Until};
@@ -145,7 +146,9 @@ impl Worker {
         if !self.store.hold_replay(id, self.holder, LEASE).await? {
             return Ok(Step::Over);
         }
-        let Some(replay) = self.store.replay(id).await? else { return Ok(Step::Over) };
+        let Some(replay) = self.store.replay(&Scope::default(), id).await? else {
+            return Ok(Step::Over);
+        };
         match replay.stage {
             Stage::Running => match replay.guard.next(&replay.progress) {
                 Next::Send(most) => {
@@ -388,7 +391,7 @@ impl<'a> Flight<'a> {
         if !worker.store.hold_replay(self.replay.id, worker.holder, LEASE).await? {
             return Err(WorkError::TakenOver);
         }
-        let replay = worker.store.replay(self.replay.id).await?;
+        let replay = worker.store.replay(&Scope::default(), self.replay.id).await?;
         Ok(replay.is_some_and(|replay| {
             replay.stage == Stage::Running
                 && !matches!(replay.guard.next(&replay.progress), Next::Stop(_))

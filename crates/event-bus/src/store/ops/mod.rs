@@ -1,18 +1,22 @@
-//! The ops store: an index of what the topics tell about dead letters, and the replays and tokens of an ops process.
+//! The ops store: an index of what the topics tell about dead letters, and an ops process's replays, users and tokens.
 //!
 //! The index is read from Kafka, and how far that went is written in the transaction of what was read. So it goes on where
-//! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays and tokens are
-//! nowhere else.
+//! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays, users and
+//! tokens are nowhere else.
 
+mod invitations;
 mod letters;
 mod names;
 mod plan;
+mod replay_rows;
 mod replays;
 mod search;
+mod sessions;
 mod stage;
 mod sums;
 mod to_send;
 mod tokens;
+mod users;
 
 use tokio::sync::Notify;
 
@@ -21,13 +25,17 @@ use super::migrations::Migration;
 use super::tx::{Connection, Tx};
 use names::Names;
 
+pub use invitations::Invited;
 pub use letters::{Batch, TakeInError};
 pub use plan::{Planned, PlannedRow};
-pub use replays::{Asked, Moved, ReplayRow};
+pub use replay_rows::ReplayRow;
+pub use replays::{Asked, Moved};
 pub use search::{Place, Shown};
+pub use sessions::Session;
 pub use stage::Stage;
 pub use to_send::ToSend;
-pub use tokens::{ApiToken, Role};
+pub use tokens::{ApiToken, NotARole, Role};
+pub use users::{NotAUserName, User, UserName};
 
 /// Where the steps of these tables are noted.
 const TABLE: &str = "ops_migrations";
@@ -43,6 +51,7 @@ const STEPS: &[Migration] = &[
         "what became of them, sums, replays, tokens",
         include_str!("migrations/0002.sql"),
     ),
+    Migration::same(3, "users, sessions, scopes", include_str!("migrations/0003.sql")),
 ];
 
 /// The database of an ops process. Its times are nanoseconds since 1970.

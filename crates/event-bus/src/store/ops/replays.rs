@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::sql::{Row, Value};
+use super::super::sql::Value;
 use super::super::tx::Tx;
-use super::letters::{moment, parsed, stamp, summed};
+use super::letters::{parsed, stamp, summed};
+use super::replay_rows::note_parts;
 use super::search::{code, unsigned};
 use super::stage::Stage;
 use super::sums::{Sum, Sums};
 use super::{OpsStore, in_turn};
-use crate::dead_letters::guarded::{Guard, Progress};
+use crate::dead_letters::guarded::Guard;
 use crate::dead_letters::{Filter, State};
 use crate::kafka::admin::TopicPartition;
 use crate::names::{GroupName, TopicName};
@@ -36,29 +36,6 @@ pub struct Asked {
     pub reason: Option<String>,
 }
 
-/// A replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayRow {
-    /// Names it, also on the topics.
-    pub id: Uuid,
-    /// Where it stands.
-    pub stage: Stage,
-    /// Why it stopped by itself.
-    pub why_stopped: Option<String>,
-    /// Who asked for it.
-    pub by: String,
-    /// Who cancelled it.
-    pub ended_by: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// When.
-    pub at: Timestamp,
-    /// What it is guarded by.
-    pub guard: Guard,
-    /// How far it is.
-    pub progress: Progress,
-}
-
 /// How far the lanes of a replay are, since it was told last.
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
@@ -69,13 +46,6 @@ pub struct Moved {
     /// Those that Kafka refused.
     pub refused: Vec<Uuid>,
 }
-
-const REPLAY: &str =
-    "SELECT replay.id, replay.stage, replay.why_stopped, replay.asked_by, replay.reason,
-    replay.asked_at, replay.guard, replay.letters, replay.ended_by,
-    (SELECT CAST(coalesce(sum(lane.sent), 0) AS bigint) FROM ops_replay_lanes AS lane
-     WHERE lane.replay = replay.id) AS sent
-    FROM ops_replays AS replay";
 
 impl OpsStore {
     /// Completes once somebody asked for a replay in this process, also if that was before.
@@ -119,6 +89,7 @@ impl OpsStore {
             let finish = "UPDATE ops_replays SET stage = 'finished' WHERE id = $1";
             tx.execute(finish, &[id.as_str().into()]).await?;
         }
+        note_parts(&mut tx, asked.id).await?;
         mark_as_replaying(&mut tx, asked.id).await?;
         tx.commit().await?;
         self.asked.notify_one();
@@ -184,68 +155,6 @@ impl OpsStore {
             ORDER BY asked_at";
         let rows = self.read.read_all(select.to_owned(), &[]).await?;
         rows.iter().map(|row| parsed(&row.get::<String>("id")?)).collect()
-    }
-
-    /// The latest replays, the last one first.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn replays(&self, most: u32) -> Result<Vec<ReplayRow>, sqlx::Error> {
-        let select = format!("{REPLAY} ORDER BY replay.asked_at DESC, replay.id LIMIT $1");
-        let rows = self.read.read_all(select, &[most.into()]).await?;
-        let mut replays = Vec::with_capacity(rows.len());
-        for row in &rows {
-            replays.push(self.replay_of(row).await?);
-        }
-        Ok(replays)
-    }
-
-    /// A replay.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn replay(&self, id: Uuid) -> Result<Option<ReplayRow>, sqlx::Error> {
-        let select = format!("{REPLAY} WHERE replay.id = $1");
-        let rows = self.read.read_all(select, &[id.to_string().into()]).await?;
-        match rows.first() {
-            Some(row) => Ok(Some(self.replay_of(row).await?)),
-            None => Ok(None),
-        }
-    }
-
-    async fn replay_of(&self, row: &Row) -> Result<ReplayRow, sqlx::Error> {
-        let id: String = row.get("id")?;
-        let mut progress = Progress {
-            letters: unsigned(row, "letters")?,
-            sent: unsigned(row, "sent")?,
-            ..Progress::default()
-        };
-        let outcomes = "SELECT outcome, count(*) AS letters FROM ops_replay_letters
-            WHERE replay = $1 AND outcome IS NOT NULL GROUP BY outcome";
-        for row in self.read.read_all(outcomes.to_owned(), &[id.as_str().into()]).await? {
-            let letters = unsigned(&row, "letters")?;
-            match row.get::<String>("outcome")?.as_str() {
-                "processed" => progress.processed = letters,
-                "duplicate" => progress.duplicate = letters,
-                "dead-again" => progress.dead_again = letters,
-                "gone" => progress.gone = letters,
-                "refused" => progress.refused = letters,
-                _ => progress.out_of_turn = letters,
-            }
-        }
-        let guard = serde_json::from_str(&row.get::<String>("guard")?)
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok(ReplayRow {
-            id: parsed(&id)?,
-            stage: parsed(&row.get::<String>("stage")?)?,
-            why_stopped: row.get("why_stopped")?,
-            by: row.get("asked_by")?,
-            ended_by: row.get("ended_by")?,
-            reason: row.get("reason")?,
-            at: moment(row.get("asked_at")?)?,
-            guard,
-            progress,
-        })
     }
 
     /// Has this process work on a replay for a while, unless another one does. Again and again while it goes on.

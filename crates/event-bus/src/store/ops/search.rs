@@ -12,7 +12,7 @@ use super::super::sql::{Row, Value};
 use super::OpsStore;
 use super::letters::{moment, parsed, stamp};
 use super::names::Names;
-use crate::dead_letters::{Failure, Filter, Found, Letter, State};
+use crate::dead_letters::{Failure, Filter, Found, Letter, Scope, State};
 
 /// The number that stands for a state.
 pub(super) fn code(state: State) -> i64 {
@@ -217,9 +217,10 @@ impl OpsStore {
                 Entry::Occupied(mut entry) => entry.get_mut().join(new),
             }
         }
+        let within = self.within(&filter.scope, "").await?;
         let mut told = Vec::with_capacity(failures.len());
         for (fingerprint, failure) in failures {
-            told.push(self.with_latest(fingerprint, failure).await?);
+            told.push(self.with_latest(fingerprint, &within, failure).await?);
         }
         Failure::sort(&mut told);
         Ok(told)
@@ -247,13 +248,14 @@ impl OpsStore {
     async fn with_latest(
         &self,
         fingerprint: i64,
+        within: &str,
         mut failure: Failure,
     ) -> Result<Failure, sqlx::Error> {
         // Of each state, for that is how the index has them.
         let latest = (0..State::NAMES.len()).map(|state| {
             format!(
                 "SELECT * FROM (SELECT error_type, message, failed_at FROM ops_letters
-                   WHERE fingerprint = $1 AND state = {state} ORDER BY failed_at DESC, seq DESC LIMIT 1) AS of_{state}"
+                   WHERE fingerprint = $1 AND state = {state}{within} ORDER BY failed_at DESC, seq DESC LIMIT 1) AS of_{state}"
             )
         });
         let latest = latest.collect::<Vec<_>>().join(" UNION ALL ");
@@ -267,8 +269,8 @@ impl OpsStore {
         }
         if failure.open > 0 {
             let later = format!(
-                "SELECT 1 AS later FROM ops_letters WHERE fingerprint = $1 AND state = {} AND failed_at >
-                   (SELECT min(first_resolved) FROM ops_sums WHERE fingerprint = $1) LIMIT 1",
+                "SELECT 1 AS later FROM ops_letters WHERE fingerprint = $1 AND state = {}{within} AND failed_at >
+                   (SELECT min(first_resolved) FROM ops_sums WHERE fingerprint = $1{within}) LIMIT 1",
                 code(State::Open)
             );
             let later = self.read.read_all(later, &[fingerprint.into()]).await?;
@@ -298,9 +300,30 @@ impl OpsStore {
         self.names.tell(&self.read, &ids).await
     }
 
+    /// ` AND …` that leaves what is in scope, or nothing where that is all.
+    pub(super) async fn within(&self, scope: &Scope, of: &str) -> Result<String, sqlx::Error> {
+        let mut text = String::new();
+        for (column, names) in [("service", &scope.services), ("tenant", &scope.tenants)] {
+            let Some(names) = names else { continue };
+            let mut ids = Vec::with_capacity(names.len());
+            for name in names {
+                ids.extend(self.names.find(&self.read, name).await?);
+            }
+            let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+            text.push_str(&match ids.is_empty() {
+                true => " AND 1 = 0".to_owned(),
+                false => format!(" AND {of}{column} IN ({})", ids.join(", ")),
+            });
+        }
+        Ok(text)
+    }
+
     /// What a filter says of `ops_letters`. Whatever no dead letter has leaves nothing.
     pub(super) async fn conditions(&self, filter: &Filter) -> Result<Conditions, sqlx::Error> {
         let mut conditions = Conditions { is_summed: true, ..Conditions::default() };
+        if !filter.scope.is_all() {
+            conditions.also(format!("1 = 1{}", self.within(&filter.scope, "").await?));
+        }
         for (column, names) in [
             ("topic", &filter.topics),
             ("consumer_group", &filter.groups),

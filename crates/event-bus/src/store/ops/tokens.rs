@@ -1,4 +1,4 @@
-//! Who may use the API of an ops process.
+//! Who may use the API of an ops process, and what roles there are.
 
 use std::fmt;
 
@@ -10,8 +10,10 @@ use uuid::Uuid;
 use super::super::sql::Row;
 use super::OpsStore;
 use super::letters::{moment, parsed, stamp};
+use super::users::{columns_of, scope_of};
+use crate::dead_letters::Scope;
 
-/// What the holder of a token may do.
+/// What the holder of a token or a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -19,19 +21,24 @@ pub enum Role {
     Viewer,
     /// See, replay, discard and restore.
     Operator,
+    /// All of that, and say who else may.
+    Admin,
 }
 
 impl Role {
+    /// All of them, from the smallest on.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
     /// The names of all roles.
-    pub const NAMES: [&str; 2] = ["viewer", "operator"];
+    pub const NAMES: [&str; 3] = ["viewer", "operator", "admin"];
 
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        let [viewer, operator] = Self::NAMES;
+        let [viewer, operator, admin] = Self::NAMES;
         match self {
             Self::Viewer => viewer,
             Self::Operator => operator,
+            Self::Admin => admin,
         }
     }
 }
@@ -44,17 +51,14 @@ impl fmt::Display for Role {
 
 /// The text is no role's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is viewer or operator")]
+#[error("a role is viewer, operator or admin")]
 pub struct NotARole;
 
 impl std::str::FromStr for Role {
     type Err = NotARole;
 
     fn from_str(text: &str) -> Result<Self, NotARole> {
-        [Self::Viewer, Self::Operator]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(NotARole)
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NotARole)
     }
 }
 
@@ -65,6 +69,8 @@ pub struct ApiToken {
     pub name: String,
     /// What its holder may do.
     pub role: Role,
+    /// With whose dead letters.
+    pub scope: Scope,
     /// When it was made.
     pub made_at: Timestamp,
 }
@@ -72,8 +78,13 @@ pub struct ApiToken {
 /// Tokens begin so, for those who find one somewhere.
 const PREFIX: &str = "ebus_";
 
-/// A token has 244 random bits, so its hash needs no salt and no work.
-fn sha256(token: &str) -> String {
+/// A text that nobody guesses.
+pub(super) fn secret(prefix: &str) -> String {
+    format!("{prefix}{}{}", Uuid::new_v4().as_simple(), Uuid::new_v4().as_simple())
+}
+
+/// A secret has 244 random bits, so its hash needs no salt and no work.
+pub(super) fn sha256(token: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -83,13 +94,19 @@ impl OpsStore {
     ///
     /// # Errors
     /// The database's.
-    pub async fn make_token(&self, name: &str, role: Role) -> Result<Option<String>, sqlx::Error> {
-        let token = format!("{PREFIX}{}{}", Uuid::new_v4().as_simple(), Uuid::new_v4().as_simple());
-        let insert =
-            "INSERT INTO ops_tokens (name, role, token_sha256, made_at) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (name) DO NOTHING";
-        let now = stamp(Timestamp::now());
-        let values = [name.into(), role.as_str().into(), sha256(&token).into(), now.into()];
+    pub async fn make_token(
+        &self,
+        name: &str,
+        role: Role,
+        scope: &Scope,
+    ) -> Result<Option<String>, sqlx::Error> {
+        let token = secret(PREFIX);
+        let insert = "INSERT INTO ops_tokens (name, role, token_sha256, made_at, services, tenants)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING";
+        let now = stamp(Timestamp::now()).into();
+        let [services, tenants] = columns_of(scope)?;
+        let hash = sha256(&token).into();
+        let values = [name.into(), role.as_str().into(), hash, now, services, tenants];
         let mut tx = self.write.begin().await?;
         let made = tx.execute(insert, &values).await?;
         tx.commit().await?;
@@ -101,7 +118,7 @@ impl OpsStore {
     /// # Errors
     /// The database's.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>, sqlx::Error> {
-        let select = "SELECT name, role, made_at FROM ops_tokens ORDER BY name";
+        let select = "SELECT name, role, services, tenants, made_at FROM ops_tokens ORDER BY name";
         self.read.read_all(select.to_owned(), &[]).await?.iter().map(token).collect()
     }
 
@@ -110,7 +127,8 @@ impl OpsStore {
     /// # Errors
     /// The database's.
     pub async fn token(&self, token_text: &str) -> Result<Option<ApiToken>, sqlx::Error> {
-        let select = "SELECT name, role, made_at FROM ops_tokens WHERE token_sha256 = $1";
+        let select =
+            "SELECT name, role, services, tenants, made_at FROM ops_tokens WHERE token_sha256 = $1";
         let rows = self.read.read_all(select.to_owned(), &[sha256(token_text).into()]).await?;
         rows.first().map(token).transpose()
     }
@@ -131,6 +149,7 @@ fn token(row: &Row) -> Result<ApiToken, sqlx::Error> {
     Ok(ApiToken {
         name: row.get("name")?,
         role: parsed(&row.get::<String>("role")?)?,
+        scope: scope_of(row)?,
         made_at: moment(row.get("made_at")?)?,
     })
 }

@@ -1,0 +1,82 @@
+//! What operators ask for, by the API or by the panel: each time the policy is asked, and then the library's verb is called.
+
+mod error;
+mod letters;
+mod repairs;
+mod replays;
+
+use std::sync::Arc;
+
+use event_bus::dead_letters::{Filter, Found};
+use event_bus::publisher::Publisher;
+use event_bus::store::ops::OpsStore;
+use event_bus::{Catalogue, KafkaConfig};
+
+use crate::access::policy::{Action, Actor, Object, decide};
+use crate::condition::{Condition, ConditionError};
+
+pub use error::DeskError;
+pub use letters::{Decided, Edited, Lineage, Page};
+pub use repairs::{Repaired, Sample};
+pub use replays::{AskedFor, Preview};
+
+/// So many dead letters are decided about at once, or judged by what their events say.
+const MOST: u32 = 100_000;
+
+/// What it all stands on.
+#[derive(Clone)]
+pub struct Desk {
+    pub(crate) store: Arc<OpsStore>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) kafka: KafkaConfig,
+    pub(crate) publisher: Arc<Publisher>,
+}
+
+impl Desk {
+    /// On this store, for the dead letters of this catalogue.
+    #[must_use]
+    pub fn new(
+        store: Arc<OpsStore>,
+        catalogue: Arc<Catalogue>,
+        kafka: KafkaConfig,
+        publisher: Arc<Publisher>,
+    ) -> Self {
+        Self { store, catalogue, kafka, publisher }
+    }
+
+    /// What a filter means for somebody who wants to do this: nothing out of scope, and in place of a condition the dead
+    /// letters of whose events it is true.
+    pub(crate) async fn meant(
+        &self,
+        actor: &Actor,
+        action: Action,
+        mut filter: Filter,
+    ) -> Result<Filter, DeskError> {
+        decide(actor, action, Object::InScope)?;
+        filter.scope = actor.scope.clone();
+        let unclear = |error: ConditionError| match error {
+            ConditionError::Read(_) => DeskError::failed(&error),
+            _ => DeskError::Unclear(event_bus::dead_letter::error_chain(&error)),
+        };
+        let Some(condition) = Condition::of(&mut filter).map_err(unclear)? else {
+            return Ok(filter);
+        };
+        let shown = self.store.letters(&filter, None, MOST).await?;
+        if shown.next.is_some() {
+            return Err(DeskError::Unclear(format!(
+                "a condition is judged of at most {MOST} dead letters: narrow them by a topic, a time or the like"
+            )));
+        }
+        let letters: Vec<&Found> = shown.letters.iter().collect();
+        filter.ids = condition.ids(&self.kafka, &letters).await.map_err(unclear)?;
+        Ok(filter)
+    }
+}
+
+/// The filter, which means these states where it names none.
+pub(crate) fn in_states(mut filter: Filter, states: &[&str]) -> Filter {
+    if filter.states.is_empty() && filter.ids.is_empty() {
+        filter.states = states.iter().map(|state| (*state).to_owned()).collect();
+    }
+    filter
+}

@@ -1,0 +1,218 @@
+//! The panel: pages for operators, made on the server, which work without scripts.
+//!
+//! What a page shows and does is the `Desk`'s, as for the API. [`ROUTES`] is all that there is; a gate before each of them
+//! finds out who asks, whether one of our own pages sent the request, and whether the policy allows it.
+
+mod account;
+mod assets;
+mod decisions;
+mod diff;
+mod edit;
+mod export;
+mod gate;
+mod groups;
+mod letter;
+mod letters;
+mod page;
+mod pretty;
+mod query;
+mod replay;
+mod replays;
+mod sign_in;
+mod text;
+mod users;
+mod welcome;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use crate::access::policy::Action;
+use crate::access::route::{Needs, Route};
+use crate::access::throttle::Throttle;
+use crate::desk::Desk;
+use crate::{api, http};
+
+/// The page that one begins with.
+pub const HOME: &str = "/events/dead-letters";
+/// The cookie that names a session. Browsers take it from TLS and from loopback only, and from no other host.
+pub const COOKIE: &str = "__Host-event-bus";
+
+/// What answers a way in.
+#[derive(Clone, Copy, Debug)]
+pub enum Endpoint {
+    /// On to the first page.
+    Home,
+    /// Style, script and picture.
+    Asset,
+    /// The form to sign in.
+    SignInForm,
+    /// Who signs in.
+    SignIn,
+    /// Who signs out.
+    SignOut,
+    /// The form of an invitation.
+    WelcomeForm,
+    /// Who follows it.
+    Welcome,
+    /// Who is signed in.
+    Account,
+    /// Another password.
+    Password,
+    /// Failures.
+    Groups,
+    /// Dead letters.
+    Letters,
+    /// Dead letters, for other tools.
+    Export,
+    /// A dead letter.
+    Letter,
+    /// What happened to it.
+    History,
+    /// Its value, byte for byte.
+    Raw,
+    /// The form of another value.
+    EditForm,
+    /// What would change.
+    EditCheck,
+    /// It goes back with that.
+    Edit,
+    /// What a replay would do.
+    ReplayPlan,
+    /// It begins.
+    Replay,
+    /// The form to discard.
+    DiscardForm,
+    /// Nothing is to be done.
+    Discard,
+    /// The form to restore.
+    RestoreForm,
+    /// Something is.
+    Restore,
+    /// The latest replays.
+    Replays,
+    /// A replay.
+    ReplayPage,
+    /// How far it is.
+    Progress,
+    /// It ends.
+    Cancel,
+    /// Who may sign in.
+    Users,
+    /// One more.
+    MakeUser,
+    /// One is invited anew.
+    InviteUser,
+    /// One is shut out.
+    DisableUser,
+    /// One may come back.
+    EnableUser,
+}
+
+const SEE: Needs = Needs::May(Action::See);
+const EDIT: Needs = Needs::May(Action::Edit);
+const REPLAY: Needs = Needs::May(Action::Replay);
+const DISCARD: Needs = Needs::May(Action::Discard);
+const RESTORE: Needs = Needs::May(Action::Restore);
+const USERS: Needs = Needs::May(Action::ManageUsers);
+
+/// All ways in.
+pub const ROUTES: [Route<Endpoint>; 33] = [
+    Route::get("/", Needs::Somebody, Endpoint::Home),
+    Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
+    Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
+    Route::post("/sign-in", Needs::Nothing, Endpoint::SignIn),
+    Route::post("/sign-out", Needs::Somebody, Endpoint::SignOut),
+    Route::get("/welcome", Needs::Nothing, Endpoint::WelcomeForm),
+    Route::post("/welcome", Needs::Nothing, Endpoint::Welcome),
+    Route::get("/account", Needs::Somebody, Endpoint::Account),
+    Route::post("/account/password", Needs::Somebody, Endpoint::Password),
+    Route::get("/events/dead-letters", SEE, Endpoint::Groups),
+    Route::get("/events/dead-letters/list", SEE, Endpoint::Letters),
+    Route::get("/events/dead-letters/export", SEE, Endpoint::Export),
+    Route::get("/events/dead-letters/replay", REPLAY, Endpoint::ReplayPlan),
+    Route::post("/events/dead-letters/replay", REPLAY, Endpoint::Replay),
+    Route::get("/events/dead-letters/discard", DISCARD, Endpoint::DiscardForm),
+    Route::post("/events/dead-letters/discard", DISCARD, Endpoint::Discard),
+    Route::get("/events/dead-letters/restore", RESTORE, Endpoint::RestoreForm),
+    Route::post("/events/dead-letters/restore", RESTORE, Endpoint::Restore),
+    Route::get("/events/dead-letters/{id}", SEE, Endpoint::Letter),
+    Route::get("/events/dead-letters/{id}/history", SEE, Endpoint::History),
+    Route::get("/events/dead-letters/{id}/raw", SEE, Endpoint::Raw),
+    Route::get("/events/dead-letters/{id}/edit", EDIT, Endpoint::EditForm),
+    Route::post("/events/dead-letters/{id}/edit/check", EDIT, Endpoint::EditCheck),
+    Route::post("/events/dead-letters/{id}/edit", EDIT, Endpoint::Edit),
+    Route::get("/events/replays", SEE, Endpoint::Replays),
+    Route::get("/events/replays/{id}", SEE, Endpoint::ReplayPage),
+    Route::get("/events/replays/{id}/progress", SEE, Endpoint::Progress),
+    Route::post("/events/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::get("/access/users", USERS, Endpoint::Users),
+    Route::post("/access/users", USERS, Endpoint::MakeUser),
+    Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
+    Route::post("/access/users/{name}/disable", USERS, Endpoint::DisableUser),
+    Route::post("/access/users/{name}/enable", USERS, Endpoint::EnableUser),
+];
+
+/// What the pages stand on.
+#[derive(Clone)]
+pub(crate) struct Panel {
+    desk: Desk,
+    throttle: Arc<Mutex<Throttle>>,
+}
+
+/// The panel and the API of this desk. Every answer has the headers that keep a browser from doing more than it should.
+pub fn router(desk: &Desk) -> Router {
+    answering(desk, http::alive())
+}
+
+/// As [`router`], beside other routes.
+pub fn answering(desk: &Desk, beside: Router) -> Router {
+    let panel = Panel { desk: desk.clone(), throttle: Arc::default() };
+    let mut router = Router::new();
+    for route in ROUTES {
+        let gate = from_fn_with_state((panel.clone(), route.needs), gate::gate);
+        router = router.route(route.path, answers(route.endpoint, route.verb.into()).layer(gate));
+    }
+    let pages = router.fallback(page::nothing_there).with_state(panel);
+    pages.merge(api::router(desk.clone())).merge(beside).layer(map_response(page::guarded))
+}
+
+fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
+    match endpoint {
+        Endpoint::Home => on(verb, page::home),
+        Endpoint::Asset => on(verb, assets::asset),
+        Endpoint::SignInForm => on(verb, sign_in::form),
+        Endpoint::SignIn => on(verb, sign_in::sign_in),
+        Endpoint::SignOut => on(verb, sign_in::sign_out),
+        Endpoint::WelcomeForm => on(verb, welcome::form),
+        Endpoint::Welcome => on(verb, welcome::welcome),
+        Endpoint::Account => on(verb, account::page),
+        Endpoint::Password => on(verb, account::password),
+        Endpoint::Groups => on(verb, groups::page),
+        Endpoint::Letters => on(verb, letters::page),
+        Endpoint::Export => on(verb, export::export),
+        Endpoint::Letter => on(verb, letter::page),
+        Endpoint::History => on(verb, letter::history),
+        Endpoint::Raw => on(verb, letter::raw),
+        Endpoint::EditForm => on(verb, edit::form),
+        Endpoint::EditCheck => on(verb, edit::check),
+        Endpoint::Edit => on(verb, edit::edit),
+        Endpoint::ReplayPlan => on(verb, replay::plan),
+        Endpoint::Replay => on(verb, replay::replay),
+        Endpoint::DiscardForm => on(verb, decisions::discard_form),
+        Endpoint::Discard => on(verb, decisions::discard),
+        Endpoint::RestoreForm => on(verb, decisions::restore_form),
+        Endpoint::Restore => on(verb, decisions::restore),
+        Endpoint::Replays => on(verb, replays::list),
+        Endpoint::ReplayPage => on(verb, replays::page),
+        Endpoint::Progress => on(verb, replays::progress),
+        Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::Users => on(verb, users::page),
+        Endpoint::MakeUser => on(verb, users::make),
+        Endpoint::InviteUser => on(verb, users::invite),
+        Endpoint::DisableUser => on(verb, users::disable),
+        Endpoint::EnableUser => on(verb, users::enable),
+    }
+}

@@ -1,0 +1,117 @@
+//! Signing in and out.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use event_bus::store::ops::UserName;
+use jiff::Timestamp;
+
+use super::gate::{Fields, Signed, session_of};
+use super::page::{Refusal, Shell, Shown, see_other, show, show_as, with_session};
+use super::text::filters;
+use super::{Panel, query};
+use crate::access::password;
+use crate::serving::Peer;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn {
+    shell: Shell,
+    name: String,
+    next: String,
+    problem: &'static str,
+}
+
+pub(super) async fn form(Query(pairs): Query<Vec<(String, String)>>) -> Shown {
+    let next = pairs.into_iter().find(|(name, _)| name == "next").map(|(_, value)| value);
+    let next = query::local(next.as_deref().unwrap_or_default()).to_owned();
+    let shell = Shell::of_nobody("", "Sign in");
+    show(&SignIn { shell, name: String::new(), next, problem: "" })
+}
+
+pub(super) async fn sign_in(
+    State(panel): State<Panel>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    Extension(fields): Extension<Fields>,
+) -> Shown {
+    let (name, next) = (fields.text("name").trim(), query::local(fields.text("next")));
+    match panel.proved(name, fields.text("password"), peer.ip()).await? {
+        Some(name) => {
+            // Whatever session the browser was in, known or not, this is another one.
+            if let Some(old) = session_of(&headers) {
+                panel.desk.store.close_session(old).await?;
+            }
+            let session = panel.desk.store.open_session(&name, Timestamp::now()).await?;
+            tracing::info!(user = %name, "signed in");
+            Ok(with_session(see_other(next), Some(&session)))
+        }
+        None => {
+            let problem = "This name and password are not known together.";
+            let shell = Shell::of_nobody("", "Sign in");
+            let page = SignIn { shell, name: name.to_owned(), next: next.to_owned(), problem };
+            show_as(StatusCode::UNAUTHORIZED, &page)
+        }
+    }
+}
+
+pub(super) async fn sign_out(
+    State(panel): State<Panel>,
+    Extension(signed): Extension<Signed>,
+) -> Shown {
+    panel.desk.store.close_session(&signed.session).await?;
+    Ok(with_session(see_other("/sign-in"), None))
+}
+
+impl Panel {
+    /// Who this is, if the password is right. An unknown name takes as long as a wrong password.
+    pub(super) async fn proved(
+        &self,
+        name: &str,
+        password: &str,
+        address: IpAddr,
+    ) -> Result<Option<UserName>, Refusal> {
+        let name: Option<UserName> = name.parse().ok();
+        let throttled = name.as_ref().map_or("", UserName::as_str);
+        let attempt = self.throttle.lock().unwrap_or_else(PoisonError::into_inner).attempt(
+            throttled,
+            address,
+            Instant::now(),
+        );
+        if let Err(wait) = attempt {
+            tracing::warn!(user = throttled, %address, "too many passwords were tried");
+            return Err(Refusal::TooMany { seconds: wait.as_secs() + 1 });
+        }
+        let hash = match &name {
+            Some(name) => self.desk.store.password_of(name).await?,
+            None => None,
+        };
+        let is_right = password::verify(password.to_owned(), hash).await?;
+        if !is_right {
+            tracing::warn!(user = throttled, %address, "a wrong password");
+            return Ok(None);
+        }
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.succeeded(throttled, address);
+        Ok(name)
+    }
+
+    /// Asks who is signed in for the password again. The session goes on under another id, which is given back.
+    pub(super) async fn prove_again(
+        &self,
+        signed: &Signed,
+        password: &str,
+        address: IpAddr,
+    ) -> Result<Option<String>, Refusal> {
+        let Some(name) = self.proved(&signed.actor.name, password, address).await? else {
+            return Ok(None);
+        };
+        self.desk.store.close_session(&signed.session).await?;
+        Ok(Some(self.desk.store.open_session(&name, Timestamp::now()).await?))
+    }
+}

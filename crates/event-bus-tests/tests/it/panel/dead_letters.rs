@@ -1,0 +1,294 @@
+//! Dead letters are found, understood, replayed, edited, discarded and exported, page by page.
+
+use std::time::Duration;
+
+use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
+use event_bus::dead_letters::{Filter, Scope};
+use event_bus::headers::Header;
+use event_bus::kafka::Record;
+use event_bus::names::EventId;
+use event_bus::store::ops::Role;
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
+use event_bus_tests::kafka::{everything_in, send_all};
+
+use super::served::{PASSWORD, Served};
+use super::visitor::{Answer, Visitor};
+use crate::workshop::{Flaw, Workshop};
+
+const SOON: Duration = Duration::from_secs(90);
+const ALL: Scope = Scope { services: None, tenants: None };
+const LIST: &str = "/events/dead-letters/list";
+
+/// The page, once it shows this.
+async fn shows(visitor: &mut Visitor, path: &str, text: &str) -> Answer {
+    eventually(SOON, async || {
+        let page = visitor.clone().get(path).await;
+        if page.shows(text) { Ok(page) } else { Err(page.body) }
+    })
+    .await
+}
+
+/// Sends the form of a plan as it is, with these fields besides.
+async fn replays(visitor: &mut Visitor, plan: &Answer, fields: &[(&str, &str)]) -> Answer {
+    let hidden =
+        ["query", "id", "planned", "canary", "max-dead"].map(|name| (name, plan.field(name)));
+    let hidden = hidden.iter().map(|(name, value)| (*name, value.as_str()));
+    let all: Vec<(&str, &str)> = fields.iter().copied().chain(hidden).collect();
+    visitor.post("/events/dead-letters/replay", &all).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_is_found_its_cause_mended_and_its_replay_watched_until_it_is_resolved() {
+    const LETTERS: usize = 15;
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(2, "").await);
+    let services = workshop.start(&databases).await;
+    let served = Served::start(&workshop, &databases).await;
+    let mut ann = served.signed_in("ann", Role::Operator, &ALL).await;
+    assert!(ann.get("/events/dead-letters").await.shows("No dead letters."));
+    let flaw = Flaw(1);
+    workshop.publish(LETTERS, Some(flaw)).await;
+    let groups = format!("<strong>{LETTERS}</strong> open of {LETTERS}");
+    let groups = shows(&mut ann, "/events/dead-letters", &groups).await;
+    assert!(groups.shows("is cracked") && groups.shows("new"), "{groups:?}");
+
+    // From the failure to its list, and to one of them.
+    let query = groups.between("/events/dead-letters/list?", "\"").replace("&amp;", "&");
+    let list = ann.get(&format!("{LIST}?{query}")).await;
+    assert_eq!(list.body.matches("name=\"id\"").count(), LETTERS);
+    let first = ann.get(&format!("{LIST}?{query}&limit=10")).await;
+    let next =
+        first.between("rel=\"next\" href=\"", "\"").replace("&#38;", "&").replace("&amp;", "&");
+    let second = ann.get(&next).await;
+    assert_eq!(second.body.matches("name=\"id\"").count(), LETTERS - 10, "{second:?}");
+    let letter = list.field("id");
+    let page = ann.get(&format!("/events/dead-letters/{letter}")).await;
+    for text in ["PieceCut", "&#34;number&#34;:", "dlq.id", "of drilling", "rejected"] {
+        assert!(page.shows(text), "{text}: {page:?}");
+    }
+    let history = format!("/events/dead-letters/{letter}/history");
+    let history = shows(&mut ann, &history, "has settled it").await;
+    assert!(history.shows("cutting published it"), "{history:?}");
+
+    // More than one: a reason is needed, and the password where that is long ago.
+    let plan = ann.get(&format!("/events/dead-letters/replay?{query}")).await;
+    assert!(plan.shows("15 dead letters") && plan.shows("would go back"), "{plan:?}");
+    let refused = replays(&mut ann, &plan, &[("reason", " ")]).await;
+    assert!(refused.status == 422 && refused.shows("Say why"), "{refused:?}");
+    workshop.mend(flaw);
+    let asked = replays(&mut ann, &plan, &[("reason", "drill 2 is out")]).await;
+    assert_eq!(asked.status, 303, "{asked:?}");
+    let replay = asked.header("location").to_owned();
+    let twice = replays(&mut ann, &plan, &[("reason", "drill 2 is out")]).await;
+    assert_eq!(twice.header("location"), replay, "a form that is sent twice asks once");
+    let progress = shows(&mut ann, &format!("{replay}/progress"), "finished").await;
+    assert!(progress.shows("<strong>15</strong> took effect"), "{progress:?}");
+    assert!(!progress.shows("hx-get"), "it goes on asking: {progress:?}");
+    shows(&mut ann, "/events/dead-letters", "<strong>0</strong> open of 15").await;
+    let replays = ann.get("/events/replays").await;
+    assert!(replays.shows("drill 2 is out") && replays.shows("ann"), "{replays:?}");
+    served.stop().await;
+    services.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_replay_asks_for_the_password_that_was_given_long_ago() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    workshop.bury(3, Flaw(0)).await;
+    let ann = served.user("ann", Role::Operator, &ALL).await;
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(6);
+    let session = served.store.open_session(&ann, long_ago).await.expect("the store answers");
+    let mut ann = served.visitor();
+    ann.cookies.insert(event_bus_ops::panel::COOKIE.to_owned(), session.clone());
+    shows(&mut ann, "/events/dead-letters", "<strong>3</strong> open of 3").await;
+    ann.get("/account").await;
+
+    let one = shows(&mut ann, LIST, "name=\"id\"").await.field("id");
+    let plan = ann.get(&format!("/events/dead-letters/replay?id={one}")).await;
+    assert!(plan.shows("1 dead letter<") && !plan.shows("name=\"password\""), "{plan:?}");
+    let plan = ann.get("/events/dead-letters/replay?state=open").await;
+    assert!(plan.shows("3 dead letters") && plan.shows("name=\"password\""), "{plan:?}");
+    for password in ["", "not the password, no"] {
+        let refused =
+            replays(&mut ann, &plan, &[("reason", "a try"), ("password", password)]).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+    }
+    assert!(served.store.replays(&ALL, 1).await.expect("the store answers").is_empty());
+    let asked = replays(&mut ann, &plan, &[("reason", "a try"), ("password", PASSWORD)]).await;
+    assert_eq!(asked.status, 303, "{asked:?}");
+    // The session goes on under another id.
+    assert_ne!(ann.cookies[event_bus_ops::panel::COOKIE], session);
+    let now = jiff::Timestamp::now();
+    assert_eq!(served.store.session(&session, now).await.expect("the store answers"), None);
+    // Nobody handles it: it waits until it is cancelled, and what was not sent is open again.
+    let replay = asked.header("location").to_owned();
+    ann.get(&replay).await;
+    assert_eq!(ann.post(&format!("{replay}/cancel"), &[]).await.status, 303);
+    let cancelled = shows(&mut ann, &replay, "cancelled").await;
+    assert!(cancelled.shows("Cancelled by"), "{cancelled:?}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_discarded_with_a_reason_restored_and_edited_after_a_check() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    workshop.bury(2, Flaw(0)).await;
+    let mut ann = served.signed_in("ann", Role::Operator, &ALL).await;
+    shows(&mut ann, "/events/dead-letters", "<strong>2</strong> open of 2").await;
+    let id = ann.get(LIST).await.field("id");
+    let path = format!("/events/dead-letters/{id}");
+
+    let form = ann.get(&format!("/events/dead-letters/discard?id={id}")).await;
+    assert!(form.shows("1 dead letter<"), "{form:?}");
+    let query = form.field("query");
+    let refused =
+        ann.post("/events/dead-letters/discard", &[("query", &query), ("reason", " ")]).await;
+    assert!(refused.status == 422 && refused.shows("a reason is needed"), "{refused:?}");
+    let fields = [("query", &*query), ("reason", "a test piece")];
+    let done = ann.post("/events/dead-letters/discard", &fields).await;
+    assert!(done.shows("1 dead letter discarded"), "{done:?}");
+    let page = shows(&mut ann, &path, "state discarded").await;
+    assert!(page.shows("Restore…") && !page.shows("Replay…"), "{page:?}");
+    let history = ann.get(&format!("{path}/history")).await;
+    assert!(history.shows("ann discarded it: a test piece"), "{history:?}");
+    let done = ann.post("/events/dead-letters/restore", &[("query", &query)]).await;
+    assert!(done.shows("1 dead letter restored"), "{done:?}");
+    shows(&mut ann, &path, "state open").await;
+
+    let form = ann.get(&format!("{path}/edit")).await;
+    let text = form.between("required>\n", "</textarea>").replace("&#34;", "\"");
+    let bent = text.replace("\"plank\"", "\"board\"");
+    let another = text.replace("\"tenant_id\": \"", "\"tenant_id\": \"another-");
+    let check = |value: String| [("value", value), ("reason", "a typo".to_owned())];
+    let check = async |ann: &mut Visitor, value: &str| {
+        let fields = check(value.to_owned());
+        let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
+        ann.post(&format!("{path}/edit/check"), &fields.collect::<Vec<_>>()).await
+    };
+    for (value, problem) in [
+        (&*text, "nothing was changed"),
+        ("{", "would be dead at once"),
+        (&text.replace("\"number\": ", "\"number\": \"x\", \"n\": "), "would be dead at once"),
+        (&another, "tenant_id was"),
+    ] {
+        let refused = check(&mut ann, value).await;
+        assert!(refused.status == 422 && refused.shows(problem), "{problem}: {refused:?}");
+    }
+    // As a browser ends its lines.
+    let checked = check(&mut ann, &bent.replace('\n', "\r\n")).await;
+    assert!(checked.shows("<del>-     &#34;piece&#34;: &#34;plank&#34;,</del>"), "{checked:?}");
+    assert!(checked.shows("<ins>+     &#34;piece&#34;: &#34;board&#34;,</ins>"), "{checked:?}");
+    let fields = [("value", &*bent), ("reason", "a typo")];
+    let sent = ann.post(&format!("{path}/edit"), &fields).await;
+    assert!(sent.shows("went back to"), "{sent:?}");
+    let records = everything_in(&[workshop.topic()]).await;
+    let [record] = &records[..] else { panic!("{records:?}") };
+    let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
+    assert!(value.contains("\"piece\":\"board\"") && !value.contains('\n'), "{value}");
+    served.stop().await;
+}
+
+/// What others may write wherever they write something.
+const HOSTILE: [&str; 9] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onfocus=alert(1) autofocus '",
+    "</textarea></pre><svg onload=alert(1)>",
+    "{{7*7}} {% raw %} ${7*7}",
+    "=HYPERLINK(\"http://evil.example\")",
+    "@SUM(1+1)|cmd",
+    "pay\u{202e}gnp.exe\u{200b}",
+    "\u{1b}[2J__proto__",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_wrote_is_text_on_every_page() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    bury_hostile(&workshop).await;
+    let mut ann = served.signed_in("ann", Role::Operator, &ALL).await;
+    let count = async || served.store.count(&Filter::default()).await.expect("the store answers");
+    eventually(SOON, async || equal(count().await, Some(HOSTILE.len() as u64))).await;
+    let shown = served.store.letters(&Filter::default(), None, 100).await;
+    let letters = shown.expect("the store answers").letters;
+    let mut paths: Vec<String> =
+        ["/events/dead-letters", LIST, "/events/dead-letters/replay"].map(str::to_owned).into();
+    for found in &letters {
+        let path = format!("/events/dead-letters/{}", found.letter.id);
+        paths.extend([format!("{path}/history"), format!("{path}/edit"), path]);
+    }
+    for text in HOSTILE {
+        let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        paths.push(format!("{LIST}?text={escaped}&tenant={escaped}&fingerprint={escaped}"));
+        paths.push(format!("/events/dead-letters?text={escaped}"));
+        paths.push(format!("/sign-in?next={escaped}"));
+        paths.push(format!("/welcome?token={escaped}"));
+        paths.push(format!("/events/dead-letters/{escaped}"));
+        paths.push(format!("/events/dead-letters/discard?key={escaped}"));
+    }
+    for path in paths {
+        let page = ann.get(&path).await;
+        assert!(page.status < 500, "{path} {page:?}");
+        for markup in ["<script>alert", "<img", "<svg", " onfocus=alert(1) autofocus '"] {
+            assert!(!page.shows(markup), "{path} has {markup}: {page:?}");
+        }
+        // The fields of a form hold what was written, as it is.
+        if !path.contains("text=") && !path.ends_with("/edit") && !path.contains("token=") {
+            let hidden =
+                ['\u{202e}', '\u{200b}', '\u{1b}'].into_iter().find(|one| page.body.contains(*one));
+            assert_eq!(hidden, None, "{path} {page:?}");
+        }
+    }
+    let csv = ann.get("/events/dead-letters/export?format=csv").await;
+    assert_eq!(csv.header("content-disposition"), "attachment; filename=\"dead-letters.csv\"");
+    assert!(csv.shows("\"'=HYPERLINK") && csv.shows("'@SUM(1+1)|cmd"), "{csv:?}");
+    assert!(csv.body.starts_with("id,state,"), "{csv:?}");
+    let ids = letters.iter().map(|found| found.letter.id.to_string());
+    assert!(ids.into_iter().all(|id| csv.shows(&id)), "{csv:?}");
+    let some = ann.get("/events/dead-letters/export?format=ndjson&text=HYPERLINK").await;
+    assert_eq!(some.body.lines().count(), 1, "{some:?}");
+    let raw = ann.get(&format!("/events/dead-letters/{}/raw", letters[0].letter.id)).await;
+    assert_eq!(raw.header("content-type"), "application/octet-stream");
+    served.stop().await;
+}
+
+/// Dead letters that say hostile things in their errors, keys, headers and values.
+async fn bury_hostile(workshop: &Workshop) {
+    let event = workshop.catalogue.event("PieceCut").expect("the workshop has it");
+    let consumer = &event.consumers[0];
+    let now = jiff::Timestamp::now();
+    let letters = HOSTILE.iter().zip(0..).map(|(text, offset)| {
+        let value = if offset % 2 == 0 {
+            serde_json::json!({ "text": text, *text: [text] }).to_string()
+        } else {
+            (*text).to_owned()
+        };
+        let original = Record {
+            topic: event.topic.clone(),
+            partition: 0,
+            offset,
+            timestamp_ms: 0,
+            key: Some(text.as_bytes().to_vec().into()),
+            value: Some(value.into()),
+            headers: vec![Header::text("x-hostile", *text)],
+        };
+        let value = original.value.as_deref().unwrap_or_default();
+        Obituary {
+            id: dlq_id(&consumer.group, &original),
+            record: &original,
+            event_id: EventId::of_position(&event.topic, 0, offset, 0, value),
+            group: &consumer.group,
+            service: &consumer.service,
+            cause: &Cause::new(Reason::Malformed, "Hostile", *text),
+            attempts: 1,
+            first_failed_at: now,
+            failed_at: now,
+            chain_seq: None,
+            previous: None,
+        }
+        .record(&event.dead_letter_topic)
+    });
+    send_all(letters.collect()).await;
+}

@@ -1,0 +1,154 @@
+//! Each way in, as its table says it, for each role.
+
+use event_bus::dead_letters::Scope;
+use event_bus::store::ops::Role;
+use event_bus_ops::access::route::{Needs, Verb};
+use event_bus_ops::{api, panel};
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::eventually;
+use event_bus_tests::kafka::everything_in;
+
+use super::served::Served;
+use super::visitor::Visitor;
+use crate::workshop::{Flaw, Workshop};
+
+const ALL: Scope = Scope { services: None, tenants: None };
+/// Nothing has it.
+const ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
+
+fn path(path: &str) -> String {
+    path.replace("{id}", ID).replace("{name}", "nobody")
+}
+
+fn method(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Get => "GET",
+        Verb::Post => "POST",
+    }
+}
+
+/// Whether a role gets in.
+fn gets_in(needs: Needs, role: Option<Role>) -> bool {
+    match needs {
+        Needs::Nothing => true,
+        Needs::Somebody => role.is_some(),
+        Needs::May(action) => role.is_some_and(|role| role >= action.needs()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_role_gets_in_where_the_table_of_pages_says_so() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    let mut cells = 0;
+    for role in [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin)] {
+        let mut visitor = match role {
+            Some(role) => served.signed_in(&format!("a-{role}"), role, &ALL).await,
+            None => served.visitor(),
+        };
+        for route in panel::ROUTES {
+            // It would end the session.
+            if route.path == "/sign-out" {
+                continue;
+            }
+            let path = path(route.path);
+            let answer = match route.verb {
+                Verb::Get => visitor.get(&path).await,
+                Verb::Post => visitor.post(&path, &[]).await,
+            };
+            let is_in = gets_in(route.needs, role);
+            let cell = format!("{role:?} {} {path}: {answer:?}", method(route.verb));
+            match (is_in, role) {
+                (true, _) => {
+                    assert!(![401, 403].contains(&answer.status) || path == "/sign-in", "{cell}");
+                    assert!(!answer.header("location").starts_with("/sign-in"), "{cell}");
+                }
+                (false, None) => {
+                    assert!(answer.header("location").starts_with("/sign-in"), "{cell}");
+                }
+                (false, Some(_)) => assert_eq!(answer.status, 403, "{cell}"),
+            }
+            guards(answer.header("content-security-policy"), &cell);
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 4 * (panel::ROUTES.len() - 1));
+    served.stop().await;
+}
+
+fn guards(policy: &str, cell: &str) {
+    for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{cell}");
+    }
+    assert!(!policy.contains("unsafe"), "{cell}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_role_gets_in_where_the_table_of_the_api_says_so() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    let mut visitor = served.visitor();
+    for role in Role::ALL {
+        let token = served.store.make_token(&role.to_string(), role, &ALL).await;
+        let token = format!("Bearer {}", token.expect("the store answers").expect("it is new"));
+        for route in api::ROUTES {
+            let (path, json) = (path(route.path), ("Content-Type", "application/json"));
+            let method = method(route.verb);
+            let cell = format!("{role} {method} {path}");
+            let headers = [("Authorization", &*token), json];
+            let answer = visitor.ask(method, &path, &headers, "").await;
+            assert_eq!(
+                answer.status == 403,
+                !gets_in(route.needs, Some(role)),
+                "{cell} {answer:?}"
+            );
+            for nobody in ["", "Bearer guessed"] {
+                let answer =
+                    visitor.ask(method, &path, &[("Authorization", nobody), json], "").await;
+                assert_eq!(answer.status, 401, "{cell} {answer:?}");
+            }
+        }
+    }
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_get_changes_anything() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    workshop.bury(3, Flaw(0)).await;
+    let mut ann = served.signed_in("ann", Role::Admin, &ALL).await;
+    let id = first_letter(&mut ann).await;
+    let state = async || {
+        let mut told = Vec::new();
+        for table in
+            ["ops_users", "ops_sessions", "ops_invitations", "ops_replays", "ops_histories"]
+        {
+            told.push(databases.number("ops", &format!("SELECT count(*) FROM {table}")).await);
+        }
+        let deeds = everything_in(&[workshop.catalogue.audit_topic()]).await.len();
+        (told, deeds)
+    };
+    let before = state().await;
+    for route in panel::ROUTES.iter().filter(|route| route.verb == Verb::Get) {
+        let path = route.path.replace("{id}", &id).replace("{name}", "ann");
+        let answer = ann.get(&path).await;
+        assert!(answer.status < 500, "{path} {answer:?}");
+    }
+    for route in panel::ROUTES.iter().filter(|route| route.verb == Verb::Post) {
+        let path = route.path.replace("{id}", &id).replace("{name}", "ann");
+        let answer = ann.get(&format!("{path}?reason=x&query=")).await;
+        assert!([200, 303, 400, 404, 405, 410].contains(&answer.status), "{path} {answer:?}");
+    }
+    assert_eq!(state().await, before);
+    served.stop().await;
+}
+
+async fn first_letter(visitor: &mut Visitor) -> String {
+    let soon = std::time::Duration::from_secs(60);
+    eventually(soon, async || {
+        let list = visitor.clone().get("/events/dead-letters/list").await;
+        if list.shows("name=\"id\"") { Ok(list.field("id")) } else { Err(list.body) }
+    })
+    .await
+}

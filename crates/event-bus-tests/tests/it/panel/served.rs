@@ -1,0 +1,83 @@
+//! A panel that answers, of a workshop's dead letters, in this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use event_bus::dead_letters::guarded::Worker;
+use event_bus::dead_letters::{Indexer, Scope};
+use event_bus::store::ops::{OpsStore, Role, UserName};
+use event_bus_ops::access::password;
+use event_bus_ops::desk::Desk;
+use event_bus_ops::{http, panel};
+use event_bus_tests::databases::Databases;
+use event_bus_tests::kafka::publisher;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::visitor::Visitor;
+use crate::workshop::Workshop;
+
+/// Everybody's.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+pub struct Served {
+    pub store: Arc<OpsStore>,
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    running: JoinSet<()>,
+}
+
+impl Served {
+    pub async fn start(workshop: &Workshop, databases: &Databases) -> Self {
+        let store = OpsStore::open(&databases.url("ops")).await;
+        let store = Arc::new(store.expect("the ops store opens"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let (catalogue, kafka) = (Arc::clone(&workshop.catalogue), workshop.kafka.clone());
+        let publisher = Arc::new(publisher(&catalogue));
+        let indexer = Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue));
+        indexer.catch_up(|_| ()).await.expect("Kafka answers");
+        let worker = Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher));
+        let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher);
+        let (stop, stopping) = watch::channel(false);
+        let mut running = JoinSet::new();
+        let of_index = stopping.clone();
+        running.spawn(async move { indexer.run(of_index).await });
+        let of_worker = stopping.clone();
+        running.spawn(async move { worker.run(of_worker).await });
+        running.spawn(async move {
+            let answered = http::answer(listener, panel::router(&desk), stopping).await;
+            answered.expect("it can be listened");
+        });
+        Self { store, address, stop, running }
+    }
+
+    /// A user with the password of all.
+    pub async fn user(&self, name: &str, role: Role, scope: &Scope) -> UserName {
+        let name: UserName = name.parse().expect("a name");
+        let hash = password::hash(PASSWORD.to_owned()).await.expect("it is hashed");
+        let made = self.store.make_user(&name, role, scope, Some(&hash)).await;
+        assert!(made.expect("the store answers"), "{name} is new");
+        name
+    }
+
+    /// Somebody new at the panel.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(self.address)
+    }
+
+    /// A new user, who is signed in.
+    pub async fn signed_in(&self, name: &str, role: Role, scope: &Scope) -> Visitor {
+        self.user(name, role, scope).await;
+        let mut visitor = self.visitor();
+        visitor.signs_in(name, PASSWORD).await;
+        visitor
+    }
+
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.running.join_next().await.is_some() {}
+        self.store.close().await;
+    }
+}

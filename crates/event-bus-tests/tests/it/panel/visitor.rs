@@ -1,0 +1,142 @@
+//! A browser as small as can be: it keeps cookies, says where its forms come from, and shows nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// What was answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The text between two others, the first time.
+    pub fn between(&self, before: &str, after: &str) -> &str {
+        let (_, rest) =
+            self.body.split_once(before).unwrap_or_else(|| panic!("{before}: {self:?}"));
+        rest.split_once(after).unwrap_or_else(|| panic!("{after}: {self:?}")).0
+    }
+
+    /// The value of a field of a form.
+    pub fn field(&self, name: &str) -> String {
+        let value = self.between(&format!("name=\"{name}\" value=\""), "\"");
+        value.replace("&amp;", "&").replace("&#38;", "&")
+    }
+
+    pub fn shows(&self, text: &str) -> bool {
+        self.body.contains(text)
+    }
+}
+
+#[derive(Clone)]
+pub struct Visitor {
+    address: SocketAddr,
+    pub cookies: BTreeMap<String, String>,
+    /// What the forms of the last page carry.
+    csrf: String,
+}
+
+impl Visitor {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, cookies: BTreeMap::new(), csrf: String::new() }
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.ask("GET", path, &[], "").await
+    }
+
+    /// Follows where it is sent on to.
+    pub async fn visit(&mut self, path: &str) -> Answer {
+        let mut answer = self.get(path).await;
+        while answer.status == 303 {
+            let to = answer.header("location").to_owned();
+            answer = self.get(&to).await;
+        }
+        answer
+    }
+
+    /// Sends a form of the last page.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let (origin, csrf) = (self.origin(), self.csrf.clone());
+        let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", &*csrf)]).collect();
+        let headers = [("Origin", &*origin), ("Sec-Fetch-Site", "same-origin")];
+        self.ask("POST", path, &headers, &form(&fields)).await
+    }
+
+    pub async fn signs_in(&mut self, name: &str, password: &str) {
+        let answer = self.post("/sign-in", &[("name", name), ("password", password)]).await;
+        assert_eq!(answer.status, 303, "{answer:?}");
+        self.get("/account").await;
+    }
+
+    /// Asks for whatever is said, and takes cookies.
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let cookies = cookies.collect::<Vec<_>>().join("; ");
+        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address);
+        head.push_str(&format!("Cookie: {cookies}\r\nContent-Length: {}\r\n", body.len()));
+        if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "Content-Type") {
+            head.push_str("Content-Type: application/x-www-form-urlencoded\r\n");
+        }
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let answer = exchange(self.address, &format!("{head}\r\n{body}")).await;
+        for cookie in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
+            let (name, value) = cookie.1.split_once('=').expect("a cookie has a name");
+            let value = value.split(';').next().unwrap_or_default();
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        if answer.shows("name=\"csrf\"") {
+            self.csrf = answer.field("csrf");
+        }
+        answer
+    }
+}
+
+/// A form as browsers write it.
+pub fn form(fields: &[(&str, &str)]) -> String {
+    let escaped =
+        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    let fields = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
+    fields.collect::<Vec<_>>().join("&")
+}
+
+/// Sends bytes, and reads what is answered until the connection ends.
+pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.expect("somebody listens");
+    // Who refuses a request that is too large does so before it has all of it.
+    drop(stream.write_all(request.as_bytes()).await);
+    let mut bytes = Vec::new();
+    drop(stream.read_to_end(&mut bytes).await);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("0");
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    Answer {
+        status: status.parse().expect("a status is a number"),
+        headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
+        body: body.to_owned(),
+    }
+}
