@@ -18,7 +18,7 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser with one window. It ends when this is dropped.
 pub struct Chromium {
-    _driver: Process,
+    driver: Process,
     address: String,
     session: String,
     _profile: TempDir,
@@ -52,7 +52,7 @@ impl Chromium {
         let answer = ask(&address, "POST", "/session", Some(&asked)).await;
         let answer = answer.expect("a browser starts");
         let session = answer["sessionId"].as_str().expect("a session has an id").to_owned();
-        Self { _driver: driver, address, session, _profile: profile }
+        Self { driver, address, session, _profile: profile }
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
@@ -132,6 +132,12 @@ impl Chromium {
     /// When it does not end.
     pub async fn quit(self) {
         self.ask("DELETE", "", None).await.expect("the browser ends");
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        self.driver.kill_group();
     }
 }
 

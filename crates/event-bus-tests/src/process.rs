@@ -101,6 +101,15 @@ impl Process {
         kill(name, &format!("-{pid}")).await;
     }
 
+    /// Kills its whole process group: what it started may outlive it otherwise.
+    pub fn kill_group(&self) {
+        if let Some(pid) = self.child.id() {
+            let kill = format!("kill -s KILL -- -{pid}");
+            // In a test that fails, which is to tell of that and not of this.
+            drop(std::process::Command::new("sh").args(["-c", &kill]).status());
+        }
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
