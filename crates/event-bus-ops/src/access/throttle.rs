@@ -134,7 +134,7 @@ mod tests {
         for nth in 0..5 {
             throttle.attempt("ann", address(nth), start).unwrap();
         }
-        for nth in 0..30_000 {
+        for nth in 0..11_000 {
             throttle.attempt(&format!("user-{nth}"), address(nth + 9), start).unwrap();
         }
         assert!(throttle.names.0.len() <= REMEMBERED && throttle.addresses.0.len() <= REMEMBERED);
