@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::Stdio;
 use std::time::Duration;
 
+use event_bus::dead_letters::guarded::WINDOW;
 use event_bus::headers;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
@@ -17,8 +18,6 @@ use crate::both::on_both_databases;
 use crate::workshop::{Flaw, Services, Workshop};
 
 const SOON: Duration = Duration::from_secs(120);
-/// What an ops process may send twice when it is killed.
-const WINDOW: usize = 1_000;
 
 on_both_databases!(
     a_canary_stops_at_its_first_step_and_a_mended_handler_takes_all,

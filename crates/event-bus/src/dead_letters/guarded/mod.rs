@@ -8,4 +8,4 @@ mod lanes;
 mod worker;
 
 pub use guard::{Guard, Progress};
-pub use worker::{WorkError, Worker};
+pub use worker::{WINDOW, WorkError, Worker};

@@ -24,8 +24,8 @@ use crate::shutdown;
 use crate::store::ops::{Moved, OpsStore, ReplayRow, Stage, ToSend};
 
 /// So many are on their way, or not noted as sent yet, at once: what may be sent twice by a process that is killed.
-const WINDOW: usize = 2_000;
-/// How many are sent between two looks for what has arrived meanwhile.
+pub const WINDOW: usize = 2_000;
+/// What has arrived meanwhile is noted whenever a multiple of so many is on its way.
 const PORTION: usize = 250;
 /// How long a replay is nobody else's after a sign of its process.
 const LEASE: Duration = Duration::from_secs(15);
