@@ -139,7 +139,10 @@ impl World {
             let acknowledged = counts.borrow().acknowledged + PORTION as u64;
             self.producing.allow(PORTION);
             counts.wait_for(|now| now.acknowledged >= acknowledged).await.expect("producers run");
-            let _ = tokio::time::timeout(NEXT_PORTION_AFTER, committed.changed()).await;
+            if let Ok(changed) = tokio::time::timeout(NEXT_PORTION_AFTER, committed.changed()).await
+            {
+                changed.expect("members run");
+            }
         }
     }
 

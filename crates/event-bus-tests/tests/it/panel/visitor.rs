@@ -128,6 +128,7 @@ pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
     // Who refuses a request that is too large does so before it has all of it.
     drop(stream.write_all(request.as_bytes()).await);
     let mut bytes = Vec::new();
+    // And its end of the connection may be reset; what came before that is the answer.
     drop(stream.read_to_end(&mut bytes).await);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
