@@ -96,7 +96,7 @@ impl OpsStore {
             let letters: i64 = lane.get("letters")?;
             while place < letters && (all.len() as u64) < most {
                 let left = most.saturating_sub(all.len() as u64).min(PAGE);
-                let page =
+                let select =
                     "SELECT topic, partition_id, consumer_group,
                       string_agg(letter || ' ' || event_id || ' ' || place || ' ' || dlq_offset || ' '
                         || coalesce(CAST(chain_seq AS text), ''), ',') AS letters
@@ -112,13 +112,13 @@ impl OpsStore {
                     place.into(),
                     limit.into(),
                 ];
-                let rows = self.read.read_all(page.to_owned(), &values).await?;
+                let rows = self.read.read_all(select.to_owned(), &values).await?;
                 self.tell_names(&rows, &["topic", "consumer_group"]).await?;
                 let begin = all.len();
                 for row in &rows {
                     take_in(&mut all, row, &at, &self.names)?;
                 }
-                let page = all.get_mut(begin..).unwrap_or_default();
+                let page = &mut all[begin..];
                 page.sort_unstable_by_key(|one| one.place);
                 match page.last() {
                     Some(last) => place = last.place + 1,
