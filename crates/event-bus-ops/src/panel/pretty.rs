@@ -24,26 +24,13 @@ pub(super) fn lines(json: &str) -> Option<Vec<Line>> {
     Some(pretty.lines)
 }
 
-/// The JSON text in one piece, as it would be sent; `None` where it is none.
+/// The JSON text without what stands between its tokens; `None` where it is none.
 pub(super) fn compact(json: &str) -> Option<String> {
-    let lines = lines(json)?;
-    let mut text = String::with_capacity(json.len());
-    for line in lines {
-        // Only what stands between tokens is left out: a text in quotes has no line of its own.
-        let line = line.text.trim_start();
-        match line.strip_prefix('"').and_then(|_| token(line)) {
-            Some((key, rest)) => {
-                text.push_str(key);
-                match rest.strip_prefix(": ") {
-                    Some(value) => {
-                        text.push(':');
-                        text.push_str(value);
-                    }
-                    None => text.push_str(rest),
-                }
-            }
-            None => text.push_str(line),
-        }
+    serde_json::from_str::<IgnoredAny>(json).ok()?;
+    let (mut text, mut rest) = (String::with_capacity(json.len()), json.trim_start());
+    while let Some((token, behind)) = token(rest) {
+        text.push_str(token);
+        rest = behind.trim_start();
     }
     Some(text)
 }
