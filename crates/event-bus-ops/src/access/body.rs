@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
@@ -39,14 +40,17 @@ impl Unread {
     }
 }
 
-/// The request with its whole body in memory. A `GET` has none that anybody would read.
-pub(crate) async fn whole_body(request: Request, limit_bytes: usize) -> Result<Request, Unread> {
-    if [Method::GET, Method::HEAD].contains(request.method()) {
-        return Ok(request);
-    }
+/// The request, and its whole body. A `GET` has none that anybody would read.
+pub(crate) async fn whole_body(
+    request: Request,
+    limit_bytes: usize,
+) -> Result<(Parts, Bytes), Unread> {
     let (parts, body) = request.into_parts();
+    if [Method::GET, Method::HEAD].contains(&parts.method) {
+        return Ok((parts, Bytes::new()));
+    }
     let bytes = read(body, limit_bytes, BODY).await?;
-    Ok(Request::from_parts(parts, Body::from(bytes)))
+    Ok((parts, bytes))
 }
 
 async fn read(body: Body, limit_bytes: usize, within: Duration) -> Result<Bytes, Unread> {

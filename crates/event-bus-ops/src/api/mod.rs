@@ -10,6 +10,7 @@ mod repairs;
 mod replays;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderValue};
@@ -120,8 +121,8 @@ async fn gate(
         decide(&actor, action, Object::InScope)?;
     }
     request.extensions_mut().insert(actor);
-    let request = whole_body(request, MAX_BODY_BYTES).await?;
-    let mut response = next.run(request).await;
+    let (parts, body) = whole_body(request, MAX_BODY_BYTES).await?;
+    let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

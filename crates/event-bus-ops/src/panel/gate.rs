@@ -1,6 +1,6 @@
 //! Before each page: who asks, whether a page of ours sent it, and whether the policy allows it.
 
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::COOKIE as COOKIES;
 use axum::http::{HeaderMap, Method};
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::page::Refusal;
 use super::{COOKIE, Panel};
-use crate::access::body::{Unread, whole_body};
+use crate::access::body::whole_body;
 use crate::access::cross_site::{is_own, is_same, token_of};
 use crate::access::policy::{Action, Actor, Object, decide};
 use crate::access::route::Needs;
@@ -68,32 +68,29 @@ pub(super) async fn gate(
         return Err(Refusal::CrossSite);
     }
     let signed = panel.signed(request.headers()).await?;
-    let mut request = match needs {
-        Needs::Nothing => whole_body(request, MAX_FORM_BYTES).await?,
-        Needs::Somebody | Needs::May(_) => {
-            let Some(signed) = &signed else {
-                return Err(Refusal::nobody(&request));
-            };
-            if let Needs::May(action) = needs {
-                let object = match action {
-                    Action::ManageUsers => Object::Everything,
-                    _ => Object::InScope,
-                };
-                decide(&signed.actor, action, object).map_err(DeskError::from)?;
-            }
-            whole_body(request, MAX_FORM_BYTES).await?
-        }
+    // Whose session a form has to be of.
+    let sender = match needs {
+        Needs::Nothing => None,
+        Needs::Somebody | Needs::May(_) => match &signed {
+            Some(signed) => Some(signed),
+            None => return Err(Refusal::nobody(&request)),
+        },
     };
+    if let (Some(signed), Needs::May(action)) = (sender, needs) {
+        let object = match action {
+            Action::ManageUsers => Object::Everything,
+            _ => Object::InScope,
+        };
+        decide(&signed.actor, action, object).map_err(DeskError::from)?;
+    }
+    let (parts, body) = whole_body(request, MAX_FORM_BYTES).await?;
+    let mut request = Request::from_parts(parts, Body::empty());
     if is_form {
-        let header = request.headers().get(CSRF_HEADER).and_then(|token| token.to_str().ok());
-        let header = header.map(str::to_owned);
-        // It is in memory already.
-        let body = std::mem::take(request.body_mut());
-        let body = to_bytes(body, MAX_FORM_BYTES).await.map_err(|_| Unread::Broken)?;
         let fields = Fields::of(&body);
-        if let (Some(signed), Needs::Somebody | Needs::May(_)) = (&signed, needs) {
-            let token = header.unwrap_or_else(|| fields.text(CSRF_FIELD).to_owned());
-            if !is_same(&token, &signed.csrf) {
+        if let Some(signed) = sender {
+            let header = request.headers().get(CSRF_HEADER).and_then(|token| token.to_str().ok());
+            let token = header.unwrap_or_else(|| fields.text(CSRF_FIELD));
+            if !is_same(token, &signed.csrf) {
                 return Err(Refusal::CrossSite);
             }
         }
