@@ -39,7 +39,7 @@ impl Decision {
 
 /// What is decided.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Discard,
     Restore,
 }
@@ -141,36 +141,21 @@ pub(super) fn counted(letters: u64) -> String {
     }
 }
 
-pub(super) async fn discard_form(
+pub(super) async fn form(
+    kind: Kind,
     State(panel): State<Panel>,
     Extension(signed): Extension<Signed>,
     RawQuery(pairs): RawQuery<Vec<(String, String)>>,
 ) -> Shown {
     let filter = query::read(pairs)?.filter;
-    show(&panel.decision(&signed, Kind::Discard, filter, String::new()).await?)
+    show(&panel.decision(&signed, kind, filter, String::new()).await?)
 }
 
-pub(super) async fn discard(
+pub(super) async fn decide(
+    kind: Kind,
     State(panel): State<Panel>,
     Extension(signed): Extension<Signed>,
     Extension(fields): Extension<Fields>,
 ) -> Shown {
-    panel.decide(&signed, Kind::Discard, &fields).await
-}
-
-pub(super) async fn restore_form(
-    State(panel): State<Panel>,
-    Extension(signed): Extension<Signed>,
-    RawQuery(pairs): RawQuery<Vec<(String, String)>>,
-) -> Shown {
-    let filter = query::read(pairs)?.filter;
-    show(&panel.decision(&signed, Kind::Restore, filter, String::new()).await?)
-}
-
-pub(super) async fn restore(
-    State(panel): State<Panel>,
-    Extension(signed): Extension<Signed>,
-    Extension(fields): Extension<Fields>,
-) -> Shown {
-    panel.decide(&signed, Kind::Restore, &fields).await
+    panel.decide(&signed, kind, &fields).await
 }

@@ -34,6 +34,7 @@ use crate::access::route::{Needs, Route};
 use crate::access::throttle::Throttle;
 use crate::desk::Desk;
 use crate::{api, http};
+use decisions::Kind;
 
 /// The page that one begins with.
 pub const HOME: &str = "/events/dead-letters";
@@ -201,10 +202,18 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Edit => on(verb, edit::edit),
         Endpoint::ReplayPlan => on(verb, replay::plan),
         Endpoint::Replay => on(verb, replay::replay),
-        Endpoint::DiscardForm => on(verb, decisions::discard_form),
-        Endpoint::Discard => on(verb, decisions::discard),
-        Endpoint::RestoreForm => on(verb, decisions::restore_form),
-        Endpoint::Restore => on(verb, decisions::restore),
+        Endpoint::DiscardForm => {
+            on(verb, |panel, signed, asked| decisions::form(Kind::Discard, panel, signed, asked))
+        }
+        Endpoint::Discard => {
+            on(verb, |panel, signed, asked| decisions::decide(Kind::Discard, panel, signed, asked))
+        }
+        Endpoint::RestoreForm => {
+            on(verb, |panel, signed, asked| decisions::form(Kind::Restore, panel, signed, asked))
+        }
+        Endpoint::Restore => {
+            on(verb, |panel, signed, asked| decisions::decide(Kind::Restore, panel, signed, asked))
+        }
         Endpoint::Replays => on(verb, replays::list),
         Endpoint::ReplayPage => on(verb, replays::page),
         Endpoint::Progress => on(verb, replays::progress),
