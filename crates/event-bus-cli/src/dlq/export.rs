@@ -62,7 +62,7 @@ impl<'a> Export<'a> {
     }
 
     fn json(&self, found: &Found, record: Option<&Record>) -> serde_json::Value {
-        let mut line = json!({ "letter": found.letter, "state": found.state });
+        let mut line = json!(found);
         if self.kafka.is_some() {
             line["headers"] =
                 record.map(|record| record.headers.iter().map(header).collect::<Vec<_>>()).into();

@@ -44,9 +44,7 @@ impl Format {
 
     fn line(self, found: &Found) -> Result<String, DeskError> {
         match self {
-            Self::Ndjson => {
-                Ok(format!("{}\n", json!({ "letter": found.letter, "state": found.state })))
-            }
+            Self::Ndjson => Ok(format!("{}\n", json!(found))),
             Self::Csv => csv(cells(found)),
         }
     }

@@ -17,7 +17,7 @@ use super::text::filters;
 use super::{COOKIE, HOME, query};
 use crate::access::body::Unread;
 use crate::access::password::HashError;
-use crate::access::policy::{Action, Object, decide};
+use crate::access::policy::{Action, Denied, Object, decide};
 use crate::desk::DeskError;
 
 /// Nothing but what the program itself brings, and no page of ours within somebody else's.
@@ -174,11 +174,12 @@ impl Refusal {
             ),
             Self::Unread(unread) => ("Not read", format!("{unread}.")),
             Self::Desk(DeskError::NotAllowed(denied)) => ("Not allowed", format!("{denied}.")),
-            Self::Desk(error @ DeskError::Unclear(_)) => ("Not done", format!("{error}.")),
+            Self::Desk(error @ (DeskError::Unclear(_) | DeskError::Failed(_))) => {
+                ("Not done", format!("{error}."))
+            }
             Self::Desk(error @ (DeskError::NoLetter(_) | DeskError::NoReplay(_))) => {
                 ("Not found", format!("{error}."))
             }
-            Self::Desk(error @ DeskError::Failed(_)) => ("Not done", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (
                 "Too many tries",
@@ -228,7 +229,7 @@ impl From<DeskError> for Refusal {
     fn from(error: DeskError) -> Self {
         match error {
             // As if it did not exist.
-            DeskError::NotAllowed(crate::access::policy::Denied::OutOfScope) => Self::Nowhere,
+            DeskError::NotAllowed(Denied::OutOfScope) => Self::Nowhere,
             error => Self::Desk(error),
         }
     }
