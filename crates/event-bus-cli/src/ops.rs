@@ -13,6 +13,7 @@ use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Progress, Scope};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
+use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::desk::Desk;
 use event_bus_ops::{http, panel};
 use jiff::Timestamp;
@@ -140,14 +141,12 @@ impl Serve {
         let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
         // Before anything is opened, so that a signal meanwhile is not lost.
         let mut requested = stop::requested(false)?;
-        let store = Arc::new(self.at.open().await?);
+        let store = self.at.open().await?;
         let listener = telling::listen(self.http).await?;
         if self.rebuild {
             store.forget_index().await.context("the index could not be forgotten")?;
         }
-        let publisher =
-            Arc::new(Publisher::connect(Arc::clone(&catalogue), &kafka.without_linger())?);
-        let indexer = Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue));
+        let Ops { store, indexer, worker, desk } = Ops::on(store, &catalogue, &kafka)?;
         tokio::select! {
             caught_up = catch_up(&indexer) => caught_up?,
             _ = requested.wait_for(|stop| *stop) => return Ok(Exit::Done),
@@ -156,8 +155,6 @@ impl Serve {
         tracing::info!(http = %address, "the API answers");
         let mut output = global.output();
         tell(&mut output, address, set_up_link(&store, address).await?)?;
-        let worker = Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher));
-        let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher);
         let answering = http::answer(listener, panel::router(&desk), requested.clone());
         let (answered, (), ()) =
             tokio::join!(answering, indexer.run(requested.clone()), worker.run(requested));
@@ -166,6 +163,33 @@ impl Serve {
             tracing::warn!("the ops store did not let go of its connections in time");
         }
         Ok(Exit::Done)
+    }
+}
+
+/// The parts of an ops process, which stand on one store.
+pub struct Ops {
+    pub store: Arc<OpsStore>,
+    pub indexer: Indexer,
+    pub worker: Worker,
+    pub desk: Desk,
+}
+
+impl Ops {
+    /// On this store, for the dead letters of this catalogue. None of it does anything yet.
+    pub fn on(
+        store: OpsStore,
+        catalogue: &Arc<Catalogue>,
+        kafka: &KafkaConfig,
+    ) -> anyhow::Result<Self> {
+        let (store, catalogue) = (Arc::new(store), Arc::clone(catalogue));
+        let publisher = Publisher::connect(Arc::clone(&catalogue), &kafka.without_linger())?;
+        let publisher = Arc::new(publisher);
+        Ok(Self {
+            indexer: Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue)),
+            worker: Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher)),
+            desk: Desk::new(Arc::clone(&store), catalogue, kafka.clone(), publisher),
+            store,
+        })
     }
 }
 

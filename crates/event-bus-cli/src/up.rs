@@ -19,25 +19,29 @@ use event_bus::Catalogue;
 use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
+use event_bus::store::ops::OpsStore;
 use event_bus_ops::Watch;
 use tokio::sync::watch;
 
 use crate::address::address;
 use crate::exit::Exit;
 use crate::global::Global;
+use crate::ops::{self, Ops};
 use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
-use crate::{logging, ops, stop, telling};
+use crate::{logging, stop, telling};
 use cluster::Cluster;
 use data::{DataDir, Databases};
 use notes::Notes;
-use operations::{Desktop, Operations};
+use operations::Operations;
 use services::{Ended, Services};
 use traffic::Traffic;
 use view::{Facts, Look, View};
 
 /// The log where there is a screen.
 const LOG_FILE: &str = "up.log";
+/// The name of the ops store among the databases of the services.
+const OPS_STORE: &str = "ops";
 /// How often it is asked whether all groups have their members.
 const JOIN_POLL: Duration = Duration::from_millis(20);
 /// How long groups may take to form, after which they go on forming beside what is shown.
@@ -86,9 +90,10 @@ impl Args {
         let http = listener.local_addr()?;
         let cluster = Cluster::start(&settings, listen, &data).await?;
         let databases = data.databases(settings.bootstrap_given(), catalogue.namespace())?;
-        let desktop = Desktop::open(&databases, &catalogue, &cluster.kafka).await?;
+        let store = OpsStore::open(&databases.of(OPS_STORE)).await?;
+        let ops = Ops::on(store, &catalogue, &cluster.kafka)?;
         let facts = Facts {
-            set_up: ops::set_up_link(&desktop.store, http).await?,
+            set_up: ops::set_up_link(&ops.store, http).await?,
             started,
             kafka: cluster.kafka.bootstrap().to_owned(),
             is_embedded: cluster.is_embedded(),
@@ -99,7 +104,7 @@ impl Args {
         let admin = Admin::connect(&cluster.kafka)?;
         let metrics = Metrics::default();
         let watch = Watch::new(Arc::clone(&catalogue));
-        let operations = Operations::start(watch, metrics.clone(), listener, desktop);
+        let operations = Operations::start(watch, metrics.clone(), listener, ops);
         let watch = operations.watch.clone();
         let view = View::new(look, facts, watch, notes().clone(), global.output());
         let traces = self.otlp.start();
