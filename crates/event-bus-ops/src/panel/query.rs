@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 
 use event_bus::dead_letters::Filter;
+use uuid::Uuid;
 
 use super::page::Refusal;
 use crate::api::pairs;
@@ -10,6 +11,9 @@ use crate::api::query::Query;
 
 /// The address of the list.
 pub(super) const LIST: &str = "/events/dead-letters/list";
+
+/// A form says so of which dead letters are chosen.
+const CHOSEN: &str = "chosen";
 
 /// Names and values as an address or a form has them.
 pub(super) fn encoded<N: AsRef<str>, V: AsRef<str>>(
@@ -23,9 +27,16 @@ pub(super) fn of(filter: &Filter) -> String {
     encoded(pairs(filter))
 }
 
-/// What a form says that was made from a filter. A field that somebody left empty says nothing.
-pub(super) fn read(pairs: Vec<(String, String)>) -> Result<Query, Refusal> {
-    Ok(Query::of(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())?)
+/// What a form says that was made from a filter. A field that somebody left empty says nothing. In a form of which some are
+/// chosen, none is meant where none was.
+pub(super) fn read(mut pairs: Vec<(String, String)>) -> Result<Query, Refusal> {
+    let is_choice = pairs.iter().any(|(name, _)| name == CHOSEN);
+    pairs.retain(|(name, value)| name != CHOSEN && !value.is_empty());
+    if is_choice && !pairs.iter().any(|(name, _)| name == "id") {
+        // Nothing has it.
+        pairs.push(("id".to_owned(), Uuid::nil().to_string()));
+    }
+    Ok(Query::of(pairs)?)
 }
 
 /// What a hidden field says that holds an address's query.

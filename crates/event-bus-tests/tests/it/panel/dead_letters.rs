@@ -109,6 +109,12 @@ async fn a_bulk_replay_asks_for_the_password_that_was_given_long_ago() {
     assert!(plan.shows("1 dead letter<") && !plan.shows("name=\"password\""), "{plan:?}");
     let plan = ann.get("/events/dead-letters/replay?state=open").await;
     assert!(plan.shows("3 dead letters") && plan.shows("name=\"password\""), "{plan:?}");
+    // Of the list's form no box was ticked.
+    assert!(ann.get(LIST).await.shows("name=\"chosen\""));
+    for (verb, none) in [("replay", "There is nothing to send"), ("discard", "0 dead letters")] {
+        let answer = ann.get(&format!("/events/dead-letters/{verb}?chosen=")).await;
+        assert!(answer.shows(none), "{answer:?}");
+    }
     for password in ["", "not the password, no"] {
         let refused =
             replays(&mut ann, &plan, &[("reason", "a try"), ("password", password)]).await;

@@ -127,6 +127,9 @@ async fn one_tenants_operator_neither_sees_nor_touches_what_is_anothers(database
     let cancel =
         api(&mut ann, &token, &format!("/replays/{of_all}/cancel"), Some(&json!({}))).await;
     assert_eq!(cancel.status, 404, "{cancel:?}");
+    let again = json!({ "id": of_all, "filter": { "ids": [own[1]] } });
+    let again = api(&mut ann, &token, "/replays", Some(&again)).await;
+    assert_eq!(again.status, 404, "{again:?}");
     served.stop().await;
 }
 
