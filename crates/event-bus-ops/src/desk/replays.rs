@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use event_bus::dead_letters::guarded::Guard;
-use event_bus::dead_letters::{Filter, Plan, Refusal};
+use event_bus::dead_letters::{Filter, Plan, Refusal, Scope};
 use event_bus::names::{GroupName, TopicName};
 use event_bus::store::ops::{Asked, PlannedRow, ReplayRow};
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,11 @@ impl Desk {
         let is_conditional = filter.condition.is_some();
         let filter = if is_conditional { in_states(filter, &["open"]) } else { filter };
         let filter = self.meant(actor, Action::Replay, filter).await?;
+        let known = self.store.replay(&Scope::default(), id).await?;
+        if known.is_some_and(|known| known.by != actor.name) {
+            // It is told of only where it is in scope.
+            self.replay_row(actor, id).await?;
+        }
         let (consumed, by) = (self.consumed(), actor.name.clone());
         let asked = Asked { id, filter, consumed, guard, by, reason };
         let letters = self.store.ask_for_replay(&asked).await?;
