@@ -6,6 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Query as RawQuery, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use event_bus::dead_letters::Filter;
 use event_bus::dead_letters::guarded::Guard;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use super::page::{Refusal, Shell, Shown, see_other, show, show_as, with_session}
 use super::query::LIST;
 use super::text::filters;
 use super::{Panel, query};
-use crate::desk::Preview;
+use crate::desk::{DeskError, Preview};
 use crate::serving::Peer;
 
 /// Whoever replays more than one has given the password within this time.
@@ -157,8 +158,10 @@ pub(super) async fn replay(
     let id: Uuid = fields.text("id").parse().map_err(|_| Refusal::Nowhere)?;
     let planned: u64 = fields.text("planned").parse().map_err(|_| Refusal::Nowhere)?;
     // Who sends the form once more is shown what came of the first time.
-    if panel.desk.replay_row(&signed.actor, id).await.is_ok() {
-        return Ok(see_other(&format!("/events/replays/{id}")));
+    match panel.desk.replay_row(&signed.actor, id).await {
+        Ok(_) => return Ok(see_other(&format!("/events/replays/{id}"))),
+        Err(DeskError::NoReplay(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     let letters = panel.desk.would_replay(&signed.actor, filter.clone()).await?;
     let problem = match asked.guard() {
@@ -177,8 +180,12 @@ pub(super) async fn replay(
                 }
             }
             let reason = Some(asked.reason).filter(|reason| !reason.is_empty());
-            panel.desk.replay(&signed.actor, id, filter, guard, reason).await?;
-            let answer = see_other(&format!("/events/replays/{id}"));
+            let asked = panel.desk.replay(&signed.actor, id, filter, guard, reason).await;
+            // Also where it failed, the session that was begun goes on.
+            let answer = match asked {
+                Ok(_) => see_other(&format!("/events/replays/{id}")),
+                Err(error) => Refusal::from(error).into_response(),
+            };
             return Ok(match session {
                 Some(session) => with_session(answer, Some(&session)),
                 None => answer,
