@@ -26,13 +26,25 @@ pub enum Action {
     Reset,
     /// Dead letters that others wrote are sent to the topics that they came from, or to one that was named.
     Redrive,
+    /// Something was written about a failure; [`Deed::reason`] has it.
+    Note,
+    /// What was written about a failure is removed; [`Deed::reason`] has it.
+    RemoveNote,
     /// A deed was written and could not be done; [`Deed::reason`] tells why.
     NotDone,
 }
 
 impl Action {
-    const ALL: [Self; 6] =
-        [Self::Replay, Self::Discard, Self::Restore, Self::Reset, Self::Redrive, Self::NotDone];
+    const ALL: [Self; 8] = [
+        Self::Replay,
+        Self::Discard,
+        Self::Restore,
+        Self::Reset,
+        Self::Redrive,
+        Self::Note,
+        Self::RemoveNote,
+        Self::NotDone,
+    ];
 
     /// Its name, as records say it.
     #[must_use]
@@ -43,6 +55,8 @@ impl Action {
             Self::Restore => "restore",
             Self::Reset => "reset",
             Self::Redrive => "redrive",
+            Self::Note => "note",
+            Self::RemoveNote => "remove-note",
             Self::NotDone => "not-done",
         }
     }
@@ -105,6 +119,9 @@ pub struct Deed {
     /// About which dead letters of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redriven: Vec<RedrivenOffsets>,
+    /// About which failure, by its fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// Who decided.
     pub by: String,
     /// Why.
@@ -148,10 +165,17 @@ impl Deed {
         Self { redriven, ..Self::now(Action::Redrive, by, reason) }
     }
 
+    /// What was written now about a failure, or what is removed.
+    #[must_use]
+    pub fn about_failure(action: Action, fingerprint: &str, by: &str, text: &str) -> Self {
+        Self { failure: Some(fingerprint.to_owned()), ..Self::now(action, by, Some(text)) }
+    }
+
     fn now(action: Action, by: &str, reason: Option<&str>) -> Self {
         let (by, reason, at) = (by.to_owned(), reason.map(str::to_owned), Timestamp::now());
         let (letters, moves, redriven) = (Vec::new(), Vec::new(), Vec::new());
-        Self { id: Uuid::now_v7(), action, letters, moves, redriven, by, reason, at }
+        let failure = None;
+        Self { id: Uuid::now_v7(), action, letters, moves, redriven, failure, by, reason, at }
     }
 
     /// That it could not be done, for those who read that it was to be.
@@ -208,6 +232,7 @@ mod tests {
             letters: (0..LETTERS_PER_DEED as u128 + 1).map(Uuid::from_u128).collect(),
             moves: Vec::new(),
             redriven: Vec::new(),
+            failure: None,
             by: "ops".to_owned(),
             reason: Some("a test".to_owned()),
             at: "2026-01-02T03:04:05Z".parse().unwrap(),

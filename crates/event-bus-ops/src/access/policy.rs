@@ -43,19 +43,25 @@ pub enum Action {
     Discard,
     /// Take that back.
     Restore,
+    /// Write notes about failures, and remove one's own.
+    Note,
+    /// Remove those of others.
+    RemoveNotes,
     /// Say who may sign in.
     ManageUsers,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::See,
         Self::Replay,
         Self::Cancel,
         Self::Edit,
         Self::Discard,
         Self::Restore,
+        Self::Note,
+        Self::RemoveNotes,
         Self::ManageUsers,
     ];
 
@@ -64,10 +70,13 @@ impl Action {
     pub const fn needs(self) -> Role {
         match self {
             Self::See => Role::Viewer,
-            Self::Replay | Self::Cancel | Self::Edit | Self::Discard | Self::Restore => {
-                Role::Operator
-            }
-            Self::ManageUsers => Role::Admin,
+            Self::Replay
+            | Self::Cancel
+            | Self::Edit
+            | Self::Discard
+            | Self::Restore
+            | Self::Note => Role::Operator,
+            Self::RemoveNotes | Self::ManageUsers => Role::Admin,
         }
     }
 }
@@ -81,6 +90,8 @@ impl fmt::Display for Action {
             Self::Edit => "to edit dead letters",
             Self::Discard => "to discard dead letters",
             Self::Restore => "to restore dead letters",
+            Self::Note => "to write notes",
+            Self::RemoveNotes => "to remove notes of others",
             Self::ManageUsers => "to manage users",
         })
     }
@@ -169,7 +180,9 @@ mod tests {
                     let actor = actor(role, services, of_tenants);
                     let has_role = match role {
                         Role::Viewer => action == Action::See,
-                        Role::Operator => action != Action::ManageUsers,
+                        Role::Operator => {
+                            ![Action::RemoveNotes, Action::ManageUsers].contains(&action)
+                        }
                         Role::Admin => true,
                     };
                     for service in ["payment", "brand"] {
@@ -196,7 +209,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cells, 3 * 7 * 4 * 2 * 3);
+        assert_eq!(cells, 3 * 9 * 4 * 2 * 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a request is answered that can't be done.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use event_bus::store::StoreError;
@@ -46,15 +46,23 @@ impl From<JsonRejection> for ApiError {
     }
 }
 
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Desk(DeskError::Unclear(rejection.body_text()))
+    }
+}
+
 impl DeskError {
     /// The status of HTTP that says so.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotAllowed(Denied::Role { .. }) => StatusCode::FORBIDDEN,
             Self::Unclear(_) => StatusCode::BAD_REQUEST,
-            Self::NotAllowed(Denied::OutOfScope) | Self::NoLetter(_) | Self::NoReplay(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotAllowed(Denied::OutOfScope)
+            | Self::NoLetter(_)
+            | Self::NoReplay(_)
+            | Self::NoFailure(_)
+            | Self::NoNote(_) => StatusCode::NOT_FOUND,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         }
     }

@@ -3,14 +3,15 @@
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query as RawQuery, State};
 use axum::{Extension, Json};
-use event_bus::dead_letters::{Failure, Filter};
+use event_bus::dead_letters::Filter;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ApiError;
 use super::query::Query;
 use crate::access::policy::{Action, Actor};
-use crate::desk::{Decided, Desk, Edited, Lineage, Page};
+use crate::desk::{Decided, Desk, Edited, FailureRow, Lineage, Page};
 
 /// A decision about dead letters.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,8 +50,9 @@ pub(super) async fn failures(
     State(desk): State<Desk>,
     Extension(actor): Extension<Actor>,
     RawQuery(pairs): RawQuery<Vec<(String, String)>>,
-) -> Result<Json<Vec<Failure>>, ApiError> {
-    Ok(Json(desk.failures(&actor, Query::of(pairs)?.filter).await?))
+) -> Result<Json<Vec<FailureRow>>, ApiError> {
+    let failures = desk.failures(&actor, Query::of(pairs)?.filter).await?;
+    Ok(Json(desk.rows_of(&actor, failures, Timestamp::now()).await?))
 }
 
 pub(super) async fn show(

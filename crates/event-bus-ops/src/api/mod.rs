@@ -5,6 +5,7 @@
 
 mod error;
 mod letters;
+mod notes;
 pub(crate) mod query;
 mod repairs;
 mod replays;
@@ -25,11 +26,14 @@ use crate::desk::Desk;
 
 pub use error::ApiError;
 pub use letters::{AskForEdit, Decision};
+pub use notes::{AskForNotes, NewNote};
 pub use query::pairs;
 pub use repairs::AskForRepair;
 pub use replays::AskForReplay;
 
-pub use crate::desk::{AskedFor, Decided, Edited, Lineage, Page, Preview, Repaired, Sample};
+pub use crate::desk::{
+    AskedFor, Decided, Edited, FailureRow, Lineage, Page, Preview, Repaired, Sample,
+};
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -49,6 +53,12 @@ pub enum Endpoint {
     Restore,
     /// Dead letters that look alike.
     Failures,
+    /// What is written about one.
+    Notes,
+    /// Something is.
+    WriteNote,
+    /// It goes.
+    RemoveNote,
     /// Many go back with other values.
     Repair,
     /// The latest replays.
@@ -66,7 +76,7 @@ pub enum Endpoint {
 const SEE: Needs = Needs::May(Action::See);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 12] = [
+pub const ROUTES: [Route<Endpoint>; 15] = [
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
@@ -74,6 +84,9 @@ pub const ROUTES: [Route<Endpoint>; 12] = [
     Route::post("/api/v1/dead-letters/restore", Needs::May(Action::Restore), Endpoint::Restore),
     Route::post("/api/v1/dead-letters/repair", Needs::May(Action::Edit), Endpoint::Repair),
     Route::get("/api/v1/failures", SEE, Endpoint::Failures),
+    Route::get("/api/v1/notes", SEE, Endpoint::Notes),
+    Route::post("/api/v1/notes", Needs::May(Action::Note), Endpoint::WriteNote),
+    Route::post("/api/v1/notes/{id}/remove", Needs::May(Action::Note), Endpoint::RemoveNote),
     Route::get("/api/v1/replays", SEE, Endpoint::Replays),
     Route::post("/api/v1/replays", Needs::May(Action::Replay), Endpoint::AskForReplay),
     Route::get("/api/v1/replays/preview", SEE, Endpoint::Preview),
@@ -99,6 +112,9 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Discard => on(verb, letters::discard),
         Endpoint::Restore => on(verb, letters::restore),
         Endpoint::Failures => on(verb, letters::failures),
+        Endpoint::Notes => on(verb, notes::list),
+        Endpoint::WriteNote => on(verb, notes::write),
+        Endpoint::RemoveNote => on(verb, notes::remove),
         Endpoint::Repair => on(verb, repairs::repair),
         Endpoint::Replays => on(verb, replays::list),
         Endpoint::AskForReplay => on(verb, replays::ask),

@@ -22,6 +22,12 @@ pub enum DeskError {
     /// No replay has this id, or none in scope.
     #[error("no replay has the id {0}")]
     NoReplay(Uuid),
+    /// No failure has this fingerprint, or none in scope.
+    #[error("no dead letter has the fingerprint {0}")]
+    NoFailure(String),
+    /// No note has this id, or none in scope.
+    #[error("no note has the id {0}")]
+    NoNote(Uuid),
     /// Kafka or the ops store did not do its part.
     #[error("{0}")]
     Failed(String),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use event_bus::audit::Action as Deed;
-use event_bus::dead_letters::{Edit, Failure, Filter, Found, Plan, Refusal};
+use event_bus::dead_letters::{Edit, Filter, Found, Plan, Refusal};
 use event_bus::store::ops::Place;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -67,15 +67,6 @@ impl Desk {
         let total = self.store.count(&filter).await?;
         let next = shown.next.map(|place| format!("{}-{}", place.failed_at, place.seq));
         Ok(Page { letters: shown.letters, next, total })
-    }
-
-    /// The failures of what is meant.
-    ///
-    /// # Errors
-    /// See [`DeskError`].
-    pub async fn failures(&self, actor: &Actor, filter: Filter) -> Result<Vec<Failure>, DeskError> {
-        let filter = self.meant(actor, Action::See, filter).await?;
-        Ok(self.store.failures(&filter).await?)
     }
 
     /// A dead letter for somebody who wants to do this with it. One that is out of scope does not exist.

@@ -1,7 +1,9 @@
 //! What operators ask for, by the API or by the panel: each time the policy is asked, and then the library's verb is called.
 
 mod error;
+mod failures;
 mod letters;
+mod notes;
 mod repairs;
 mod replays;
 
@@ -16,6 +18,7 @@ use crate::access::policy::{Action, Actor, Object, decide};
 use crate::condition::{Condition, ConditionError};
 
 pub use error::DeskError;
+pub use failures::FailureRow;
 pub use letters::{Decided, Edited, Lineage, Page};
 pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};

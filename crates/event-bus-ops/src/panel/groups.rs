@@ -10,7 +10,9 @@ use event_bus::dead_letters::{Failure, Filter};
 use super::gate::Signed;
 use super::page::{Shell, Shown, show};
 use super::text::{Clock, filters};
-use super::{Panel, query};
+use super::trend::Trend;
+use super::{Panel, notes, query};
+use crate::desk::FailureRow;
 
 /// A failure that was seen first within this time is new.
 const NEW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,16 +33,37 @@ struct Groups {
 
 struct Row {
     failure: Failure,
+    trend: Trend,
+    notes: usize,
+    latest_note: Option<String>,
+    notes_at: String,
     is_new: bool,
     /// As an address has it that means these dead letters.
     query: String,
 }
 
 impl Row {
-    fn of(failure: Failure, filter: &Filter, clock: Clock) -> Self {
+    fn of(row: FailureRow, filter: &Filter, clock: Clock) -> Self {
+        let FailureRow { failure, trend, notes, latest_note } = row;
         let filter = Filter { fingerprints: vec![failure.fingerprint.clone()], ..filter.clone() };
         let age = clock.0.duration_since(failure.first_seen).unsigned_abs();
-        Self { is_new: age < NEW, query: query::of(&filter), failure }
+        Self {
+            trend: Trend(trend),
+            notes,
+            latest_note,
+            notes_at: notes::address(&failure.fingerprint),
+            is_new: age < NEW,
+            query: query::of(&filter),
+            failure,
+        }
+    }
+
+    fn notes_told(&self) -> String {
+        match self.notes {
+            0 => "Notes".to_owned(),
+            1 => "1 note:".to_owned(),
+            notes => format!("{notes} notes:"),
+        }
     }
 }
 
@@ -51,11 +74,13 @@ pub(super) async fn page(
 ) -> Shown {
     let filter = query::read(pairs)?.filter;
     let clock = Clock::now();
-    let failures = panel.desk.failures(&signed.actor, filter.clone()).await?;
+    let mut failures = panel.desk.failures(&signed.actor, filter.clone()).await?;
     let sum = |of: fn(&Failure) -> u64| failures.iter().map(of).sum();
     let (open, all) = (sum(|failure| failure.open), sum(|failure| failure.letters));
     let hidden = failures.len().saturating_sub(SHOWN);
-    let rows = failures.into_iter().take(SHOWN).map(|failure| Row::of(failure, &filter, clock));
+    failures.truncate(SHOWN);
+    let rows = panel.desk.rows_of(&signed.actor, failures, clock.0).await?;
+    let rows = rows.into_iter().map(|row| Row::of(row, &filter, clock));
     show(&Groups {
         rows: rows.collect(),
         shell: Shell::of(&signed, "dead-letters", "Dead Letter Queue"),

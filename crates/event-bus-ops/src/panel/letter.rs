@@ -10,13 +10,14 @@ use event_bus::Catalogue;
 use event_bus::dead_letters::{Found, Moment, Reached, State as Standing, reached, timeline};
 use event_bus::envelope::Envelope;
 use event_bus::kafka::Record;
+use event_bus::store::ops::Note;
 use uuid::Uuid;
 
 use super::gate::Signed;
 use super::page::{HTMX, Refusal, Shell, Shown, show};
 use super::query::LIST;
 use super::text::{Clock, filters};
-use super::{Panel, pretty, query};
+use super::{Panel, notes, pretty, query};
 use crate::access::policy::Action;
 use crate::desk::{DeskError, Lineage};
 
@@ -33,6 +34,7 @@ struct Letter {
     clock: Clock,
     found: Found,
     lineage: Vec<Found>,
+    notes: Vec<Note>,
     /// `None` where retention took it.
     record: Option<Shape>,
     doom: Option<String>,
@@ -50,6 +52,10 @@ impl Letter {
     fn alike(&self) -> String {
         let fingerprint = self.found.letter.fingerprint.as_str();
         format!("{LIST}?{}", query::encoded([("fingerprint", fingerprint)]))
+    }
+
+    fn notes_at(&self) -> String {
+        notes::address(&self.found.letter.fingerprint)
     }
 
     /// The replay that it is in.
@@ -140,6 +146,7 @@ pub(super) async fn page(
     let Lineage { found, lineage } = panel.known(&signed, Action::See, &id).await?;
     let record = panel.record(&found).await?;
     let (desk, state) = (&panel.desk, found.state);
+    let notes = desk.notes(&signed.actor, &found.letter.fingerprint).await?;
     let catalogue = &desk.catalogue;
     show(&Letter {
         shell: Shell::of(&signed, "dead-letters", "Dead letter"),
@@ -149,6 +156,7 @@ pub(super) async fn page(
         is_open: state == Standing::Open,
         may_restore: matches!(state, Standing::Discarded | Standing::Replaying { .. }),
         lineage,
+        notes,
         found,
     })
 }

@@ -13,6 +13,7 @@ mod gate;
 mod groups;
 mod letter;
 mod letters;
+mod notes;
 mod page;
 mod pretty;
 mod query;
@@ -20,6 +21,7 @@ mod replay;
 mod replays;
 mod sign_in;
 mod text;
+mod trend;
 mod users;
 mod welcome;
 
@@ -64,6 +66,12 @@ pub enum Endpoint {
     Password,
     /// Failures.
     Groups,
+    /// What is written about one.
+    Notes,
+    /// Something is.
+    WriteNote,
+    /// It goes.
+    RemoveNote,
     /// Dead letters.
     Letters,
     /// Dead letters, for other tools.
@@ -117,10 +125,11 @@ const EDIT: Needs = Needs::May(Action::Edit);
 const REPLAY: Needs = Needs::May(Action::Replay);
 const DISCARD: Needs = Needs::May(Action::Discard);
 const RESTORE: Needs = Needs::May(Action::Restore);
+const NOTE: Needs = Needs::May(Action::Note);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 33] = [
+pub const ROUTES: [Route<Endpoint>; 36] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -131,6 +140,9 @@ pub const ROUTES: [Route<Endpoint>; 33] = [
     Route::get("/account", Needs::Somebody, Endpoint::Account),
     Route::post("/account/password", Needs::Somebody, Endpoint::Password),
     Route::get("/events/dead-letters", SEE, Endpoint::Groups),
+    Route::get("/events/dead-letters/notes", SEE, Endpoint::Notes),
+    Route::post("/events/dead-letters/notes", NOTE, Endpoint::WriteNote),
+    Route::post("/events/dead-letters/notes/{id}/remove", NOTE, Endpoint::RemoveNote),
     Route::get("/events/dead-letters/list", SEE, Endpoint::Letters),
     Route::get("/events/dead-letters/export", SEE, Endpoint::Export),
     Route::get("/events/dead-letters/replay", REPLAY, Endpoint::ReplayPlan),
@@ -192,6 +204,9 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Account => on(verb, account::page),
         Endpoint::Password => on(verb, account::password),
         Endpoint::Groups => on(verb, groups::page),
+        Endpoint::Notes => on(verb, notes::page),
+        Endpoint::WriteNote => on(verb, notes::write),
+        Endpoint::RemoveNote => on(verb, notes::remove),
         Endpoint::Letters => on(verb, letters::page),
         Endpoint::Export => on(verb, export::export),
         Endpoint::Letter => on(verb, letter::page),

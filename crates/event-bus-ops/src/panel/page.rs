@@ -177,9 +177,12 @@ impl Refusal {
             Self::Desk(error @ (DeskError::Unclear(_) | DeskError::Failed(_))) => {
                 ("Not done", format!("{error}."))
             }
-            Self::Desk(error @ (DeskError::NoLetter(_) | DeskError::NoReplay(_))) => {
-                ("Not found", format!("{error}."))
-            }
+            Self::Desk(
+                error @ (DeskError::NoLetter(_)
+                | DeskError::NoReplay(_)
+                | DeskError::NoFailure(_)
+                | DeskError::NoNote(_)),
+            ) => ("Not found", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (
                 "Too many tries",

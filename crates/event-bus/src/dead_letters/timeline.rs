@@ -126,7 +126,9 @@ fn decided(deed: &Deed, ids: &HashSet<Uuid>) -> Option<Moment> {
         Action::Replay => "replayed",
         Action::Discard => "discarded",
         Action::Restore => "restored",
-        Action::Reset | Action::Redrive | Action::NotDone => return None,
+        Action::Reset | Action::Redrive | Action::Note | Action::RemoveNote | Action::NotDone => {
+            return None;
+        }
     };
     let why = deed.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     Some(Moment { at: deed.at, what: format!("{} {verb} it{why} [{letter}]", deed.by) })

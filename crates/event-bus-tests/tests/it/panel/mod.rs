@@ -4,6 +4,7 @@ mod access;
 mod browser;
 mod dead_letters;
 mod matrix;
+mod notes;
 mod scopes;
 mod served;
 mod visitor;

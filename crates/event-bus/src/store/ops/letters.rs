@@ -93,6 +93,7 @@ impl OpsStore {
             "DELETE FROM ops_histories",
             "DELETE FROM ops_idle",
             "DELETE FROM ops_sums",
+            "DELETE FROM ops_hours",
         ] {
             tx.execute(sql, &[]).await?;
         }
@@ -223,7 +224,7 @@ fn names_of(letter: &Letter) -> impl Iterator<Item = String> {
 }
 
 /// PostgreSQL's text has no zero.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

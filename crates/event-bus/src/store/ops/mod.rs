@@ -4,9 +4,11 @@
 //! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays, users and
 //! tokens are nowhere else.
 
+mod hours;
 mod invitations;
 mod letters;
 mod names;
+mod notes;
 mod plan;
 mod replay_rows;
 mod replays;
@@ -25,8 +27,10 @@ use super::migrations::Migration;
 use super::tx::{Connection, Tx};
 use names::Names;
 
+pub use hours::TREND_HOURS;
 pub use invitations::Invited;
 pub use letters::{Batch, TakeInError};
+pub use notes::Note;
 pub use plan::{Planned, PlannedRow};
 pub use replay_rows::ReplayRow;
 pub use replays::{Asked, Moved};
@@ -52,6 +56,7 @@ const STEPS: &[Migration] = &[
         include_str!("migrations/0002.sql"),
     ),
     Migration::same(3, "users, sessions, scopes", include_str!("migrations/0003.sql")),
+    Migration::same(6, "hours of failures, notes", include_str!("migrations/0006.sql")),
 ];
 
 /// The database of an ops process. Its times are nanoseconds since 1970.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::sql::Value;
 use super::super::tx::Tx;
+use super::hours::Hours;
 
 /// What a dead letter adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub(super) struct Sum {
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     rows: BTreeMap<([i64; 8], i64), Added>,
+    hours: Hours,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,7 @@ struct Added {
 impl Sums {
     /// One more or one less of these.
     pub(super) fn add(&mut self, sum: &Sum, letters: i64) {
+        self.hours.add(sum, letters);
         let new = Added {
             letters: 0,
             first_seen: sum.first_failed_at,
@@ -50,6 +53,7 @@ impl Sums {
     }
 
     pub(super) async fn write(self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        self.hours.write(tx).await?;
         let rows: Vec<[Value; 13]> = self.rows.into_iter().map(row).collect();
         tx.with_rows(&rows, |list| {
             format!(
