@@ -6,6 +6,7 @@
 mod error;
 mod letters;
 mod notes;
+pub mod openapi;
 pub(crate) mod query;
 mod repairs;
 mod replays;
@@ -41,6 +42,8 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// What answers a way in.
 #[derive(Clone, Copy, Debug)]
 pub enum Endpoint {
+    /// What there is.
+    Document,
     /// A page of dead letters.
     Letters,
     /// A dead letter.
@@ -76,7 +79,8 @@ pub enum Endpoint {
 const SEE: Needs = Needs::May(Action::See);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 15] = [
+pub const ROUTES: [Route<Endpoint>; 16] = [
+    Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
@@ -106,6 +110,7 @@ pub fn router(desk: Desk) -> Router {
 
 fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
     match endpoint {
+        Endpoint::Document => on(verb, openapi::document),
         Endpoint::Letters => on(verb, letters::list),
         Endpoint::Letter => on(verb, letters::show),
         Endpoint::Edit => on(verb, letters::edit),

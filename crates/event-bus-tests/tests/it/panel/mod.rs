@@ -5,6 +5,7 @@ mod browser;
 mod dead_letters;
 mod matrix;
 mod notes;
+mod openapi;
 mod scopes;
 mod served;
 mod visitor;

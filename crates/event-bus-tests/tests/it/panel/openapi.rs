@@ -1,0 +1,250 @@
+//! The document of the API, held against what is answered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use event_bus::dead_letters::Scope;
+use event_bus::store::ops::Role;
+use event_bus_ops::api::openapi::DOCUMENT;
+use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::eventually;
+use serde_json::{Value, json};
+
+use super::served::Served;
+use super::visitor::{Answer, Visitor};
+use crate::workshop::{Flaw, Workshop};
+
+const SOON: Duration = Duration::from_secs(60);
+const ALL: Scope = Scope { services: None, tenants: None };
+/// What the examples in the document are about.
+const EXAMPLE_ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
+const EXAMPLE_FINGERPRINT: &str = "0123456789abcdef";
+const LETTERS: usize = 12;
+
+/// These come before all others, which ask for what they make; and those after them, which take it away.
+const FIRST: [&str; 2] = ["writeNote", "askForReplay"];
+const LAST: [&str; 2] = ["removeNote", "cancelReplay"];
+
+struct Operation {
+    path: String,
+    verb: String,
+    told: Value,
+}
+
+impl Operation {
+    fn id(&self) -> &str {
+        self.told["operationId"].as_str().expect("it has one")
+    }
+
+    fn order(&self) -> usize {
+        let is_in = |list: &[&str]| list.contains(&self.id());
+        if is_in(&FIRST) { 0 } else { 1 + usize::from(is_in(&LAST)) }
+    }
+}
+
+/// The document, in which no schema allows for a field that it does not name.
+fn strict() -> Value {
+    fn forbid(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                if fields.contains_key("properties") {
+                    fields.insert("additionalProperties".to_owned(), json!(false));
+                }
+                fields.values_mut().for_each(forbid);
+            }
+            Value::Array(values) => values.iter_mut().for_each(forbid),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut document = serde_json::from_str(DOCUMENT).expect("it is JSON");
+    forbid(&mut document);
+    document
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let paths = document["paths"].as_object().expect("it has paths");
+    let of = |(path, verbs): (&String, &Value)| {
+        let verbs = verbs.as_object().expect("a path has verbs").clone();
+        let operation = |(verb, told)| Operation { path: path.clone(), verb, told };
+        verbs.into_iter().map(operation).collect::<Vec<_>>()
+    };
+    let mut operations: Vec<Operation> = paths.iter().flat_map(of).collect();
+    operations.sort_by_key(Operation::order);
+    operations
+}
+
+/// What a schema of the document has against a value.
+fn complaints(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema);
+    let validator = validator.expect("it is a schema");
+    validator.iter_errors(value).map(|error| format!("{} {error}", error.instance_path())).collect()
+}
+
+/// Whether the answer is as the document says.
+fn check(document: &Value, operation: &Operation, answer: &Answer) -> Value {
+    let Operation { path, verb, told } = operation;
+    let mut response = &told["responses"][answer.status.to_string()];
+    if let Some(reference) = response["$ref"].as_str() {
+        response = document.pointer(&reference[1..]).expect("it is there");
+    }
+    let schema = &response["content"]["application/json"]["schema"];
+    assert!(!schema.is_null(), "{verb} {path} has no such answer: {answer:?}");
+    let value: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
+    let complaints = complaints(document, schema, &value);
+    assert!(complaints.is_empty(), "{verb} {path} {}: {complaints:#?} {value}", answer.status);
+    value
+}
+
+#[derive(Clone)]
+struct Asker {
+    visitor: Visitor,
+    token: String,
+}
+
+impl Asker {
+    async fn of(served: &Served, role: Role) -> Self {
+        let token = served.store.make_token(&format!("a-{role}"), role, &ALL).await;
+        let token = token.expect("the store answers").expect("it is new");
+        Self { visitor: served.visitor(), token: format!("Bearer {token}") }
+    }
+
+    async fn ask(&mut self, verb: &str, path: &str, body: Option<&Value>) -> Answer {
+        let headers = [("Authorization", &*self.token), ("Content-Type", "application/json")];
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.visitor.ask(&verb.to_uppercase(), path, &headers, &body).await
+    }
+
+    async fn json(&mut self, path: &str) -> Value {
+        let answer = self.ask("get", path, None).await;
+        serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
+    }
+}
+
+/// What is asked about, by the way in which paths begin.
+#[derive(Default)]
+struct Known {
+    letters: Vec<String>,
+    fingerprint: String,
+    /// By the id of the operation that made them.
+    made: BTreeMap<String, String>,
+}
+
+impl Known {
+    fn path(&mut self, operation: &Operation) -> String {
+        let made = |by: &str| self.made.get(by).cloned().unwrap_or_else(|| EXAMPLE_ID.to_owned());
+        let id = match operation.path.split('/').nth(3) {
+            Some("notes") => made("writeNote"),
+            Some("replays") => made("askForReplay"),
+            _ => self.letters.first().cloned().expect("there are enough"),
+        };
+        let path = operation.path.replace("{id}", &id);
+        match operation.id() {
+            "listNotes" => format!("{path}?fingerprint={}", self.fingerprint),
+            _ => path,
+        }
+    }
+
+    /// The example of the document, about what there is.
+    fn body(&mut self, operation: &Operation, value: &str) -> Option<Value> {
+        let example = &operation.told["requestBody"]["content"]["application/json"]["example"];
+        if example.is_null() {
+            return None;
+        }
+        let letter = self.letters.pop().expect("there are enough");
+        let text = example.to_string();
+        let text = text.replace(EXAMPLE_ID, &letter);
+        let text = text.replace(EXAMPLE_FINGERPRINT, &self.fingerprint);
+        let mut body: Value = serde_json::from_str(&text).expect("it is JSON still");
+        if operation.id() == "editDeadLetter" {
+            body["value"] = json!(value.replace("plank", "board"));
+        }
+        Some(body)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_answered_is_as_the_document_says() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    workshop.bury(LETTERS, Flaw(0)).await;
+    let document = strict();
+    let mut admin = Asker::of(&served, Role::Admin).await;
+    let mut known = Known::default();
+    let page = eventually(SOON, async || {
+        let page = admin.clone().json("/api/v1/dead-letters").await;
+        if page["total"] == LETTERS { Ok(page) } else { Err(page) }
+    })
+    .await;
+    let letters = page["letters"].as_array().expect("it has some");
+    let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
+    known.letters = letters.iter().map(|found| text(&found["letter"]["id"])).collect();
+    known.fingerprint = text(&letters[0]["letter"]["fingerprint"]);
+    let mut ann = served.signed_in("ann", Role::Viewer, &ALL).await;
+    let value = ann.get(&format!("/events/dead-letters/{}/raw", known.letters[0])).await.body;
+
+    let mut failed = Vec::new();
+    for operation in operations(&document) {
+        let path = known.path(&operation);
+        let body = known.body(&operation, &value);
+        if let Some(body) = &body {
+            let schema = &operation.told["requestBody"]["content"]["application/json"]["schema"];
+            let complaints = complaints(&document, schema, body);
+            assert!(complaints.is_empty(), "{path}: {complaints:#?} {body}");
+        }
+        let answer = admin.ask(&operation.verb, &path, body.as_ref()).await;
+        let told = check(&document, &operation, &answer);
+        if answer.status >= 300 {
+            failed.push(format!("{} {path}: {answer:?}", operation.verb));
+        }
+        if let (0, Some(id)) = (operation.order(), told["id"].as_str()) {
+            known.made.insert(operation.id().to_owned(), id.to_owned());
+        }
+    }
+    assert!(failed.is_empty(), "ask for these as it takes, here: {failed:#?}");
+
+    refusals(&document, &served, &mut admin).await;
+    served.stop().await;
+}
+
+/// What is answered to those who may not, or who ask for nothing that there is.
+async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
+    let mut viewer = Asker::of(served, Role::Viewer).await;
+    let mut nobody = Asker { visitor: served.visitor(), token: String::new() };
+    for operation in operations(document) {
+        let path = operation.path.replace("{id}", EXAMPLE_ID);
+        let answer = nobody.ask(&operation.verb, &path, None).await;
+        assert_eq!(answer.status, 401, "{path} {answer:?}");
+        check(document, &operation, &answer);
+        let answer = viewer.ask(&operation.verb, &path, Some(&json!({}))).await;
+        let role = operation.told["x-role"].as_str().expect("it has one");
+        let may = ["any", "viewer"].contains(&role);
+        assert_eq!(answer.status == 403, !may, "{path} {answer:?}");
+        check(document, &operation, &answer);
+        let answer = admin.ask(&operation.verb, &path, Some(&json!({ "colour": "red" }))).await;
+        check(document, &operation, &answer);
+        // Each parameter is one that is taken.
+        for parameter in operation.told["parameters"].as_array().into_iter().flatten() {
+            let parameter = match parameter["$ref"].as_str() {
+                Some(reference) => document.pointer(&reference[1..]).expect("it is there"),
+                None => parameter,
+            };
+            let name = parameter["name"].as_str().expect("it has one");
+            let value = match name {
+                "id" => EXAMPLE_ID,
+                "state" => "open",
+                "since" | "until" => "2026-01-02T03:04:05Z",
+                "limit" => "7",
+                "after" => "7-7",
+                "where" => "true",
+                _ => "none",
+            };
+            let answer = admin.ask("get", &format!("{path}?{name}={value}"), None).await;
+            if parameter["in"] == "query" {
+                assert_ne!(answer.status, 400, "{path} {name} {answer:?}");
+                check(document, &operation, &answer);
+            }
+        }
+    }
+}
