@@ -11,12 +11,13 @@ use crate::kafka::{self, Kafka};
 use crate::postgres::Postgres;
 use crate::steps::Steps;
 use crate::test::{ALL, Length, cargo};
-use crate::{apt, child, dirs, kafka_tool};
+use crate::{apt, axe, child, dirs, kafka_tool};
 
 /// What every run of the integration tests uses besides a broker.
 struct Equipment {
     postgres: Postgres,
     kafka_tools: String,
+    axe: PathBuf,
     length: Length,
     filter: Option<String>,
 }
@@ -36,6 +37,7 @@ pub fn run_integration_tests(steps: &mut Steps, filter: Option<&str>, length: Le
         equipment = Some(Equipment {
             postgres: Postgres::start(None, &[])?,
             kafka_tools: kafka_tool::class_path()?,
+            axe: axe::script()?,
             length,
             filter: filter.map(str::to_owned),
         });
@@ -140,6 +142,7 @@ impl Equipment {
         tests.env("EVENT_BUS_TEST_START_POSTGRES", start_postgres);
         tests.env("EVENT_BUS_TEST_BIN", program()?);
         tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", &self.kafka_tools);
+        tests.env("EVENT_BUS_TEST_AXE", &self.axe);
         tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
         if self.length == Length::Full {
             tests.env("EVENT_BUS_TEST_FULL", "1");

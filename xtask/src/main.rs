@@ -3,6 +3,7 @@
 //! It fetches and runs the real servers that tests need, and runs the tests.
 
 mod apt;
+mod axe;
 mod bench;
 mod brokers;
 mod child;
@@ -18,6 +19,7 @@ mod peers;
 mod ports;
 mod postgres;
 mod prove;
+mod screenshots;
 mod steps;
 mod test;
 mod torture;
@@ -50,6 +52,8 @@ enum Task {
     Foreign(foreign::Args),
     /// Run one of Apache Kafka's own command-line tools
     KafkaTool(kafka_tool::Args),
+    /// Take a picture of each page of the panel for its documentation
+    Screenshots(screenshots::Args),
     /// Run a real PostgreSQL for one command or until Ctrl-C
     Postgres(postgres::Args),
 }
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Task::Torture(args) => torture::run(&args),
         Task::Foreign(args) => foreign::run(&args),
         Task::KafkaTool(args) => kafka_tool::run(&args),
+        Task::Screenshots(args) => screenshots::run(&args),
         Task::Postgres(args) => postgres::run(&args),
     };
     match outcome {

@@ -115,6 +115,48 @@ impl Chromium {
         self.ask("POST", "/execute/sync", Some(&asked)).await.expect("the script runs")
     }
 
+    /// Presses the tabulator so often, from wherever the focus is.
+    ///
+    /// # Panics
+    /// When the browser takes no keys.
+    pub async fn tab(&self, times: usize) {
+        const TABULATOR: &str = "\u{e004}";
+        let press = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": TABULATOR }));
+        let presses: Vec<&Value> = (0..times).flat_map(|_| &press).collect();
+        let keys = json!({ "actions": [{ "type": "key", "id": "keys", "actions": presses }] });
+        self.ask("POST", "/actions", Some(&keys)).await.expect("the browser takes keys");
+    }
+
+    /// Shows pages in so many pixels from now on.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Prefers `light` or `dark` pages from now on.
+    pub async fn prefer(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+    }
+
+    /// A picture of the page as WebP, in base64: its first so many pixels.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub async fn picture(&self, width: u32, height: u32) -> String {
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let asked =
+            json!({ "format": "webp", "quality": 70, "clip": clip, "captureBeyondViewport": true });
+        let told = self.devtools("Page.captureScreenshot", asked).await;
+        told["data"].as_str().expect("it is a picture").to_owned()
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let asked = json!({ "cmd": command, "params": parameters });
+        self.ask("POST", "/goog/cdp/execute", Some(&asked)).await.expect("the browser does it")
+    }
+
     /// What the browser complained of, such as what a page's policy forbids.
     ///
     /// # Panics

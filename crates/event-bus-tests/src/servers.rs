@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::path::PathBuf;
 
 use event_bus::KafkaConfig;
 use event_bus::names::Namespace;
@@ -60,6 +61,20 @@ pub fn program() -> String {
 /// The class path of Kafka's own command-line tools.
 pub fn kafka_tools() -> String {
     variable("EVENT_BUS_TEST_KAFKA_TOOLS")
+}
+
+/// The script of axe-core.
+///
+/// # Panics
+/// When it can't be read.
+pub fn axe() -> String {
+    let path = variable("EVENT_BUS_TEST_AXE");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Where pictures of pages are wanted, if they are.
+pub fn pictures() -> Option<PathBuf> {
+    env::var_os("EVENT_BUS_TEST_PICTURES").map(PathBuf::from)
 }
 
 /// The kcat program.

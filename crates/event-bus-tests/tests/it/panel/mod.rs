@@ -7,5 +7,6 @@ mod matrix;
 mod notes;
 mod openapi;
 mod scopes;
+mod pages;
 mod served;
 mod visitor;
