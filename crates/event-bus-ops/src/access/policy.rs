@@ -31,7 +31,7 @@ impl From<ApiToken> for Actor {
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// See dead letters and replays, and take copies along.
+    /// See dead letters, replays and groups, and take copies along.
     See,
     /// Send dead letters back as they are.
     Replay,
@@ -43,19 +43,22 @@ pub enum Action {
     Discard,
     /// Take that back.
     Restore,
+    /// Have a group go on from elsewhere.
+    Reset,
     /// Say who may sign in.
     ManageUsers,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::See,
         Self::Replay,
         Self::Cancel,
         Self::Edit,
         Self::Discard,
         Self::Restore,
+        Self::Reset,
         Self::ManageUsers,
     ];
 
@@ -64,9 +67,12 @@ impl Action {
     pub const fn needs(self) -> Role {
         match self {
             Self::See => Role::Viewer,
-            Self::Replay | Self::Cancel | Self::Edit | Self::Discard | Self::Restore => {
-                Role::Operator
-            }
+            Self::Replay
+            | Self::Cancel
+            | Self::Edit
+            | Self::Discard
+            | Self::Restore
+            | Self::Reset => Role::Operator,
             Self::ManageUsers => Role::Admin,
         }
     }
@@ -81,6 +87,7 @@ impl fmt::Display for Action {
             Self::Edit => "to edit dead letters",
             Self::Discard => "to discard dead letters",
             Self::Restore => "to restore dead letters",
+            Self::Reset => "to reset groups",
             Self::ManageUsers => "to manage users",
         })
     }
@@ -97,6 +104,11 @@ pub enum Object<'a> {
         service: &'a str,
         /// The tenant whose event it is, where that can be read.
         tenant: Option<&'a str>,
+    },
+    /// A consumer group, and with it the events of all tenants.
+    Group {
+        /// Whose it is.
+        service: &'a str,
     },
     /// All of the bus, such as its users.
     Everything,
@@ -124,6 +136,14 @@ pub enum Denied {
     /// It is none of this one's. Told as if it did not exist.
     #[error("it is not in scope")]
     OutOfScope,
+    /// It can be seen, and is done to others' events too.
+    #[error("{name} acts for some tenants, and {action} is done to the events of all")]
+    OthersToo {
+        /// Who asks.
+        name: String,
+        /// What was wanted.
+        action: Action,
+    },
 }
 
 /// Whether somebody may do this with that.
@@ -137,10 +157,20 @@ pub fn decide(actor: &Actor, action: Action, object: Object<'_>) -> Result<(), D
     let is_in_scope = match object {
         Object::InScope => true,
         Object::Letter { service, tenant } => actor.scope.covers(service, tenant),
+        // How far a group is says nothing of any tenant.
+        Object::Group { service } => actor.scope.covers_service(service),
         // Who may not see all would give others what is not theirs to give.
         Object::Everything => actor.scope.is_all(),
     };
-    if is_in_scope { Ok(()) } else { Err(Denied::OutOfScope) }
+    if !is_in_scope {
+        return Err(Denied::OutOfScope);
+    }
+    match object {
+        Object::Group { .. } if action != Action::See && actor.scope.tenants.is_some() => {
+            Err(Denied::OthersToo { name: actor.name.clone(), action })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +203,13 @@ mod tests {
                         Role::Admin => true,
                     };
                     for service in ["payment", "brand"] {
+                        let is_theirs = services.is_empty() || service == "payment";
+                        let is_whole = of_tenants.is_empty() || action == Action::See;
+                        let decided = decide(&actor, action, Object::Group { service });
+                        assert_eq!(decided.is_ok(), has_role && is_theirs && is_whole);
+                        if has_role && !is_theirs {
+                            assert_eq!(decided, Err(Denied::OutOfScope));
+                        }
                         for tenant in tenants {
                             let is_theirs = (services.is_empty() || service == "payment")
                                 && (of_tenants.is_empty() || tenant == Some("acme"));
@@ -196,7 +233,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cells, 3 * 7 * 4 * 2 * 3);
+        assert_eq!(cells, 3 * 8 * 4 * 2 * 3);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! asked for is the library's.
 
 mod error;
+mod groups;
 mod letters;
 pub(crate) mod query;
 mod repairs;
@@ -29,7 +30,10 @@ pub use query::pairs;
 pub use repairs::AskForRepair;
 pub use replays::AskForReplay;
 
-pub use crate::desk::{AskedFor, Decided, Edited, Lineage, Page, Preview, Repaired, Sample};
+pub use crate::desk::{
+    AskForReset, AskedFor, Decided, Edited, GroupPage, GroupRow, Lineage, Page, PlannedReset,
+    Preview, Repaired, ResetDone, Sample,
+};
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -61,12 +65,21 @@ pub enum Endpoint {
     Replay,
     /// It ends.
     Cancel,
+    /// Consumer groups.
+    Groups,
+    /// A consumer group.
+    Group,
+    /// What a reset would do.
+    PlanReset,
+    /// A group goes on from elsewhere.
+    Reset,
 }
 
 const SEE: Needs = Needs::May(Action::See);
+const RESET: Needs = Needs::May(Action::Reset);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 12] = [
+pub const ROUTES: [Route<Endpoint>; 16] = [
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
@@ -79,6 +92,10 @@ pub const ROUTES: [Route<Endpoint>; 12] = [
     Route::get("/api/v1/replays/preview", SEE, Endpoint::Preview),
     Route::get("/api/v1/replays/{id}", SEE, Endpoint::Replay),
     Route::post("/api/v1/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::get("/api/v1/groups", SEE, Endpoint::Groups),
+    Route::get("/api/v1/groups/{group}", SEE, Endpoint::Group),
+    Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
+    Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
 ];
 
 /// The API of this desk.
@@ -105,6 +122,10 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Preview => on(verb, replays::preview),
         Endpoint::Replay => on(verb, replays::show),
         Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::Groups => on(verb, groups::list),
+        Endpoint::Group => on(verb, groups::show),
+        Endpoint::PlanReset => on(verb, groups::plan_reset),
+        Endpoint::Reset => on(verb, groups::reset),
     }
 }
 

@@ -109,7 +109,7 @@ impl Display for When {
 }
 
 /// So many seconds ago.
-fn ago(seconds: i64) -> String {
+pub(super) fn ago(seconds: i64) -> String {
     let (size, unit) = match seconds.unsigned_abs() {
         0..=59 => (1, "s"),
         60..=3_599 => (60, "min"),
