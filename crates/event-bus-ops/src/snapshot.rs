@@ -136,10 +136,13 @@ impl Snapshot {
     /// Records that an event's topic ever got; 0 for an event that the catalogue does not have.
     #[must_use]
     pub fn events_of(&self, event: &str) -> u64 {
-        self.topics
-            .iter()
-            .find(|topic| topic.event.as_str() == event)
-            .map_or(0, |topic| topic.events)
+        self.topic_of(event).map_or(0, |topic| topic.events)
+    }
+
+    /// How much an event's topics hold; `None` for an event that the catalogue does not have.
+    #[must_use]
+    pub fn topic_of(&self, event: &str) -> Option<&TopicCount> {
+        self.topics.iter().find(|topic| topic.event.as_str() == event)
     }
 }
 

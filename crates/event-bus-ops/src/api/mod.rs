@@ -9,6 +9,7 @@ mod letters;
 pub(crate) mod query;
 mod repairs;
 mod replays;
+mod topics;
 
 use axum::Router;
 use axum::body::Body;
@@ -32,7 +33,7 @@ pub use replays::AskForReplay;
 
 pub use crate::desk::{
     AskForReset, AskedFor, Decided, Edited, GroupPage, GroupRow, Lineage, Page, PlannedReset,
-    Preview, Repaired, ResetDone, Sample,
+    Preview, Repaired, ResetDone, Sample, TopicRow, Topics,
 };
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
@@ -73,13 +74,15 @@ pub enum Endpoint {
     PlanReset,
     /// A group goes on from elsewhere.
     Reset,
+    /// Topics.
+    Topics,
 }
 
 const SEE: Needs = Needs::May(Action::See);
 const RESET: Needs = Needs::May(Action::Reset);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 16] = [
+pub const ROUTES: [Route<Endpoint>; 17] = [
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
@@ -96,6 +99,7 @@ pub const ROUTES: [Route<Endpoint>; 16] = [
     Route::get("/api/v1/groups/{group}", SEE, Endpoint::Group),
     Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
     Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
+    Route::get("/api/v1/topics", SEE, Endpoint::Topics),
 ];
 
 /// The API of this desk.
@@ -126,6 +130,7 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Group => on(verb, groups::show),
         Endpoint::PlanReset => on(verb, groups::plan_reset),
         Endpoint::Reset => on(verb, groups::reset),
+        Endpoint::Topics => on(verb, topics::list),
     }
 }
 

@@ -6,6 +6,7 @@ mod letters;
 mod repairs;
 mod replays;
 mod resets;
+mod topics;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
 pub(crate) use resets::target;
 pub use resets::{AskForReset, PlannedMove, PlannedReset, ResetDone};
+pub use topics::{TopicRow, Topics};
 
 /// So many dead letters are decided about at once, or judged by what their events say.
 const MOST: u32 = 100_000;

@@ -23,6 +23,7 @@ mod replays;
 mod reset;
 mod sign_in;
 mod text;
+mod topics;
 mod users;
 mod welcome;
 
@@ -113,6 +114,8 @@ pub enum Endpoint {
     ResetPlan,
     /// The group goes on from elsewhere.
     Reset,
+    /// Topics.
+    Topics,
     /// Who may sign in.
     Users,
     /// One more.
@@ -134,7 +137,7 @@ const RESET: Needs = Needs::May(Action::Reset);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 38] = [
+pub const ROUTES: [Route<Endpoint>; 39] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -168,6 +171,7 @@ pub const ROUTES: [Route<Endpoint>; 38] = [
     Route::get("/events/groups/{group}/lag", SEE, Endpoint::Lag),
     Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
     Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
+    Route::get("/events/topics", SEE, Endpoint::Topics),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -242,6 +246,7 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Lag => on(verb, consumers::lag),
         Endpoint::ResetPlan => on(verb, reset::plan),
         Endpoint::Reset => on(verb, reset::reset),
+        Endpoint::Topics => on(verb, topics::page),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

@@ -123,6 +123,14 @@ pub(super) fn ago(seconds: i64) -> String {
     text
 }
 
+/// So many events in a second.
+pub(super) fn per_second(rate: f64) -> String {
+    match rate {
+        rate if rate < 10.0 => format!("{rate:.1}/s"),
+        rate => format!("{}/s", grouped(&format!("{rate:.0}"))),
+    }
+}
+
 /// A number with a space between thousands.
 pub(super) fn count(number: u64) -> String {
     grouped(&number.to_string())
@@ -170,6 +178,14 @@ mod tests {
         {
             assert_eq!(ago(seconds), told);
         }
+    }
+
+    #[test]
+    fn a_rate_is_as_exact_as_it_is_read() {
+        assert_eq!(
+            [0.0, 0.25, 9.94, 1_234.5].map(per_second),
+            ["0.0/s", "0.2/s", "9.9/s", "1\u{202f}234/s"]
+        );
     }
 
     #[test]
