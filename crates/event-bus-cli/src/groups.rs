@@ -44,7 +44,7 @@ pub enum Command {
     Reset {
         /// The group
         group: GroupName,
-        /// Where to: earliest, latest, an offset, -N for N records back, or a time such as 2025-06-01T10:30:00Z
+        /// Where to: earliest, latest, an offset, -N or +N for N records back or on, or a time such as 2025-06-01T10:30:00Z
         #[arg(long, allow_hyphen_values = true)]
         to: Target,
         /// Only this topic [default: the group's in the catalogue, or all that it has committed]
@@ -116,18 +116,12 @@ async fn coordinated(
 ) -> anyhow::Result<Moves> {
     let group = reset.group.clone();
     let mut asker = Asker::of(group, by, kafka, Arc::clone(&publisher)).await?;
-    asker.pause(admin).await?;
-    let done = async {
+    let work = async {
         let planned = reset.plan(publisher.catalogue(), admin).await.or_else(by_its_kind)?;
         planned.carry_out(admin, &publisher, by, reason).await?;
         Ok(planned)
     };
-    let done: anyhow::Result<Moves> = done.await;
-    // What went wrong first is what is told.
-    let goes_on = asker.go_on().await;
-    let planned = done?;
-    goes_on?;
-    Ok(planned)
+    asker.while_away(admin, work).await
 }
 
 fn list(

@@ -11,11 +11,12 @@ use anyhow::Context;
 use clap::Subcommand;
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Progress, Scope};
+use event_bus::kafka::admin::Admin;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::desk::Desk;
-use event_bus_ops::{http, panel};
+use event_bus_ops::{Watch, http, panel};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -29,6 +30,9 @@ use user::User;
 
 /// How long the database may take to say farewell. Nothing is done on its connections any more.
 const STORE_CLOSE: Duration = Duration::from_secs(5);
+
+/// The pause between two looks at topics and groups.
+const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -146,7 +150,8 @@ impl Serve {
         if self.rebuild {
             store.forget_index().await.context("the index could not be forgotten")?;
         }
-        let Ops { store, indexer, worker, desk } = Ops::on(store, &catalogue, &kafka)?;
+        let Ops { store, indexer, worker, desk, watch, admin } =
+            Ops::on(store, &catalogue, &kafka)?;
         tokio::select! {
             caught_up = catch_up(&indexer) => caught_up?,
             _ = requested.wait_for(|stop| *stop) => return Ok(Exit::Done),
@@ -156,8 +161,9 @@ impl Serve {
         let mut output = global.output();
         tell(&mut output, address, set_up_link(&store, address).await?)?;
         let answering = http::answer(listener, panel::router(&desk), requested.clone());
-        let (answered, (), ()) =
-            tokio::join!(answering, indexer.run(requested.clone()), worker.run(requested));
+        let looking = watch.run(admin, LOOK, stop::of(requested.clone()));
+        let (answered, (), (), ()) =
+            tokio::join!(answering, looking, indexer.run(requested.clone()), worker.run(requested));
         answered.context("the API can't answer any more")?;
         if tokio::time::timeout(STORE_CLOSE, store.close()).await.is_err() {
             tracing::warn!("the ops store did not let go of its connections in time");
@@ -172,6 +178,9 @@ pub struct Ops {
     pub indexer: Indexer,
     pub worker: Worker,
     pub desk: Desk,
+    /// What the desk tells of topics and groups, once somebody has it look.
+    pub watch: Watch,
+    pub admin: Admin,
 }
 
 impl Ops {
@@ -184,11 +193,21 @@ impl Ops {
         let (store, catalogue) = (Arc::new(store), Arc::clone(catalogue));
         let publisher = Publisher::connect(Arc::clone(&catalogue), &kafka.without_linger())?;
         let publisher = Arc::new(publisher);
+        let (watch, admin) = (Watch::new(Arc::clone(&catalogue)), Admin::connect(kafka)?);
         Ok(Self {
             indexer: Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue)),
             worker: Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher)),
-            desk: Desk::new(Arc::clone(&store), catalogue, kafka.clone(), publisher),
+            desk: Desk::new(
+                Arc::clone(&store),
+                catalogue,
+                kafka.clone(),
+                publisher,
+                watch.clone(),
+                admin.clone(),
+            ),
             store,
+            watch,
+            admin,
         })
     }
 }

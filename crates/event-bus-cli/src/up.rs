@@ -20,7 +20,6 @@ use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::OpsStore;
-use event_bus_ops::Watch;
 use tokio::sync::watch;
 
 use crate::address::address;
@@ -101,10 +100,8 @@ impl Args {
             data: data.path().to_owned(),
         };
         let look = Look::of(global.output);
-        let admin = Admin::connect(&cluster.kafka)?;
-        let metrics = Metrics::default();
-        let watch = Watch::new(Arc::clone(&catalogue));
-        let operations = Operations::start(watch, metrics.clone(), listener, ops);
+        let (admin, metrics) = (ops.admin.clone(), Metrics::default());
+        let operations = Operations::start(metrics.clone(), listener, ops);
         let watch = operations.watch.clone();
         let view = View::new(look, facts, watch, notes().clone(), global.output());
         let traces = self.otlp.start();
@@ -192,7 +189,7 @@ impl Up {
     async fn becomes_ready(&mut self) {
         all_joined(&self.admin, &self.catalogue).await;
         tracing::debug!("the services have joined their groups");
-        self.operations.look(self.admin.clone(), self.view.pause()).await;
+        self.operations.look(self.view.pause()).await;
         self.operations.watch.started();
     }
 

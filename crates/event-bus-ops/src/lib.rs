@@ -12,6 +12,7 @@ pub mod desk;
 mod exchange;
 pub mod export;
 pub mod health;
+mod history;
 pub mod http;
 pub mod otlp;
 pub mod panel;
@@ -22,6 +23,7 @@ pub mod snapshot;
 mod watch;
 
 pub use health::{Health, Problem};
+pub use history::{Moment, STEP};
 pub use progress::STALLED_AFTER;
 pub use snapshot::{Snapshot, TopicCount};
 pub use watch::Watch;

@@ -91,7 +91,13 @@ mod tests {
     }
 
     fn lag_of(committed: Option<i64>, reading: Reading) -> Vec<GroupLag> {
-        let partitions = vec![PartitionReading { partition: 0, committed, log_end: None, reading }];
+        let partitions = vec![PartitionReading {
+            partition: 0,
+            committed,
+            log_start: None,
+            log_end: None,
+            reading,
+        }];
         let (group, topic) = (GroupName::new("g").unwrap(), TopicName::new("t").unwrap());
         vec![GroupLag { group, topic, partitions }]
     }

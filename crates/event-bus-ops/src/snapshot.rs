@@ -30,8 +30,28 @@ pub struct TopicCount {
     pub exists: bool,
     /// Records that the topic ever got, those that retention took included.
     pub events: u64,
+    /// Records in the topic.
+    pub kept: u64,
+    /// Records that the dead letter topic ever got.
+    pub dead_letters_ever: u64,
     /// Records in the dead letter topic.
     pub dead_letters: u64,
+}
+
+impl TopicCount {
+    /// Of a topic that does not exist.
+    #[must_use]
+    pub fn of(event: EventName, topic: TopicName) -> Self {
+        Self {
+            event,
+            topic,
+            exists: false,
+            events: 0,
+            kept: 0,
+            dead_letters_ever: 0,
+            dead_letters: 0,
+        }
+    }
 }
 
 impl Snapshot {
@@ -66,19 +86,26 @@ impl Snapshot {
             .collect();
         let ends = admin.offsets(Position::End, partitions.clone()).await?;
         let starts = admin.offsets(Position::Start, partitions).await?;
-        let topics =
-            catalogue
-                .events()
-                .filter(|event| concerns(event))
-                .map(|event| TopicCount {
-                    event: event.name.clone(),
-                    topic: event.topic.clone(),
+        let topics = catalogue
+            .events()
+            .filter(|event| concerns(event))
+            .map(|event| {
+                let sums = |topic| {
+                    let ever = sum(&cluster, topic, &ends);
+                    (ever, ever.saturating_sub(sum(&cluster, topic, &starts)))
+                };
+                let (events, kept) = sums(&event.topic);
+                let (dead_letters_ever, dead_letters) = sums(&event.dead_letter_topic);
+                TopicCount {
                     exists: cluster.topics.contains_key(&event.topic),
-                    events: sum(&cluster, &event.topic, &ends),
-                    dead_letters: sum(&cluster, &event.dead_letter_topic, &ends)
-                        .saturating_sub(sum(&cluster, &event.dead_letter_topic, &starts)),
-                })
-                .collect();
+                    events,
+                    kept,
+                    dead_letters_ever,
+                    dead_letters,
+                    ..TopicCount::of(event.name.clone(), event.topic.clone())
+                }
+            })
+            .collect();
         Ok(Self { at: Instant::now(), topics, groups })
     }
 
@@ -100,13 +127,22 @@ impl Snapshot {
         self.groups.iter().map(GroupLag::total).sum()
     }
 
+    /// How far a group is behind; `None` for one that the catalogue does not have.
+    #[must_use]
+    pub fn lag_of(&self, group: &GroupName) -> Option<&GroupLag> {
+        self.groups.iter().find(|lag| lag.group == *group)
+    }
+
     /// Records that an event's topic ever got; 0 for an event that the catalogue does not have.
     #[must_use]
     pub fn events_of(&self, event: &str) -> u64 {
-        self.topics
-            .iter()
-            .find(|topic| topic.event.as_str() == event)
-            .map_or(0, |topic| topic.events)
+        self.topic_of(event).map_or(0, |topic| topic.events)
+    }
+
+    /// How much an event's topics hold; `None` for an event that the catalogue does not have.
+    #[must_use]
+    pub fn topic_of(&self, event: &str) -> Option<&TopicCount> {
+        self.topics.iter().find(|topic| topic.event.as_str() == event)
     }
 }
 

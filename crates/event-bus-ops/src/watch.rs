@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use event_bus::Catalogue;
 use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
-use event_bus::names::ServiceName;
+use event_bus::names::{EventName, GroupName, ServiceName};
 use event_bus::store::{Backlog, Store};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::health::{Health, Problem};
+use crate::history::{History, Moment};
 use crate::progress::{Progress, STALLED_AFTER};
 use crate::snapshot::Snapshot;
 
@@ -43,6 +44,7 @@ struct Seen {
     is_started: bool,
     ended: Vec<Problem>,
     progress: Progress,
+    history: History,
     answer: Answer,
     store: Vec<Problem>,
 }
@@ -88,6 +90,7 @@ impl Watch {
             is_started: false,
             ended: Vec::new(),
             progress: Progress::default(),
+            history: History::default(),
             answer: match catalogue {
                 Some(_) => Answer::None { since: Instant::now() },
                 None => Answer::NotAsked,
@@ -128,6 +131,7 @@ impl Watch {
         match taken {
             Ok(snapshot) => {
                 seen.progress.note(&snapshot.groups, snapshot.at);
+                seen.history.note(&snapshot);
                 seen.answer = Answer::Some { at: snapshot.at, problems: problems_of(&snapshot) };
                 drop(seen);
                 self.shared.snapshots.send_replace(Some(Arc::new(snapshot)));
@@ -203,6 +207,26 @@ impl Watch {
     #[must_use]
     pub fn snapshots(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
         self.shared.snapshots.subscribe()
+    }
+
+    /// What Kafka said last, if it has said anything yet.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<Snapshot>> {
+        self.shared.snapshots.borrow().clone()
+    }
+
+    /// How far a group was behind in the last hours: the highest of each step, and what is known now.
+    #[must_use]
+    pub fn lag_of(&self, group: &GroupName) -> Vec<Moment> {
+        let newest = self.newest();
+        newest.map(|newest| self.seen().history.lag_of(&newest, group)).unwrap_or_default()
+    }
+
+    /// How many events came to a topic in a second of late; `None` while too little was seen.
+    #[must_use]
+    pub fn rate_of(&self, event: &EventName) -> Option<f64> {
+        let newest = self.newest()?;
+        self.seen().history.rate_of(&newest, event)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -304,13 +328,9 @@ mod tests {
     }
 
     fn snapshot(at: Instant, exists: bool) -> Snapshot {
-        let topic = TopicCount {
-            event: "OrderPlaced".parse().unwrap(),
-            topic: TopicName::new("corner.order.placed").unwrap(),
-            exists,
-            events: 3,
-            dead_letters: 0,
-        };
+        let (event, topic) = ("OrderPlaced".parse().unwrap(), "corner.order.placed");
+        let topic = TopicCount::of(event, TopicName::new(topic).unwrap());
+        let topic = TopicCount { exists, events: 3, ..topic };
         Snapshot { at, topics: vec![topic], groups: Vec::new() }
     }
 

@@ -3,9 +3,58 @@
 //! Committed offsets must be read before the ends of the logs: then a group that goes on meanwhile looks a little
 //! further behind than it is, and never ahead of the log.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::names::{GroupName, TopicName};
+
+/// A group that is further behind on its topic needs a look.
+pub const WARNING: u64 = 1_000;
+/// A group that is further behind on its topic needs somebody now.
+pub const CRITICAL: u64 = 10_000;
+
+/// How bad a group's lag is, summed over the partitions of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// At most [`WARNING`].
+    Well,
+    /// Above [`WARNING`].
+    Warning,
+    /// Above [`CRITICAL`].
+    Critical,
+}
+
+impl Level {
+    /// Of so many events.
+    #[must_use]
+    pub const fn of(lag: u64) -> Self {
+        match lag {
+            0..=WARNING => Self::Well,
+            _ if lag <= CRITICAL => Self::Warning,
+            _ => Self::Critical,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// What the lag is above.
+    #[must_use]
+    pub const fn threshold(self) -> Option<u64> {
+        match self {
+            Self::Well => None,
+            Self::Warning => Some(WARNING),
+            Self::Critical => Some(CRITICAL),
+        }
+    }
+}
 
 /// The offsets of one partition and of one group in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +68,7 @@ pub struct PartitionOffsets {
 }
 
 /// How a group's commit stands to the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// Inside the log.
@@ -33,7 +82,7 @@ pub enum Standing {
 }
 
 /// How far a group is behind in one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionLag {
     /// Events that are there and that the group has not settled.
     pub lag: u64,
@@ -73,12 +122,14 @@ pub struct GroupLag {
 }
 
 /// One partition of a [`GroupLag`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionReading {
     /// The partition's number.
     pub partition: i32,
     /// What the group has committed.
     pub committed: Option<i64>,
+    /// The first offset that is still there, where it could be read.
+    pub log_start: Option<i64>,
     /// The offset behind the last event, where it could be read.
     pub log_end: Option<i64>,
     /// The lag, or why it is unknown, for example because the partition has no leader.
@@ -87,7 +138,7 @@ pub struct PartitionReading {
 }
 
 /// A lag, or why there is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Reading {
     /// The lag.
@@ -166,11 +217,24 @@ mod tests {
     }
 
     #[test]
+    fn a_level_begins_above_its_threshold() {
+        let levels = [0, WARNING, WARNING + 1, CRITICAL, CRITICAL + 1].map(Level::of);
+        use Level::{Critical, Warning, Well};
+        assert_eq!(levels, [Well, Well, Warning, Warning, Critical]);
+        assert!(
+            levels
+                .iter()
+                .all(|level| level.threshold().is_none_or(|least| Level::of(least + 1) == *level))
+        );
+    }
+
+    #[test]
     fn a_partition_without_leader_does_not_blank_its_group() {
         let known = of_partition(PartitionOffsets { committed: Some(1), log_start: 0, log_end: 5 });
         let reading = |partition, reading| PartitionReading {
             partition,
             committed: Some(1),
+            log_start: None,
             log_end: None,
             reading,
         };

@@ -3,6 +3,7 @@
 //! Under the inbox a reset to an earlier offset takes effect only for what never did: each event has its row, or stands
 //! below what was purged.
 
+mod confirm;
 mod target;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use crate::kafka::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
 use crate::names::{GroupName, TopicName};
 use crate::publisher::Publisher;
 
-pub use target::{Known, Target, TargetError, offset};
+pub use target::{Effect, Known, Target, TargetError, effect, offset};
 
 /// A reset as it is asked for.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Moves {
     group: GroupName,
     /// By topic and partition.
     pub moves: Vec<OffsetMove>,
+    /// What was known when they were planned, of each.
+    known: Vec<Known>,
     /// How many partitions stay as they are: they did not tell their offsets, or the target says nothing of them.
     pub left: usize,
 }
@@ -83,6 +86,22 @@ pub enum ResetError {
         /// The group.
         group: GroupName,
     },
+    /// The group is not where it was when the moves were shown.
+    #[error(
+        "partition {partition} of {group} is not as it was shown, where it would go from {} to {to}: it is at {} now, look again", told(*.shown), told(*.now)
+    )]
+    Changed {
+        /// The group.
+        group: GroupName,
+        /// The partition.
+        partition: i32,
+        /// Where the group was when it was shown.
+        shown: Option<i64>,
+        /// Where it is.
+        now: Option<i64>,
+        /// Where it would go.
+        to: i64,
+    },
     /// Kafka did not answer or refused.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -91,13 +110,34 @@ pub enum ResetError {
     NotWritten(#[from] NotWritten),
 }
 
+/// An offset in a sentence.
+fn told(offset: Option<i64>) -> String {
+    offset.map_or_else(|| "no commit".to_owned(), |offset| offset.to_string())
+}
+
 impl Reset {
     /// What it would change.
     ///
     /// # Errors
-    /// When it can't be meant, or Kafka did not answer.
+    /// When it can't be meant, the group has members, or Kafka did not answer.
     pub async fn plan(&self, catalogue: &Catalogue, admin: &Admin) -> Result<Moves, ResetError> {
-        let topics = self.topics(catalogue, admin).await?;
+        let (moves, members) = self.preview(catalogue, admin).await?;
+        match members {
+            0 => Ok(moves),
+            members => Err(ResetError::HasMembers { group: self.group.clone(), members }),
+        }
+    }
+
+    /// What it would change if nobody were in the group, and how many are.
+    ///
+    /// # Errors
+    /// When it can't be meant, or Kafka did not answer.
+    pub async fn preview(
+        &self,
+        catalogue: &Catalogue,
+        admin: &Admin,
+    ) -> Result<(Moves, usize), ResetError> {
+        let (topics, members) = self.topics(catalogue, admin).await?;
         let cluster = admin.cluster().await?;
         let all: Vec<_> = topics.iter().flat_map(|topic| cluster.partitions(topic)).collect();
         let is_there = |number: &&i32| all.iter().any(|place| place.partition == **number);
@@ -108,48 +148,50 @@ impl Reset {
         let is_asked = |number| self.partitions.is_empty() || self.partitions.contains(&number);
         let asked: Vec<_> = all.into_iter().filter(|place| is_asked(place.partition)).collect();
         let count = asked.len();
-        let moves = self.moves(admin, asked).await?;
+        let (moves, known): (Vec<_>, Vec<_>) = self.moves(admin, asked).await?.into_iter().unzip();
         if moves.is_empty() {
             return Err(ResetError::NothingToReset { group: self.group.clone() });
         }
-        Ok(Moves { group: self.group.clone(), left: count - moves.len(), moves })
+        let left = count - moves.len();
+        Ok((Moves { group: self.group.clone(), moves, known, left }, members))
     }
 
-    /// The topics whose offsets move.
+    /// The topics whose offsets move, and how many are in the group.
     async fn topics(
         &self,
         catalogue: &Catalogue,
         admin: &Admin,
-    ) -> Result<Vec<TopicName>, ResetError> {
+    ) -> Result<(Vec<TopicName>, usize), ResetError> {
         let group = self.group.clone();
         let found = admin.groups().await?.into_iter().find(|found| found.name == group.as_str());
         let members = found.as_ref().map_or(0, |found| found.members.len());
-        if members > 0 {
-            return Err(ResetError::HasMembers { group, members });
-        }
         let of_catalogue =
             catalogue.subscriptions().find(|subscription| subscription.consumer.group == group);
-        match (self.topic.clone(), of_catalogue.map(|subscription| &subscription.event.topic)) {
+        let topics = match (
+            self.topic.clone(),
+            of_catalogue.map(|subscription| &subscription.event.topic),
+        ) {
             (Some(topic), Some(consumes)) if topic != *consumes => {
-                Err(ResetError::OtherTopic { group, consumes: consumes.clone(), topic })
+                return Err(ResetError::OtherTopic { group, consumes: consumes.clone(), topic });
             }
-            (_, Some(consumes)) => Ok(vec![consumes.clone()]),
-            (_, None) if found.is_none() => Err(ResetError::UnknownGroup { group }),
-            (Some(topic), None) => Ok(vec![topic]),
+            (_, Some(consumes)) => vec![consumes.clone()],
+            (_, None) if found.is_none() => return Err(ResetError::UnknownGroup { group }),
+            (Some(topic), None) => vec![topic],
             (None, None) => {
                 let committed = admin.committed_offsets(&group).await?;
                 let mut topics: Vec<_> = committed.into_keys().map(|place| place.topic).collect();
                 topics.dedup();
-                Ok(topics)
+                topics
             }
-        }
+        };
+        Ok((topics, members))
     }
 
     async fn moves(
         &self,
         admin: &Admin,
         partitions: Vec<TopicPartition>,
-    ) -> Result<Vec<OffsetMove>, AdminError> {
+    ) -> Result<Vec<(OffsetMove, Known)>, AdminError> {
         let committed = admin.committed_offsets(&self.group).await?;
         let starts = admin.offsets(Position::Start, partitions.clone()).await?;
         let ends = admin.offsets(Position::End, partitions.clone()).await?;
@@ -176,7 +218,7 @@ impl Reset {
             };
             let to = offset(self.target, known)?;
             let (group, TopicPartition { topic, partition }) = (self.group.clone(), place);
-            Some(OffsetMove { group, topic, partition, from: known.committed, to })
+            Some((OffsetMove { group, topic, partition, from: known.committed, to }, known))
         });
         Ok(moves.collect())
     }
@@ -186,7 +228,13 @@ impl Moves {
     /// These, of this group.
     #[must_use]
     pub fn of(group: GroupName, moves: Vec<OffsetMove>) -> Self {
-        Self { group, moves, left: 0 }
+        Self { group, moves, known: Vec::new(), left: 0 }
+    }
+
+    /// What was planned, each with what becomes of events.
+    pub fn effects(&self) -> impl Iterator<Item = (&OffsetMove, Effect)> {
+        let planned = self.moves.iter().zip(&self.known);
+        planned.map(|(step, known)| (step, effect(*known, step.to)))
     }
 
     /// Moves the offsets. That is written first; and where it fails, that it did.

@@ -130,6 +130,15 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.refused.is_empty()
     }
+
+    /// All that separates one topic from the catalogue, in sentences.
+    #[must_use]
+    pub fn of(&self, topic: &TopicName) -> Vec<String> {
+        let steps = self.steps.iter().filter(|step| step.topic() == topic);
+        let differences = self.refused.iter().chain(&self.left_alone);
+        let differences = differences.filter(|difference| difference.topic() == topic);
+        steps.map(Step::to_string).chain(differences.map(Difference::to_string)).collect()
+    }
 }
 
 impl Step {
@@ -202,6 +211,17 @@ impl fmt::Display for Difference {
 }
 
 impl Difference {
+    /// The topic that differs.
+    #[must_use]
+    pub fn topic(&self) -> &TopicName {
+        match self {
+            Self::WouldReorder { topic, .. }
+            | Self::TooFewBrokers { topic, .. }
+            | Self::MorePartitions { topic, .. }
+            | Self::Replication { topic, .. } => topic,
+        }
+    }
+
     /// What an operator may do about differences of this kind.
     #[must_use]
     pub fn cure(&self) -> String {

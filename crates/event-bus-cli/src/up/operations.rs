@@ -20,6 +20,7 @@ use crate::{stop, telling};
 /// What looks at the others and tells those who ask.
 pub struct Operations {
     pub watch: Watch,
+    admin: Admin,
     store: Arc<OpsStore>,
     /// Until they work.
     workers: Option<(Indexer, Worker)>,
@@ -29,18 +30,19 @@ pub struct Operations {
 
 impl Operations {
     /// Tells how it is; that nothing is ready yet, until there is something to look at.
-    pub fn start(watch: Watch, metrics: Metrics, listener: TcpListener, ops: Ops) -> Self {
+    pub fn start(metrics: Metrics, listener: TcpListener, ops: Ops) -> Self {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
-        let Ops { store, indexer, worker, desk } = ops;
+        let Ops { store, indexer, worker, desk, watch, admin } = ops;
         let router = panel::answering(&desk, http::router(watch.clone(), metrics));
         running.spawn(telling::answer_by(listener, watch.clone(), router, stopping));
-        Self { watch, store, workers: Some((indexer, worker)), stop, running }
+        Self { watch, admin, store, workers: Some((indexer, worker)), stop, running }
     }
 
     /// Looks at Kafka from now on, with a pause between two looks. Returns after the first.
-    pub async fn look(&mut self, admin: Admin, pause: Duration) {
-        let (watch, stopped) = (self.watch.clone(), stop::of(self.stop.subscribe()));
+    pub async fn look(&mut self, pause: Duration) {
+        let (watch, admin) = (self.watch.clone(), self.admin.clone());
+        let stopped = stop::of(self.stop.subscribe());
         self.running.spawn(async move { watch.run(admin, pause, stopped).await });
         // The sender lives in `watch`.
         drop(self.watch.snapshots().wait_for(Option::is_some).await);

@@ -31,7 +31,7 @@ impl From<ApiToken> for Actor {
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// See dead letters and replays, and take copies along.
+    /// See dead letters, replays and groups, and take copies along.
     See,
     /// Send dead letters back as they are.
     Replay,
@@ -47,13 +47,15 @@ pub enum Action {
     Note,
     /// Remove those of others.
     RemoveNotes,
+    /// Have a group go on from elsewhere.
+    Reset,
     /// Say who may sign in.
     ManageUsers,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::See,
         Self::Replay,
         Self::Cancel,
@@ -62,6 +64,7 @@ impl Action {
         Self::Restore,
         Self::Note,
         Self::RemoveNotes,
+        Self::Reset,
         Self::ManageUsers,
     ];
 
@@ -75,7 +78,8 @@ impl Action {
             | Self::Edit
             | Self::Discard
             | Self::Restore
-            | Self::Note => Role::Operator,
+            | Self::Note
+            | Self::Reset => Role::Operator,
             Self::RemoveNotes | Self::ManageUsers => Role::Admin,
         }
     }
@@ -92,6 +96,7 @@ impl fmt::Display for Action {
             Self::Restore => "to restore dead letters",
             Self::Note => "to write notes",
             Self::RemoveNotes => "to remove notes of others",
+            Self::Reset => "to reset groups",
             Self::ManageUsers => "to manage users",
         })
     }
@@ -108,6 +113,11 @@ pub enum Object<'a> {
         service: &'a str,
         /// The tenant whose event it is, where that can be read.
         tenant: Option<&'a str>,
+    },
+    /// A consumer group, and with it the events of all tenants.
+    Group {
+        /// Whose it is.
+        service: &'a str,
     },
     /// All of the bus, such as its users.
     Everything,
@@ -135,6 +145,14 @@ pub enum Denied {
     /// It is none of this one's. Told as if it did not exist.
     #[error("it is not in scope")]
     OutOfScope,
+    /// It can be seen, and is done to others' events too.
+    #[error("{name} acts for some tenants, and {action} is done to the events of all")]
+    OthersToo {
+        /// Who asks.
+        name: String,
+        /// What was wanted.
+        action: Action,
+    },
 }
 
 /// Whether somebody may do this with that.
@@ -148,10 +166,20 @@ pub fn decide(actor: &Actor, action: Action, object: Object<'_>) -> Result<(), D
     let is_in_scope = match object {
         Object::InScope => true,
         Object::Letter { service, tenant } => actor.scope.covers(service, tenant),
+        // How far a group is says nothing of any tenant.
+        Object::Group { service } => actor.scope.covers_service(service),
         // Who may not see all would give others what is not theirs to give.
         Object::Everything => actor.scope.is_all(),
     };
-    if is_in_scope { Ok(()) } else { Err(Denied::OutOfScope) }
+    if !is_in_scope {
+        return Err(Denied::OutOfScope);
+    }
+    match object {
+        Object::Group { .. } if action != Action::See && actor.scope.tenants.is_some() => {
+            Err(Denied::OthersToo { name: actor.name.clone(), action })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +214,13 @@ mod tests {
                         Role::Admin => true,
                     };
                     for service in ["payment", "brand"] {
+                        let is_theirs = services.is_empty() || service == "payment";
+                        let is_whole = of_tenants.is_empty() || action == Action::See;
+                        let decided = decide(&actor, action, Object::Group { service });
+                        assert_eq!(decided.is_ok(), has_role && is_theirs && is_whole);
+                        if has_role && !is_theirs {
+                            assert_eq!(decided, Err(Denied::OutOfScope));
+                        }
                         for tenant in tenants {
                             let is_theirs = (services.is_empty() || service == "payment")
                                 && (of_tenants.is_empty() || tenant == Some("acme"));
@@ -209,7 +244,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cells, 3 * 9 * 4 * 2 * 3);
+        assert_eq!(cells, 3 * 10 * 4 * 2 * 3);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! asked for is the library's.
 
 mod error;
+mod groups;
 mod letters;
 mod notes;
 pub mod openapi;
 pub(crate) mod query;
 mod repairs;
 mod replays;
+mod topics;
 
 use axum::Router;
 use axum::body::Body;
@@ -33,7 +35,8 @@ pub use repairs::AskForRepair;
 pub use replays::AskForReplay;
 
 pub use crate::desk::{
-    AskedFor, Decided, Edited, FailureRow, Lineage, Page, Preview, Repaired, Sample,
+    AskForReset, AskedFor, Decided, Edited, FailureRow, GroupPage, GroupRow, Lineage, Page,
+    PlannedReset, Preview, Repaired, ResetDone, Sample, TopicRow, Topics,
 };
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
@@ -74,12 +77,23 @@ pub enum Endpoint {
     Replay,
     /// It ends.
     Cancel,
+    /// Consumer groups.
+    Groups,
+    /// A consumer group.
+    Group,
+    /// What a reset would do.
+    PlanReset,
+    /// A group goes on from elsewhere.
+    Reset,
+    /// Topics.
+    Topics,
 }
 
 const SEE: Needs = Needs::May(Action::See);
+const RESET: Needs = Needs::May(Action::Reset);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 16] = [
+pub const ROUTES: [Route<Endpoint>; 21] = [
     Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
@@ -96,6 +110,11 @@ pub const ROUTES: [Route<Endpoint>; 16] = [
     Route::get("/api/v1/replays/preview", SEE, Endpoint::Preview),
     Route::get("/api/v1/replays/{id}", SEE, Endpoint::Replay),
     Route::post("/api/v1/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::get("/api/v1/groups", SEE, Endpoint::Groups),
+    Route::get("/api/v1/groups/{group}", SEE, Endpoint::Group),
+    Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
+    Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
+    Route::get("/api/v1/topics", SEE, Endpoint::Topics),
 ];
 
 /// The API of this desk.
@@ -126,6 +145,11 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Preview => on(verb, replays::preview),
         Endpoint::Replay => on(verb, replays::show),
         Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::Groups => on(verb, groups::list),
+        Endpoint::Group => on(verb, groups::show),
+        Endpoint::PlanReset => on(verb, groups::plan_reset),
+        Endpoint::Reset => on(verb, groups::reset),
+        Endpoint::Topics => on(verb, topics::list),
     }
 }
 

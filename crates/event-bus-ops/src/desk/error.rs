@@ -1,7 +1,10 @@
 //! What could not be done, in words for who asked.
 
+use event_bus::control::AskError;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::EditError;
+use event_bus::kafka::admin::AdminError;
+use event_bus::reset::ResetError;
 use event_bus::store::StoreError;
 use uuid::Uuid;
 
@@ -28,6 +31,12 @@ pub enum DeskError {
     /// No note has this id, or none in scope.
     #[error("no note has the id {0}")]
     NoNote(Uuid),
+    /// The catalogue has no such group, or none in scope.
+    #[error("the catalogue has no consumer group {0}")]
+    NoGroup(String),
+    /// It is not as it was when it was asked for.
+    #[error("{0}")]
+    Conflict(String),
     /// Kafka or the ops store did not do its part.
     #[error("{0}")]
     Failed(String),
@@ -49,6 +58,42 @@ impl From<StoreError> for DeskError {
 impl From<Denied> for DeskError {
     fn from(denied: Denied) -> Self {
         Self::NotAllowed(denied)
+    }
+}
+
+impl From<AdminError> for DeskError {
+    fn from(error: AdminError) -> Self {
+        Self::failed(&error)
+    }
+}
+
+impl From<AskError> for DeskError {
+    fn from(error: AskError) -> Self {
+        let told = error_chain(&error);
+        match error {
+            AskError::NoAnswer { .. } | AskError::Refused { .. } | AskError::Stays { .. } => {
+                Self::Conflict(told)
+            }
+            AskError::Read(_) | AskError::Send(_) | AskError::Admin(_) => Self::Failed(told),
+        }
+    }
+}
+
+impl From<ResetError> for DeskError {
+    fn from(error: ResetError) -> Self {
+        let told = error_chain(&error);
+        match error {
+            ResetError::HasMembers { group, members } => Self::Conflict(format!(
+                "{group} has {members} in it, who would commit over a reset: stop its service, or have it leave the group for \
+                 the reset"
+            )),
+            ResetError::Changed { .. } => Self::Conflict(told),
+            ResetError::OtherTopic { .. }
+            | ResetError::UnknownGroup { .. }
+            | ResetError::UnknownPartition { .. }
+            | ResetError::NothingToReset { .. } => Self::Unclear(told),
+            ResetError::Admin(_) | ResetError::NotWritten(_) => Self::Failed(told),
+        }
     }
 }
 

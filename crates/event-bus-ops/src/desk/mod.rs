@@ -2,26 +2,35 @@
 
 mod error;
 mod failures;
+mod groups;
 mod letters;
 mod notes;
 mod repairs;
 mod replays;
+mod resets;
+mod topics;
 
 use std::sync::Arc;
 
 use event_bus::dead_letters::{Filter, Found};
+use event_bus::kafka::admin::Admin;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::OpsStore;
 use event_bus::{Catalogue, KafkaConfig};
 
+use crate::Watch;
 use crate::access::policy::{Action, Actor, Object, decide};
 use crate::condition::{Condition, ConditionError};
 
 pub use error::DeskError;
 pub use failures::FailureRow;
+pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};
 pub use letters::{Decided, Edited, Lineage, Page};
 pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
+pub(crate) use resets::target;
+pub use resets::{AskForReset, PlannedMove, PlannedReset, ResetDone};
+pub use topics::{TopicRow, Topics};
 
 /// So many dead letters are decided about at once, or judged by what their events say.
 const MOST: u32 = 100_000;
@@ -33,18 +42,22 @@ pub struct Desk {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) kafka: KafkaConfig,
     pub(crate) publisher: Arc<Publisher>,
+    pub(crate) watch: Watch,
+    pub(crate) admin: Admin,
 }
 
 impl Desk {
-    /// On this store, for the dead letters of this catalogue.
+    /// On this store, for the dead letters of this catalogue. How its groups are, somebody has to have the watch look at.
     #[must_use]
     pub fn new(
         store: Arc<OpsStore>,
         catalogue: Arc<Catalogue>,
         kafka: KafkaConfig,
         publisher: Arc<Publisher>,
+        watch: Watch,
+        admin: Admin,
     ) -> Self {
-        Self { store, catalogue, kafka, publisher }
+        Self { store, catalogue, kafka, publisher, watch, admin }
     }
 
     /// What a filter means for somebody who wants to do this: nothing out of scope, and in place of a condition the dead

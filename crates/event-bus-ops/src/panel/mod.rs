@@ -5,6 +5,8 @@
 
 mod account;
 mod assets;
+mod chart;
+mod consumers;
 mod decisions;
 mod diff;
 mod edit;
@@ -19,9 +21,11 @@ mod pretty;
 mod query;
 mod replay;
 mod replays;
+mod reset;
 mod sign_in;
 mod text;
 mod trend;
+mod topics;
 mod users;
 mod welcome;
 
@@ -108,6 +112,18 @@ pub enum Endpoint {
     Progress,
     /// It ends.
     Cancel,
+    /// Consumer groups.
+    ConsumerGroups,
+    /// A consumer group.
+    ConsumerGroup,
+    /// How far behind it is.
+    Lag,
+    /// What a reset would do.
+    ResetPlan,
+    /// The group goes on from elsewhere.
+    Reset,
+    /// Topics.
+    Topics,
     /// Who may sign in.
     Users,
     /// One more.
@@ -126,10 +142,11 @@ const REPLAY: Needs = Needs::May(Action::Replay);
 const DISCARD: Needs = Needs::May(Action::Discard);
 const RESTORE: Needs = Needs::May(Action::Restore);
 const NOTE: Needs = Needs::May(Action::Note);
+const RESET: Needs = Needs::May(Action::Reset);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 36] = [
+pub const ROUTES: [Route<Endpoint>; 42] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -161,6 +178,12 @@ pub const ROUTES: [Route<Endpoint>; 36] = [
     Route::get("/events/replays/{id}", SEE, Endpoint::ReplayPage),
     Route::get("/events/replays/{id}/progress", SEE, Endpoint::Progress),
     Route::post("/events/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::get("/events/groups", SEE, Endpoint::ConsumerGroups),
+    Route::get("/events/groups/{group}", SEE, Endpoint::ConsumerGroup),
+    Route::get("/events/groups/{group}/lag", SEE, Endpoint::Lag),
+    Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
+    Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
+    Route::get("/events/topics", SEE, Endpoint::Topics),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -233,6 +256,12 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::ReplayPage => on(verb, replays::page),
         Endpoint::Progress => on(verb, replays::progress),
         Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::ConsumerGroups => on(verb, consumers::list),
+        Endpoint::ConsumerGroup => on(verb, consumers::page),
+        Endpoint::Lag => on(verb, consumers::lag),
+        Endpoint::ResetPlan => on(verb, reset::plan),
+        Endpoint::Reset => on(verb, reset::reset),
+        Endpoint::Topics => on(verb, topics::page),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

@@ -174,14 +174,15 @@ impl Refusal {
             ),
             Self::Unread(unread) => ("Not read", format!("{unread}.")),
             Self::Desk(DeskError::NotAllowed(denied)) => ("Not allowed", format!("{denied}.")),
-            Self::Desk(error @ (DeskError::Unclear(_) | DeskError::Failed(_))) => {
-                ("Not done", format!("{error}."))
-            }
+            Self::Desk(
+                error @ (DeskError::Unclear(_) | DeskError::Conflict(_) | DeskError::Failed(_)),
+            ) => ("Not done", format!("{error}.")),
             Self::Desk(
                 error @ (DeskError::NoLetter(_)
                 | DeskError::NoReplay(_)
                 | DeskError::NoFailure(_)
-                | DeskError::NoNote(_)),
+                | DeskError::NoNote(_)
+                | DeskError::NoGroup(_)),
             ) => ("Not found", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (

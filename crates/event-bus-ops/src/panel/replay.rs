@@ -134,7 +134,8 @@ impl Panel {
     }
 }
 
-fn is_proved(signed: &Signed, now: Timestamp) -> bool {
+/// Whether the password was given of late.
+pub(super) fn is_proved(signed: &Signed, now: Timestamp) -> bool {
     now.duration_since(signed.proved_at).unsigned_abs() < PROVED_WITHIN
 }
 

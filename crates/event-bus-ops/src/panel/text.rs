@@ -109,7 +109,7 @@ impl Display for When {
 }
 
 /// So many seconds ago.
-fn ago(seconds: i64) -> String {
+pub(super) fn ago(seconds: i64) -> String {
     let (size, unit) = match seconds.unsigned_abs() {
         0..=59 => (1, "s"),
         60..=3_599 => (60, "min"),
@@ -121,6 +121,14 @@ fn ago(seconds: i64) -> String {
     let (before, after) = if seconds < 0 { ("in ", "") } else { ("", " ago") };
     write!(text, "{before}{count} {unit}{after}").expect("writing to a String cannot fail");
     text
+}
+
+/// So many events in a second.
+pub(super) fn per_second(rate: f64) -> String {
+    match rate {
+        rate if rate < 10.0 => format!("{rate:.1}/s"),
+        rate => format!("{}/s", grouped(&format!("{rate:.0}"))),
+    }
 }
 
 /// A number with a space between thousands.
@@ -170,6 +178,14 @@ mod tests {
         {
             assert_eq!(ago(seconds), told);
         }
+    }
+
+    #[test]
+    fn a_rate_is_as_exact_as_it_is_read() {
+        assert_eq!(
+            [0.0, 0.25, 9.94, 1_234.5].map(per_second),
+            ["0.0/s", "0.2/s", "9.9/s", "1\u{202f}234/s"]
+        );
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use event_bus::audit::{Action, Deed};
 use event_bus::kafka::admin::{Admin, TopicPartition};
-use event_bus::names::GroupName;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{committed, everything_in};
@@ -14,11 +13,6 @@ use crate::workshop::{CONSUMERS, Workshop};
 
 const SOON: Duration = Duration::from_secs(60);
 
-fn group(workshop: &Workshop, service: &str) -> GroupName {
-    let subscription = workshop.catalogue.subscription(service, "PieceCut");
-    subscription.expect("it consumes them").consumer.group.clone()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_is_what_kafkas_own_tool_makes_of_it() {
     let workshop = Workshop::open(2, "").await;
@@ -26,7 +20,7 @@ async fn a_reset_is_what_kafkas_own_tool_makes_of_it() {
     let topic = workshop.topic();
     let records = everything_in(std::slice::from_ref(&topic)).await;
     let middle = jiff::Timestamp::from_millisecond(records[20].timestamp_ms).expect("a time");
-    let (ours, theirs) = (group(&workshop, CONSUMERS[0]), group(&workshop, CONSUMERS[1]));
+    let (ours, theirs) = (workshop.group(CONSUMERS[0]), workshop.group(CONSUMERS[1]));
     let time = middle.to_string();
     let cases: [(&str, &[&str]); 8] = [
         ("latest", &["--to-latest"]),
@@ -81,7 +75,7 @@ async fn a_group_with_members_refuses_and_a_reset_one_repeats_no_effect() {
     workshop.publish(20, None).await;
     let services = workshop.start(&databases).await;
     workshop.is_through().await;
-    let packing = group(&workshop, "packing");
+    let packing = workshop.group("packing");
     let reset = ["groups", "reset", packing.as_str(), "--to", "earliest"];
     let refused = workshop.program(&reset).await;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -115,7 +109,7 @@ async fn a_running_service_is_asked_on_the_command_line() {
     workshop.publish(20, None).await;
     let services = workshop.start(&databases).await;
     workshop.is_through().await;
-    let packing = group(&workshop, "packing");
+    let packing = workshop.group("packing");
     let before = workshop.calls();
     let asked = ["groups", "reset", packing.as_str(), "--to", "earliest", "--coordinate"];
     let moved = workshop.json(&asked).await.remove(0);

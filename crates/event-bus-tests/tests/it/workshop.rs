@@ -11,7 +11,7 @@ use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
 use event_bus::dead_letters::{DeadLetters, Filter, Plan, State};
 use event_bus::envelope::Draft;
 use event_bus::kafka::Record;
-use event_bus::names::TopicName;
+use event_bus::names::{GroupName, TopicName};
 use event_bus::store::Migration;
 use event_bus::{
     Catalogue, Context, Event, EventType, Failure, Handled, Handler, KafkaConfig, Service,
@@ -214,6 +214,12 @@ impl Workshop {
 
     pub fn topic(&self) -> TopicName {
         self.event().topic.clone()
+    }
+
+    /// The group of a department.
+    pub fn group(&self, service: &str) -> GroupName {
+        let subscription = self.catalogue.subscription(service, PieceCut::NAME);
+        subscription.expect("it consumes them").consumer.group.clone()
     }
 
     /// Pieces of all tenants by turns; one alone is the first one's, and all are under one key of a tenant.

@@ -151,6 +151,25 @@ impl Asker {
         left
     }
 
+    /// Does something while nobody is in the group.
+    ///
+    /// # Errors
+    /// When somebody stays or nobody answers, which is before anything is done; those of the work; and when the group can't
+    /// be asked to go on.
+    pub async fn while_away<T, E: From<AskError>>(
+        &mut self,
+        admin: &Admin,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.pause(admin).await?;
+        let done = work.await;
+        // What went wrong first is what is told.
+        let goes_on = self.go_on().await;
+        let done = done?;
+        goes_on?;
+        Ok(done)
+    }
+
     async fn leave(&mut self, admin: &Admin) -> Result<(), AskError> {
         let seconds = u32::try_from(PAUSE.as_secs()).unwrap_or(u32::MAX);
         self.ask(None, What::Pause { seconds }, IS_THERE).await?;

@@ -26,11 +26,17 @@ impl Scope {
     /// Whether a dead letter of this service and tenant is in it.
     #[must_use]
     pub fn covers(&self, service: &str, tenant: Option<&str>) -> bool {
-        self.services.as_ref().is_none_or(|services| services.contains(service))
+        self.covers_service(service)
             && self
                 .tenants
                 .as_ref()
                 .is_none_or(|tenants| tenant.is_some_and(|tenant| tenants.contains(tenant)))
+    }
+
+    /// Whether what is a service's own, and no tenant's, is in it.
+    #[must_use]
+    pub fn covers_service(&self, service: &str) -> bool {
+        self.services.as_ref().is_none_or(|services| services.contains(service))
     }
 
     /// Whether nothing is outside of it.

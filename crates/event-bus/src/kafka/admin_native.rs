@@ -42,6 +42,8 @@ pub(super) struct PartitionOffset {
     pub(super) partition: i32,
     /// As the protocol has it: negative where there is none.
     pub(super) offset: Result<i64, RDKafkaErrorCode>,
+    /// That record's time in milliseconds since the Unix epoch, where it was found by its time; negative otherwise.
+    pub(super) timestamp: i64,
 }
 
 /// Where in a partition an offset is asked for; a time otherwise, in milliseconds since the Unix epoch.
@@ -50,6 +52,10 @@ pub(super) const SPEC_EARLIEST: i64 =
 /// The last stable offset: what a consumer that reads committed events can get to.
 pub(super) const SPEC_LATEST: i64 =
     native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
+
+/// The record with the greatest time.
+pub(super) const SPEC_NEWEST: i64 =
+    native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_MAX_TIMESTAMP as i64;
 
 /// The offsets at `spec` of all these partitions, each of which must be named once. Blocks.
 pub(super) fn list_offsets<C: ClientContext>(
@@ -93,11 +99,16 @@ pub(super) fn list_offsets<C: ClientContext>(
     (0..count)
         .map(|index| {
             // SAFETY: `infos` has `count` pointers that live as long as the event.
-            let element = unsafe {
-                native::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index))
+            let (element, timestamp) = unsafe {
+                let info = *infos.add(index);
+                (
+                    native::rd_kafka_ListOffsetsResultInfo_topic_partition(info),
+                    native::rd_kafka_ListOffsetsResultInfo_timestamp(info),
+                )
             };
             // SAFETY: the element lives as long as its info.
-            unsafe { copied(element) }
+            let found = unsafe { copied(element) }?;
+            Ok(PartitionOffset { timestamp, ..found })
         })
         .collect()
 }
@@ -438,7 +449,7 @@ unsafe fn copied(
     let code =
         RDKafkaRespErr::try_from(code).map_or(RDKafkaErrorCode::Unknown, RDKafkaErrorCode::from);
     let offset = if code == RDKafkaErrorCode::NoError { Ok(offset) } else { Err(code) };
-    Ok(PartitionOffset { topic, partition, offset })
+    Ok(PartitionOffset { topic, partition, offset, timestamp: -1 })
 }
 
 /// # Safety

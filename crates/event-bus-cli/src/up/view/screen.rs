@@ -206,17 +206,22 @@ mod tests {
     fn snapshot() -> Snapshot {
         let catalogue = blindstrader::catalogue();
         let topics = catalogue.events().map(|event| TopicCount {
-            event: event.name.clone(),
-            topic: event.topic.clone(),
             exists: true,
             events: 1234,
             dead_letters: u64::from(event.name.as_str() == "OrderPlaced"),
+            ..TopicCount::of(event.name.clone(), event.topic.clone())
         });
         let groups = catalogue.subscriptions().map(|found| {
             let committed = Some(if found.consumer.service.as_ref() == "payment" { 3 } else { 9 });
             let offsets = PartitionOffsets { committed, log_start: 0, log_end: 9 };
             let reading = Reading::Known(of_partition(offsets));
-            let partition = PartitionReading { partition: 0, committed, log_end: Some(9), reading };
+            let partition = PartitionReading {
+                partition: 0,
+                committed,
+                log_start: Some(0),
+                log_end: Some(9),
+                reading,
+            };
             GroupLag {
                 group: found.consumer.group.clone(),
                 topic: found.event.topic.clone(),

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use event_bus::dead_letters::Scope;
+use event_bus::store::ops::Role;
 use event_bus_tests::chromium::Chromium;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
+use event_bus_tests::kafka::committed;
 use jiff::Timestamp;
 
 use super::served::{PASSWORD, Served};
@@ -79,4 +82,46 @@ async fn an_operator_sets_the_panel_up_replays_a_failure_and_watches_it_resolve(
     browser.quit().await;
     served.stop().await;
     services.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_sees_a_lag_cross_its_threshold_and_has_the_group_go_on_behind_it() {
+    const EVENTS: usize = 1_001;
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(2, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    served.user("ann", Role::Operator, &Scope::default()).await;
+    let (browser, url) = (Chromium::start().await, format!("http://{}", served.address));
+    browser.open(&format!("{url}/events/groups")).await;
+    browser.type_into("input[name=name]", "ann").await;
+    browser.type_into("input[name=password]", PASSWORD).await;
+    browser.click("main button").await;
+    browser.shows("h1", "Consumer groups").await;
+    let group = workshop.group("packing");
+    browser.click(&format!("tbody a[href$='{group}']")).await;
+    browser.shows("#lag .level", "well").await;
+    let lines = "return document.querySelectorAll('#lag line.warning').length";
+    assert_eq!(browser.run(lines).await, 0);
+
+    // Nobody handles them, and the page tells by itself.
+    workshop.publish_junk(EVENTS).await;
+    browser.shows("#lag .level", "warning: above 1 000").await;
+    browser.shows("#lag figcaption", "1 001 behind now, which is warning above 1 000").await;
+    assert_eq!(browser.run(lines).await, 1);
+
+    browser.click(".acts a").await;
+    browser.click("option[value=latest]").await;
+    browser.click("form.filters button").await;
+    browser.shows("main .sum", "0 events would come again, 1 001 would be passed over").await;
+    browser.type_into("input[name=reason]", "they are no events").await;
+    browser.click("form.narrow button").await;
+    browser.shows("main .good", "goes on from elsewhere").await;
+    assert_eq!(committed(&group).await.values().sum::<i64>(), 1_001);
+    browser.click("main a.button").await;
+    browser.shows("#lag .level", "well").await;
+    browser.shows("#lag figcaption", "0 behind now; at most 1 001").await;
+
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.quit().await;
+    served.stop().await;
 }

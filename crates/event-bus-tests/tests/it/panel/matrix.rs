@@ -17,7 +17,7 @@ const ALL: Scope = Scope { services: None, tenants: None };
 const ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
 
 fn path(path: &str) -> String {
-    path.replace("{id}", ID).replace("{name}", "nobody")
+    path.replace("{id}", ID).replace("{name}", "nobody").replace("{group}", "nobodys")
 }
 
 fn method(verb: Verb) -> &'static str {
@@ -130,13 +130,18 @@ async fn no_get_changes_anything() {
         (told, deeds)
     };
     let before = state().await;
+    let group = workshop.group("packing");
+    let path = |path: &str| {
+        let path = path.replace("{id}", &id).replace("{name}", "ann");
+        path.replace("{group}", group.as_str())
+    };
     for route in panel::ROUTES.iter().filter(|route| route.verb == Verb::Get) {
-        let path = route.path.replace("{id}", &id).replace("{name}", "ann");
+        let path = path(route.path);
         let answer = ann.get(&path).await;
         assert!(answer.status < 500, "{path} {answer:?}");
     }
     for route in panel::ROUTES.iter().filter(|route| route.verb == Verb::Post) {
-        let path = route.path.replace("{id}", &id).replace("{name}", "ann");
+        let path = path(route.path);
         let answer = ann.get(&format!("{path}?reason=x&query=")).await;
         assert!([200, 303, 400, 404, 405, 410].contains(&answer.status), "{path} {answer:?}");
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod browser;
+mod consumers;
 mod dead_letters;
 mod matrix;
 mod notes;

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Scope};
+use event_bus::kafka::admin::Admin;
 use event_bus::store::ops::{OpsStore, Role, UserName};
 use event_bus_ops::access::password;
 use event_bus_ops::desk::Desk;
-use event_bus_ops::{http, panel};
+use event_bus_ops::{Watch, http, panel};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::kafka::publisher;
 use tokio::net::TcpListener;
@@ -20,6 +22,9 @@ use crate::workshop::Workshop;
 
 /// Everybody's.
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// The pause between two looks at topics and groups.
+const LOOK: Duration = Duration::from_millis(200);
 
 pub struct Served {
     pub store: Arc<OpsStore>,
@@ -39,9 +44,17 @@ impl Served {
         let indexer = Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue));
         indexer.catch_up(|_| ()).await.expect("Kafka answers");
         let worker = Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher));
-        let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher);
+        let admin = Admin::connect(&kafka).expect("one can be made");
+        let looks = Watch::new(Arc::clone(&catalogue));
+        let (watch, asks) = (looks.clone(), admin.clone());
+        let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher, watch, asks);
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
+        let mut of_looks = stopping.clone();
+        running.spawn(async move {
+            let stopped = async { drop(of_looks.wait_for(|stop| *stop).await) };
+            looks.run(admin, LOOK, stopped).await;
+        });
         let of_index = stopping.clone();
         running.spawn(async move { indexer.run(of_index).await });
         let of_worker = stopping.clone();

@@ -213,22 +213,56 @@ impl Admin {
         if partitions.is_empty() {
             return Ok(Offsets::new());
         }
-        let spec = match position {
-            Position::Start => admin_native::SPEC_EARLIEST,
-            Position::End => admin_native::SPEC_LATEST,
-            // A negative time would be taken for one of the two above; nothing is older than the epoch.
-            Position::At(millis) => millis.max(0),
-        };
-        let answers = self
-            .blocking("tell the offsets of its partitions", move |client| {
-                let asked: Vec<_> = partitions
-                    .iter()
-                    .map(|asked| (asked.topic.as_str(), asked.partition))
-                    .collect();
-                admin_native::list_offsets(client.inner(), &asked, spec, REQUEST)
-            })
-            .await?;
+        let spec = position.spec();
+        let answers = self.list_offsets(partitions, spec).await?;
         Ok(by_partition("tell the offset of", answers))
+    }
+
+    /// The times of the first and of the newest record in each of these partitions, in milliseconds since the Unix epoch. A
+    /// partition that is empty, or that did not tell, is left out.
+    ///
+    /// # Errors
+    /// When a request as a whole failed.
+    pub async fn times(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, (i64, i64)>, AdminError> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        // Nothing is older than the epoch.
+        let oldest = self.list_offsets(partitions.clone(), 0).await?;
+        let newest = self.list_offsets(partitions, admin_native::SPEC_NEWEST).await?;
+        let (oldest, newest) = (by_time(oldest), by_time(newest));
+        let both = oldest.into_iter().filter_map(|(place, first)| {
+            let last = newest.get(&place).copied()?;
+            Some((place, (first, last)))
+        });
+        Ok(both.collect())
+    }
+
+    async fn list_offsets(
+        &self,
+        partitions: Vec<TopicPartition>,
+        spec: i64,
+    ) -> Result<Vec<PartitionOffset>, AdminError> {
+        self.blocking("tell the offsets of its partitions", move |client| {
+            let asked: Vec<_> =
+                partitions.iter().map(|asked| (asked.topic.as_str(), asked.partition)).collect();
+            admin_native::list_offsets(client.inner(), &asked, spec, REQUEST)
+        })
+        .await
+    }
+}
+
+impl Position {
+    fn spec(self) -> i64 {
+        match self {
+            Self::Start => admin_native::SPEC_EARLIEST,
+            Self::End => admin_native::SPEC_LATEST,
+            // A negative time would be taken for one of the two above; nothing is older than the epoch.
+            Self::At(millis) => millis.max(0),
+        }
     }
 }
 
@@ -247,6 +281,15 @@ fn is_passing(error: &AdminError) -> bool {
                 | RDKafkaErrorCode::CoordinatorLoadInProgress
         )
     )
+}
+
+fn by_time(answers: Vec<PartitionOffset>) -> BTreeMap<TopicPartition, i64> {
+    let told = answers.into_iter().filter(|answer| answer.timestamp >= 0 && answer.offset.is_ok());
+    let place = |answer: PartitionOffset| {
+        let topic = TopicName::new(&answer.topic).ok()?;
+        Some((TopicPartition { topic, partition: answer.partition }, answer.timestamp))
+    };
+    told.filter_map(place).collect()
 }
 
 fn by_partition(operation: &'static str, answers: Vec<PartitionOffset>) -> Offsets {

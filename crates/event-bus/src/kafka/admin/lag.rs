@@ -49,11 +49,11 @@ fn reading(
 ) -> PartitionReading {
     let at = |offsets: &Offsets| offsets.get(partition).cloned().unwrap_or(Ok(None));
     let committed = committed.map_or(Ok(None), at);
-    let log_end = at(ends);
+    let (log_start, log_end) = (at(starts), at(ends));
     let reading = (|| {
         let offsets = PartitionOffsets {
             committed: committed.clone()?,
-            log_start: at(starts)?.unwrap_or(0),
+            log_start: log_start.clone()?.unwrap_or(0),
             log_end: log_end.clone()?.unwrap_or(0),
         };
         Ok(Reading::Known(of_partition(offsets)))
@@ -61,6 +61,7 @@ fn reading(
     PartitionReading {
         partition: partition.partition,
         committed: committed.ok().flatten(),
+        log_start: log_start.ok().flatten(),
         log_end: log_end.ok().flatten(),
         reading: reading
             .unwrap_or_else(|error: AdminError| Reading::Unknown { error: with_causes(&error) }),
