@@ -43,19 +43,28 @@ pub enum Action {
     Discard,
     /// Take that back.
     Restore,
+    /// See what is personal in dead letters.
+    Reveal,
+    /// Let others do what takes two.
+    Approve,
+    /// See what everybody did.
+    Audit,
     /// Say who may sign in.
     ManageUsers,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::See,
         Self::Replay,
         Self::Cancel,
         Self::Edit,
         Self::Discard,
         Self::Restore,
+        Self::Reveal,
+        Self::Approve,
+        Self::Audit,
         Self::ManageUsers,
     ];
 
@@ -64,10 +73,23 @@ impl Action {
     pub const fn needs(self) -> Role {
         match self {
             Self::See => Role::Viewer,
-            Self::Replay | Self::Cancel | Self::Edit | Self::Discard | Self::Restore => {
-                Role::Operator
-            }
-            Self::ManageUsers => Role::Admin,
+            Self::Replay
+            | Self::Cancel
+            | Self::Edit
+            | Self::Discard
+            | Self::Restore
+            | Self::Reveal
+            | Self::Approve => Role::Operator,
+            Self::Audit | Self::ManageUsers => Role::Admin,
+        }
+    }
+
+    /// What it is done with, as far as that is known before it is found.
+    #[must_use]
+    pub const fn object(self) -> Object<'static> {
+        match self {
+            Self::Audit | Self::ManageUsers => Object::Everything,
+            _ => Object::InScope,
         }
     }
 }
@@ -81,6 +103,9 @@ impl fmt::Display for Action {
             Self::Edit => "to edit dead letters",
             Self::Discard => "to discard dead letters",
             Self::Restore => "to restore dead letters",
+            Self::Reveal => "to reveal personal data",
+            Self::Approve => "to approve what others asked for",
+            Self::Audit => "to see the audit",
             Self::ManageUsers => "to manage users",
         })
     }
@@ -120,6 +145,12 @@ pub enum Denied {
         role: Role,
         /// What was wanted.
         action: Action,
+    },
+    /// Who asked for it does not approve it.
+    #[error("{name} asked for it, so somebody else has to decide")]
+    OwnRequest {
+        /// Who asked.
+        name: String,
     },
     /// It is none of this one's. Told as if it did not exist.
     #[error("it is not in scope")]
@@ -169,7 +200,7 @@ mod tests {
                     let actor = actor(role, services, of_tenants);
                     let has_role = match role {
                         Role::Viewer => action == Action::See,
-                        Role::Operator => action != Action::ManageUsers,
+                        Role::Operator => ![Action::ManageUsers, Action::Audit].contains(&action),
                         Role::Admin => true,
                     };
                     for service in ["payment", "brand"] {
@@ -196,7 +227,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cells, 3 * 7 * 4 * 2 * 3);
+        assert_eq!(cells, 3 * 10 * 4 * 2 * 3);
     }
 
     #[test]

@@ -50,11 +50,14 @@ impl DeskError {
     /// The status of HTTP that says so.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotAllowed(Denied::Role { .. }) => StatusCode::FORBIDDEN,
-            Self::Unclear(_) => StatusCode::BAD_REQUEST,
-            Self::NotAllowed(Denied::OutOfScope) | Self::NoLetter(_) | Self::NoReplay(_) => {
-                StatusCode::NOT_FOUND
+            Self::NotAllowed(Denied::Role { .. } | Denied::OwnRequest { .. }) => {
+                StatusCode::FORBIDDEN
             }
+            Self::Unclear(_) => StatusCode::BAD_REQUEST,
+            Self::NotAllowed(Denied::OutOfScope)
+            | Self::NoLetter(_)
+            | Self::NoReplay(_)
+            | Self::NoRequest(_) => StatusCode::NOT_FOUND,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         }
     }

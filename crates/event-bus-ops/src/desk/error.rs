@@ -22,6 +22,9 @@ pub enum DeskError {
     /// No replay has this id, or none in scope.
     #[error("no replay has the id {0}")]
     NoReplay(Uuid),
+    /// No request has this id, or none in scope.
+    #[error("no request has the id {0}")]
+    NoRequest(Uuid),
     /// Kafka or the ops store did not do its part.
     #[error("{0}")]
     Failed(String),

@@ -1,9 +1,13 @@
 //! What operators ask for, by the API or by the panel: each time the policy is asked, and then the library's verb is called.
 
+mod audit;
 mod error;
 mod letters;
 mod repairs;
 mod replays;
+mod requests;
+mod seen;
+mod trail;
 
 use std::sync::Arc;
 
@@ -13,12 +17,15 @@ use event_bus::store::ops::OpsStore;
 use event_bus::{Catalogue, KafkaConfig};
 
 use crate::access::policy::{Action, Actor, Object, decide};
-use crate::condition::{Condition, ConditionError};
+use crate::condition::{Condition, ConditionError, Sight};
 
+pub use audit::{AuditPage, ChainState};
 pub use error::DeskError;
 pub use letters::{Decided, Edited, Lineage, Page};
 pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
+pub(crate) use seen::VALUES;
+pub use seen::{Content, Contents, Known, Seen};
 
 /// So many dead letters are decided about at once, or judged by what their events say.
 const MOST: u32 = 100_000;
@@ -30,6 +37,8 @@ pub struct Desk {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) kafka: KafkaConfig,
     pub(crate) publisher: Arc<Publisher>,
+    /// More dead letters at once than this take two.
+    second_person_above: Option<u64>,
 }
 
 impl Desk {
@@ -41,7 +50,7 @@ impl Desk {
         kafka: KafkaConfig,
         publisher: Arc<Publisher>,
     ) -> Self {
-        Self { store, catalogue, kafka, publisher }
+        Self { store, catalogue, kafka, publisher, second_person_above: None }
     }
 
     /// What a filter means for somebody who wants to do this: nothing out of scope, and in place of a condition the dead
@@ -68,7 +77,11 @@ impl Desk {
             )));
         }
         let letters: Vec<&Found> = shown.letters.iter().collect();
-        filter.ids = condition.ids(&self.kafka, &letters).await.map_err(unclear)?;
+        // Who may not see a value does not find it out by asking about it.
+        let may_reveal = decide(actor, Action::Reveal, Object::InScope).is_ok();
+        let sight = if may_reveal { Sight::AsItIs } else { Sight::Masked };
+        let ids = condition.ids(&self.kafka, &self.catalogue, &letters, sight).await;
+        filter.ids = ids.map_err(unclear)?;
         Ok(filter)
     }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod decisions;
 mod diff;
 mod edit;
@@ -72,8 +73,12 @@ pub enum Endpoint {
     Letter,
     /// What happened to it.
     History,
-    /// Its value, byte for byte.
+    /// Its value, byte for byte but for what is personal.
     Raw,
+    /// What is personal in it.
+    Reveal,
+    /// What is personal in many.
+    RevealMany,
     /// The form of another value.
     EditForm,
     /// What would change.
@@ -94,12 +99,20 @@ pub enum Endpoint {
     Restore,
     /// The latest replays.
     Replays,
+    /// What another one asked for is done.
+    Approve,
+    /// It is not.
+    Deny,
     /// A replay.
     ReplayPage,
     /// How far it is.
     Progress,
     /// It ends.
     Cancel,
+    /// What everybody did.
+    Audit,
+    /// Whether it is as it was written.
+    AuditState,
     /// Who may sign in.
     Users,
     /// One more.
@@ -117,10 +130,13 @@ const EDIT: Needs = Needs::May(Action::Edit);
 const REPLAY: Needs = Needs::May(Action::Replay);
 const DISCARD: Needs = Needs::May(Action::Discard);
 const RESTORE: Needs = Needs::May(Action::Restore);
+const APPROVE: Needs = Needs::May(Action::Approve);
+const AUDIT: Needs = Needs::May(Action::Audit);
+const REVEAL: Needs = Needs::May(Action::Reveal);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 33] = [
+pub const ROUTES: [Route<Endpoint>; 39] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -133,6 +149,7 @@ pub const ROUTES: [Route<Endpoint>; 33] = [
     Route::get("/events/dead-letters", SEE, Endpoint::Groups),
     Route::get("/events/dead-letters/list", SEE, Endpoint::Letters),
     Route::get("/events/dead-letters/export", SEE, Endpoint::Export),
+    Route::post("/events/dead-letters/export", REVEAL, Endpoint::RevealMany),
     Route::get("/events/dead-letters/replay", REPLAY, Endpoint::ReplayPlan),
     Route::post("/events/dead-letters/replay", REPLAY, Endpoint::Replay),
     Route::get("/events/dead-letters/discard", DISCARD, Endpoint::DiscardForm),
@@ -142,13 +159,18 @@ pub const ROUTES: [Route<Endpoint>; 33] = [
     Route::get("/events/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::get("/events/dead-letters/{id}/history", SEE, Endpoint::History),
     Route::get("/events/dead-letters/{id}/raw", SEE, Endpoint::Raw),
+    Route::post("/events/dead-letters/{id}/reveal", REVEAL, Endpoint::Reveal),
     Route::get("/events/dead-letters/{id}/edit", EDIT, Endpoint::EditForm),
     Route::post("/events/dead-letters/{id}/edit/check", EDIT, Endpoint::EditCheck),
     Route::post("/events/dead-letters/{id}/edit", EDIT, Endpoint::Edit),
     Route::get("/events/replays", SEE, Endpoint::Replays),
+    Route::post("/events/requests/{id}/approve", APPROVE, Endpoint::Approve),
+    Route::post("/events/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/events/replays/{id}", SEE, Endpoint::ReplayPage),
     Route::get("/events/replays/{id}/progress", SEE, Endpoint::Progress),
     Route::post("/events/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::get("/access/audit", AUDIT, Endpoint::Audit),
+    Route::get("/access/audit/state", AUDIT, Endpoint::AuditState),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -197,6 +219,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Letter => on(verb, letter::page),
         Endpoint::History => on(verb, letter::history),
         Endpoint::Raw => on(verb, letter::raw),
+        Endpoint::Reveal => on(verb, letter::reveal),
+        Endpoint::RevealMany => on(verb, export::reveal),
         Endpoint::EditForm => on(verb, edit::form),
         Endpoint::EditCheck => on(verb, edit::check),
         Endpoint::Edit => on(verb, edit::edit),
@@ -215,9 +239,13 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
             on(verb, |panel, signed, asked| decisions::decide(Kind::Restore, panel, signed, asked))
         }
         Endpoint::Replays => on(verb, replays::list),
+        Endpoint::Approve => on(verb, replays::approve),
+        Endpoint::Deny => on(verb, replays::deny),
         Endpoint::ReplayPage => on(verb, replays::page),
         Endpoint::Progress => on(verb, replays::progress),
         Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::Audit => on(verb, audit::page),
+        Endpoint::AuditState => on(verb, audit::state),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

@@ -177,7 +177,9 @@ impl Refusal {
             Self::Desk(error @ (DeskError::Unclear(_) | DeskError::Failed(_))) => {
                 ("Not done", format!("{error}."))
             }
-            Self::Desk(error @ (DeskError::NoLetter(_) | DeskError::NoReplay(_))) => {
+            Self::Desk(
+                error @ (DeskError::NoLetter(_) | DeskError::NoReplay(_) | DeskError::NoRequest(_)),
+            ) => {
                 ("Not found", format!("{error}."))
             }
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),

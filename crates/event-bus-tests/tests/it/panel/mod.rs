@@ -2,8 +2,11 @@
 
 mod access;
 mod browser;
+mod canary;
+mod cells;
 mod dead_letters;
 mod matrix;
 mod scopes;
 mod served;
+mod two;
 mod visitor;

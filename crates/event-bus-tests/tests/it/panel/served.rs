@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use event_bus::audit::Mirror;
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Scope};
 use event_bus::store::ops::{OpsStore, Role, UserName};
@@ -30,6 +31,15 @@ pub struct Served {
 
 impl Served {
     pub async fn start(workshop: &Workshop, databases: &Databases) -> Self {
+        Self::start_with(workshop, databases, None).await
+    }
+
+    /// One in which more dead letters at once than this take two.
+    pub async fn start_with(
+        workshop: &Workshop,
+        databases: &Databases,
+        above: Option<u64>,
+    ) -> Self {
         let store = OpsStore::open(&databases.url("ops")).await;
         let store = Arc::new(store.expect("the ops store opens"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -39,11 +49,15 @@ impl Served {
         let indexer = Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue));
         indexer.catch_up(|_| ()).await.expect("Kafka answers");
         let worker = Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher));
+        let mirror = Mirror::new(Arc::clone(&store), Arc::clone(&publisher));
         let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher);
+        let desk = desk.with_second_person_above(above);
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         let of_index = stopping.clone();
         running.spawn(async move { indexer.run(of_index).await });
+        let of_mirror = stopping.clone();
+        running.spawn(async move { mirror.run(of_mirror).await });
         let of_worker = stopping.clone();
         running.spawn(async move { worker.run(of_worker).await });
         running.spawn(async move {
