@@ -80,6 +80,9 @@ enum Command {
     Show {
         /// Its id
         id: Uuid,
+        /// With personal data, which an ops process masks, and why it has to be seen: that is audited
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
     },
     /// Write dead letters to stdout, for other tools: all that are meant, the latest first
     Export {
@@ -88,9 +91,12 @@ enum Command {
         /// As what
         #[arg(long, value_enum, default_value_t)]
         format: Format,
-        /// With their values and headers, which are read from Kafka
+        /// With their values and headers
         #[arg(long)]
         values: bool,
+        /// With personal data, which an ops process masks, and why it has to be seen: that is audited
+        #[arg(long, value_name = "REASON", requires = "values")]
+        reveal: Option<String>,
     },
     /// Send dead letters back to the groups that could not handle them, and to no others. Each takes effect once,
     /// however often it is replayed
@@ -145,14 +151,40 @@ enum Command {
         assent: Assent,
     },
     /// Show the replays of an ops process, or how far one is
+    #[command(args_conflicts_with_subcommands = true)]
     Replays {
         /// Only this one
         id: Option<Uuid>,
+        #[command(subcommand)]
+        request: Option<RequestCommand>,
     },
     /// Cancel a replay of an ops process. What was sent stays sent, the others are open again
     Cancel {
         /// Which
         id: Uuid,
+    },
+}
+
+/// What one asked for and another one has to approve.
+#[derive(Subcommand)]
+enum RequestCommand {
+    /// Show what waits for somebody else to approve it, and what was decided
+    Requests,
+    /// Let be done what somebody else asked for
+    Approve {
+        /// Which request
+        id: Uuid,
+        /// Why, for those who ask later
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Do not let it be done
+    Deny {
+        /// Which request
+        id: Uuid,
+        /// Why, for those who ask later
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 

@@ -28,6 +28,7 @@ mod replay;
 mod groups;
 mod dlq;
 mod ops;
+mod audit;
 mod broker;
 mod up;
 
@@ -80,6 +81,9 @@ enum Command {
     /// Run the process that indexes dead letters and carries replays out, and decide who may ask it
     #[command(subcommand)]
     Ops(ops::Command),
+    /// Tell whether the audit of an ops store is as it was written
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Show what a service's inbox holds, and remove what is old
     #[command(subcommand)]
     Inbox(inbox::Command),
@@ -104,6 +108,7 @@ impl Command {
             Self::Replay(args) => args.run(global).await,
             Self::Dlq(args) => args.run(global).await,
             Self::Ops(command) => command.run(global).await,
+            Self::Audit(command) => command.run(global).await,
             Self::Inbox(command) => command.run(global).await,
             Self::Broker(args) => args.run(global).await,
             Self::Up(args) => args.run(global).await,

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
+use event_bus::audit::Mirror;
+use event_bus::audit::chain::Link;
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Progress, Scope};
 use event_bus::kafka::admin::Admin;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
+use event_bus_ops::access::trail::{By, Deed, Note, not_done};
 use event_bus_ops::desk::Desk;
 use event_bus_ops::{Watch, http, panel};
 use jiff::Timestamp;
@@ -23,6 +26,7 @@ use serde_json::json;
 use crate::address::address;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
+use crate::operator::Operator;
 use crate::output::{Output, printable};
 use crate::settings::Settings;
 use crate::{progress, stop, telling};
@@ -59,6 +63,15 @@ pub struct Where {
     store: String,
 }
 
+/// The ops store, and who works on it.
+#[derive(clap::Args)]
+pub struct Work {
+    #[command(flatten)]
+    at: Where,
+    #[command(flatten)]
+    operator: Operator,
+}
+
 #[derive(clap::Args)]
 pub struct Serve {
     #[command(flatten)]
@@ -69,6 +82,16 @@ pub struct Serve {
     /// Read all dead letters from Kafka once more, and forget what the index knows
     #[arg(long)]
     rebuild: bool,
+    #[command(flatten)]
+    two: Two,
+}
+
+/// What takes two.
+#[derive(clap::Args)]
+pub struct Two {
+    /// Replay or discard more than so many dead letters at once only when somebody else approves it [default: nobody else has to]
+    #[arg(long, value_name = "N")]
+    second_person_above: Option<u64>,
 }
 
 #[derive(Subcommand)]
@@ -83,7 +106,7 @@ pub enum Token {
         #[command(flatten)]
         scope: ScopeOptions,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
     /// Show who has a token
     List {
@@ -95,7 +118,7 @@ pub enum Token {
         /// Whose
         name: String,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
 }
 
@@ -134,8 +157,20 @@ impl Command {
 }
 
 impl Where {
-    async fn open(&self) -> anyhow::Result<OpsStore> {
+    pub async fn open(&self) -> anyhow::Result<OpsStore> {
         Ok(OpsStore::open(&self.store).await?)
+    }
+}
+
+impl Work {
+    async fn open(&self) -> anyhow::Result<OpsStore> {
+        self.at.open().await
+    }
+
+    /// Writes what somebody at this machine is about to do.
+    async fn note(&self, store: &OpsStore, note: Note) -> anyhow::Result<Link> {
+        let written = note.write(store, By { name: &self.operator.by, role: By::SHELL }).await;
+        written.context("it could not be written to the audit, so it was not done")
     }
 }
 
@@ -150,8 +185,8 @@ impl Serve {
         if self.rebuild {
             store.forget_index().await.context("the index could not be forgotten")?;
         }
-        let Ops { store, indexer, worker, desk, watch, admin } =
-            Ops::on(store, &catalogue, &kafka)?;
+        let Ops { store, indexer, worker, mirror, desk, watch, admin } =
+            Ops::on(store, &catalogue, &kafka, &self.two)?;
         tokio::select! {
             caught_up = catch_up(&indexer) => caught_up?,
             _ = requested.wait_for(|stop| *stop) => return Ok(Exit::Done),
@@ -162,8 +197,13 @@ impl Serve {
         tell(&mut output, address, set_up_link(&store, address).await?)?;
         let answering = http::answer(listener, panel::router(&desk), requested.clone());
         let looking = watch.run(admin, LOOK, stop::of(requested.clone()));
-        let (answered, (), (), ()) =
-            tokio::join!(answering, looking, indexer.run(requested.clone()), worker.run(requested));
+        let (answered, (), (), (), ()) = tokio::join!(
+            answering,
+            looking,
+            indexer.run(requested.clone()),
+            mirror.run(requested.clone()),
+            worker.run(requested)
+        );
         answered.context("the API can't answer any more")?;
         if tokio::time::timeout(STORE_CLOSE, store.close()).await.is_err() {
             tracing::warn!("the ops store did not let go of its connections in time");
@@ -177,6 +217,7 @@ pub struct Ops {
     pub store: Arc<OpsStore>,
     pub indexer: Indexer,
     pub worker: Worker,
+    pub mirror: Mirror,
     pub desk: Desk,
     /// What the desk tells of topics and groups, once somebody has it look.
     pub watch: Watch,
@@ -189,6 +230,7 @@ impl Ops {
         store: OpsStore,
         catalogue: &Arc<Catalogue>,
         kafka: &KafkaConfig,
+        two: &Two,
     ) -> anyhow::Result<Self> {
         let (store, catalogue) = (Arc::new(store), Arc::clone(catalogue));
         let publisher = Publisher::connect(Arc::clone(&catalogue), &kafka.without_linger())?;
@@ -197,6 +239,7 @@ impl Ops {
         Ok(Self {
             indexer: Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue)),
             worker: Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher)),
+            mirror: Mirror::new(Arc::clone(&store), Arc::clone(&publisher)),
             desk: Desk::new(
                 Arc::clone(&store),
                 catalogue,
@@ -204,7 +247,8 @@ impl Ops {
                 publisher,
                 watch.clone(),
                 admin.clone(),
-            ),
+            )
+            .with_second_person_above(two.second_person_above),
             store,
             watch,
             admin,
@@ -249,7 +293,11 @@ impl Token {
         match self {
             Self::Make { name, role, scope, at } => {
                 let (role, scope): (Role, Scope) = (role.parse()?, scope.scope());
-                let Some(token) = at.open().await?.make_token(&name, role, &scope).await? else {
+                let store = at.open().await?;
+                let said = json!({ "role": role, "scope": scope });
+                let link = at.note(&store, Note::of(Deed::MakeToken, &name).with(said)).await?;
+                let Some(token) = store.make_token(&name, role, &scope).await? else {
+                    not_done(&store, &link, "the name has a token").await?;
                     return usage(format!(
                         "{name} has a token: `event-bus ops token revoke {name}` takes it away"
                     ));
@@ -280,7 +328,9 @@ impl Token {
                 }
             }
             Self::Revoke { name, at } => {
-                if !at.open().await?.revoke_token(&name).await? {
+                let store = at.open().await?;
+                at.note(&store, Note::of(Deed::RevokeToken, &name)).await?;
+                if !store.revoke_token(&name).await? {
                     return usage(format!("{name} has no token"));
                 }
             }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::address::address;
 use crate::exit::Exit;
 use crate::global::Global;
-use crate::ops::{self, Ops};
+use crate::ops::{self, Ops, Two};
 use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
 use crate::{logging, stop, telling};
@@ -61,6 +61,8 @@ pub struct Args {
     #[arg(long)]
     seed_failures: bool,
     #[command(flatten)]
+    two: Two,
+    #[command(flatten)]
     otlp: Otlp,
 }
 
@@ -90,7 +92,7 @@ impl Args {
         let cluster = Cluster::start(&settings, listen, &data).await?;
         let databases = data.databases(settings.bootstrap_given(), catalogue.namespace())?;
         let store = OpsStore::open(&databases.of(OPS_STORE)).await?;
-        let ops = Ops::on(store, &catalogue, &cluster.kafka)?;
+        let ops = Ops::on(store, &catalogue, &cluster.kafka, &self.two)?;
         let facts = Facts {
             set_up: ops::set_up_link(&ops.store, http).await?,
             started,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event_bus::dead_letters::{Failure, Filter};
-use event_bus::store::ops::ReplayRow;
+use event_bus::store::ops::{ReplayRow, RequestRow};
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Uri};
@@ -16,8 +16,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::api::{
-    AskForEdit, AskForRepair, AskForReplay, AskedFor, Decided, Decision, Edited, Lineage, Page,
-    Preview, Repaired, pairs,
+    AskForEdit, AskForRepair, AskForReplay, AskForValues, AskToReveal, AskedFor, Contents, Decided,
+    Decision, Edited, Known, Page, Preview, Repaired, Verdict, pairs,
 };
 use crate::exchange::{ExchangeError, exchange};
 
@@ -116,12 +116,36 @@ impl Client {
         self.get(&format!("/dead-letters?{}", encoded(&query))).await
     }
 
-    /// A dead letter.
+    /// All that is known of a dead letter: with what is personal where a reason is given.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn letter(&self, id: Uuid) -> Result<Lineage, ClientError> {
-        self.get(&format!("/dead-letters/{id}")).await
+    pub async fn known(&self, id: Uuid, reason: Option<String>) -> Result<Known, ClientError> {
+        match reason {
+            None => self.get(&format!("/dead-letters/{id}/known")).await,
+            Some(reason) => {
+                self.post(&format!("/dead-letters/{id}/reveal"), &AskToReveal { reason }).await
+            }
+        }
+    }
+
+    /// A page of dead letters with their values: with what is personal where a reason is given.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn values(
+        &self,
+        filter: &Filter,
+        after: Option<String>,
+        reason: Option<String>,
+    ) -> Result<Contents, ClientError> {
+        let Some(reason) = reason else {
+            let mut query = pairs(filter);
+            query.extend(after.map(|after| ("after", after)));
+            return self.get(&format!("/dead-letters/values?{}", encoded(&query))).await;
+        };
+        let asked = AskForValues { filter: filter.clone(), reason, after };
+        self.post("/dead-letters/values", &asked).await
     }
 
     /// Failures.
@@ -202,6 +226,34 @@ impl Client {
     /// See [`ClientError`].
     pub async fn cancel(&self, id: Uuid) -> Result<ReplayRow, ClientError> {
         self.post(&format!("/replays/{id}/cancel"), &()).await
+    }
+
+    /// What waits for a second one, and what was decided about it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn requests(&self) -> Result<Vec<RequestRow>, ClientError> {
+        self.get("/requests").await
+    }
+
+    /// Lets be done what another one asked for.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn approve(
+        &self,
+        id: Uuid,
+        reason: Option<String>,
+    ) -> Result<RequestRow, ClientError> {
+        self.post(&format!("/requests/{id}/approve"), &Verdict { reason }).await
+    }
+
+    /// Does not let it be done.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn deny(&self, id: Uuid, reason: Option<String>) -> Result<RequestRow, ClientError> {
+        self.post(&format!("/requests/{id}/deny"), &Verdict { reason }).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::thread;
 
 use cel::{Context, ExecutionError, Program, Value};
-use event_bus::KafkaConfig;
 use event_bus::dead_letters::{Filter, Found, each_original};
 use event_bus::kafka::Record;
 use event_bus::kafka::reader::ReadError;
+use event_bus::personal::Personal;
+use event_bus::{Catalogue, KafkaConfig};
 use uuid::Uuid;
 
 /// A condition has at most so many bytes.
@@ -53,6 +54,22 @@ pub enum ConditionError {
     Read(#[from] ReadError),
 }
 
+/// What a condition is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The events without what is personal: for those who may not see that, and so must not find it out either.
+    Masked,
+    /// The events as they are.
+    AsItIs,
+}
+
+/// What waits to be judged.
+struct Waiting {
+    letter: Uuid,
+    record: Record,
+    personal: Personal,
+}
+
 /// A condition.
 #[derive(Debug)]
 pub struct Condition(Program);
@@ -86,11 +103,19 @@ impl Condition {
     pub async fn ids(
         &self,
         kafka: &KafkaConfig,
+        catalogue: &Catalogue,
         letters: &[&Found],
+        sight: Sight,
     ) -> Result<Vec<Uuid>, ConditionError> {
         let (mut chosen, mut waiting) = (Ok(Vec::new()), Vec::with_capacity(AT_ONCE));
         each_original(kafka, letters, |found, record| {
-            waiting.push((found.letter.id, record));
+            let value = record.value.as_deref();
+            let personal = Personal::of_letter(catalogue, &found.letter, value);
+            let record = match sight {
+                Sight::Masked => personal.record(&record),
+                Sight::AsItIs => record,
+            };
+            waiting.push(Waiting { letter: found.letter.id, record, personal });
             if waiting.len() == AT_ONCE {
                 self.judge(&mut chosen, &mut waiting);
             }
@@ -105,15 +130,14 @@ impl Condition {
     }
 
     /// Judges what waits, unless one could not be judged before.
-    fn judge(
-        &self,
-        chosen: &mut Result<Vec<Uuid>, ConditionError>,
-        waiting: &mut Vec<(Uuid, Record)>,
-    ) {
+    fn judge(&self, chosen: &mut Result<Vec<Uuid>, ConditionError>, waiting: &mut Vec<Waiting>) {
         let judged = on_deep_stack(|| {
             waiting
                 .drain(..)
-                .map(|(letter, record)| (letter, self.holds(&record)))
+                .map(|Waiting { letter, record, personal }| {
+                    // Why it can't be judged may quote what is personal.
+                    (letter, self.holds(&record).map_err(|why| personal.text(&why)))
+                })
                 .collect::<Vec<_>>()
         });
         for (letter, holds) in judged {

@@ -3,6 +3,7 @@
 //! Source: RFC 6902, with the pointers of RFC 6901.
 
 use bytes::Bytes;
+use json_patch::PatchOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,6 +13,18 @@ use serde_json::Value;
 pub struct Patch(json_patch::Patch);
 
 impl Patch {
+    /// The pointers to what it reads: that it tests, copies or moves.
+    #[must_use]
+    pub fn read(&self) -> Vec<String> {
+        let read = self.0.iter().filter_map(|operation| match operation {
+            PatchOperation::Test(test) => Some(&test.path),
+            PatchOperation::Copy(copy) => Some(&copy.from),
+            PatchOperation::Move(moved) => Some(&moved.from),
+            PatchOperation::Add(_) | PatchOperation::Remove(_) | PatchOperation::Replace(_) => None,
+        });
+        read.map(ToString::to_string).collect()
+    }
+
     /// The changed value. All else that it says stays, also each number, however it is written.
     ///
     /// # Errors

@@ -102,6 +102,29 @@ impl Databases {
         }
     }
 
+    /// Changes something behind the back of a service.
+    ///
+    /// # Panics
+    /// When the statement fails.
+    pub async fn execute(&self, service: &str, sql: &str) {
+        let statement = AssertSqlSafe(sql.to_owned());
+        let done = match self {
+            Self::Sqlite(_) => {
+                let options = sqlx::sqlite::SqliteConnectOptions::from_str(&self.url(service));
+                let mut connection =
+                    options.expect("it is a URL").connect().await.expect("SQLite opens the file");
+                sqlx::raw_sql(statement).execute(&mut connection).await.map(drop)
+            }
+            Self::Postgres { .. } => {
+                let options = PgConnectOptions::from_str(&self.url(service));
+                let mut connection =
+                    options.expect("it is a URL").connect().await.expect("PostgreSQL answers");
+                sqlx::raw_sql(statement).execute(&mut connection).await.map(drop)
+            }
+        };
+        done.unwrap_or_else(|error| panic!("{service}: {sql}: {error}"));
+    }
+
     /// Runs a query whose rows are a text and a number.
     ///
     /// # Panics

@@ -1,5 +1,8 @@
 //! What operators do, as it stands on the topic of audit: written before anything is done.
 
+pub mod chain;
+mod mirror;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,6 +11,8 @@ use crate::envelope::OutgoingRecord;
 use crate::kafka::producer::SendError;
 use crate::names::{EventId, GroupName, TopicName};
 use crate::publisher::Publisher;
+
+pub use mirror::{Mirror, MirrorError, Mirrored, mirrored};
 
 /// So many dead letters are named by one record, which is less than half as large as one may be.
 const LETTERS_PER_DEED: usize = 10_000;

@@ -139,6 +139,7 @@ pub mod consumer;
 pub mod inbox;
 pub mod retry;
 pub mod dead_letter;
+pub mod personal;
 pub mod replay;
 pub mod rerun;
 pub mod dead_letters;

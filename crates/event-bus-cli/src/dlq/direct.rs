@@ -11,7 +11,7 @@ use event_bus::publisher::Publisher;
 use event_bus::store::ops::PlannedRow;
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::api::{Preview, Repaired};
-use event_bus_ops::condition::Condition;
+use event_bus_ops::condition::{Condition, Sight};
 use uuid::Uuid;
 
 use super::edit::{self, EditOptions};
@@ -69,13 +69,14 @@ impl Desk {
                 let failures = failures(self.letters.matching(&filter));
                 pages::failures(&mut self.output, &failures)?;
             }
-            Command::Show { id } => self.show(id).await?,
-            Command::Export { filters, format, values } => {
+            Command::Show { id, .. } => self.show(id).await?,
+            Command::Export { filters, format, values, .. } => {
                 let filter = self.meant(filters.filter()).await?;
                 let mut found: Vec<&Found> = self.letters.matching(&filter).collect();
                 found.reverse();
                 let kafka = values.then_some(&self.kafka);
-                Export::start(&mut self.output, format, kafka)?.write(&found).await?;
+                let mut export = Export::start(&mut self.output, format, values)?;
+                export.write(&found, kafka).await?;
             }
             Command::Replay { filters, dry_run: true, .. } => self.would_replay(&filters).await?,
             Command::Replay { guard, .. } if guard.is_given() => {
@@ -119,7 +120,8 @@ impl Desk {
             Ok(None) => {}
             Ok(Some(condition)) => {
                 let letters: Vec<&Found> = self.letters.matching(&filter).collect();
-                filter.ids = condition.ids(&self.kafka, &letters).await?;
+                filter.ids =
+                    condition.ids(&self.kafka, &self.catalogue, &letters, Sight::AsItIs).await?;
             }
             Err(error) => return usage(error.to_string()),
         }
@@ -155,7 +157,7 @@ impl Desk {
             let publisher = self.publisher()?;
             Some(edit.carry_out(&publisher, by, &options.reason).await?)
         };
-        edit::tell(&mut self.output, &old, &new, replay)
+        edit::tell(&mut self.output, &old, &new, &[], replay)
     }
 
     async fn repair(
@@ -168,7 +170,7 @@ impl Desk {
         let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
         let change = |value: &[u8]| patch.change(value);
         let repair = Repair::plan(&self.kafka, &self.catalogue, &plan, change).await?;
-        let mut repaired = Repaired::would(&plan, &repair);
+        let mut repaired = Repaired::would(&plan, &repair, None);
         if !options.dry_run && repaired.letters > 0 {
             assent.allows(repaired.letters, "repair")?;
             let publisher = self.publisher()?;

@@ -39,18 +39,25 @@ impl EditOptions {
     }
 }
 
-/// Tells what an edit changes, and under which id it was sent, if it was.
+/// Tells what an edit changes, where what is personal changes that is not shown, and under which id it was sent, if it was.
 pub(super) fn tell(
     output: &mut Output,
     old: &[u8],
     new: &[u8],
+    personal: &[String],
     replay: Option<Uuid>,
 ) -> anyhow::Result<()> {
     let changes = changes_of(old, new);
     if output.is_json() {
-        return output.json_document(&json!({ "changes": changes, "replay": replay }));
+        return output
+            .json_document(&json!({ "changes": changes, "personal": personal, "replay": replay }));
     }
-    tell_changes(output, "", &changes)?;
+    if !changes.is_empty() || personal.is_empty() {
+        tell_changes(output, "", &changes)?;
+    }
+    for pointer in personal {
+        output.line(&format!("{}: personal data becomes other data", printable(pointer)))?;
+    }
     match replay {
         Some(replay) => output.line(&format!("sent as {replay}"))?,
         None => output.line("nothing was sent")?,

@@ -4,8 +4,9 @@ use clap::ValueEnum;
 use event_bus::KafkaConfig;
 use event_bus::dead_letters::{Found, originals};
 use event_bus::kafka::Record;
+use event_bus_ops::api::Content;
 use event_bus_ops::export::{COLUMNS, cells, row};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::show::header;
 use crate::output::Output;
@@ -27,53 +28,73 @@ pub enum Format {
 pub(super) struct Export<'a> {
     output: &'a mut Output,
     format: Format,
-    /// Where their values are read from, if they are wanted.
-    kafka: Option<&'a KafkaConfig>,
+    has_values: bool,
 }
 
 impl<'a> Export<'a> {
     pub(super) fn start(
         output: &'a mut Output,
         format: Format,
-        kafka: Option<&'a KafkaConfig>,
+        has_values: bool,
     ) -> anyhow::Result<Self> {
         if format == Format::Csv {
-            let value = kafka.map(|_| "value");
+            let value = has_values.then_some("value");
             output.text(&row(COLUMNS.into_iter().chain(value).map(str::to_owned))?)?;
         }
-        Ok(Self { output, format, kafka })
+        Ok(Self { output, format, has_values })
     }
 
-    pub(super) async fn write(&mut self, letters: &[&Found]) -> anyhow::Result<()> {
+    /// Dead letters, with their values where these are read from somewhere.
+    pub(super) async fn write(
+        &mut self,
+        letters: &[&Found],
+        kafka: Option<&KafkaConfig>,
+    ) -> anyhow::Result<()> {
         for letters in letters.chunks(AT_ONCE) {
-            let records = match self.kafka {
+            let records = match kafka {
                 Some(kafka) => originals(kafka, letters).await?,
                 None => std::collections::HashMap::new(),
             };
             for found in letters {
                 let record = records.get(&found.letter.id);
-                match self.format {
-                    Format::Ndjson => self.output.json_line(&self.json(found, record))?,
-                    Format::Csv => self.output.text(&row(self.cells(found, record))?)?,
-                }
+                let headers = record.map(|record| record.headers.iter().map(header).collect());
+                self.line(found, headers, record.map(text))?;
             }
         }
         self.output.flush()
     }
 
-    fn json(&self, found: &Found, record: Option<&Record>) -> serde_json::Value {
-        let mut line = json!(found);
-        if self.kafka.is_some() {
-            line["headers"] =
-                record.map(|record| record.headers.iter().map(header).collect::<Vec<_>>()).into();
-            line["value"] = record.map(text).into();
+    /// Dead letters with what an ops process told of their records.
+    pub(super) fn tell(&mut self, letters: Vec<(Found, Option<Content>)>) -> anyhow::Result<()> {
+        for (found, content) in letters {
+            let (headers, value) = match content {
+                Some(content) => (Some(json!(content.headers)), content.value),
+                None => (None, None),
+            };
+            self.line(&found, headers, value)?;
         }
-        line
+        self.output.flush()
     }
 
-    fn cells(&self, found: &Found, record: Option<&Record>) -> impl Iterator<Item = String> {
-        let value = self.kafka.map(|_| record.map(text).unwrap_or_default());
-        cells(found).into_iter().chain(value)
+    fn line(
+        &mut self,
+        found: &Found,
+        headers: Option<Value>,
+        value: Option<String>,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Ndjson => {
+                let mut line = json!(found);
+                if self.has_values {
+                    (line["headers"], line["value"]) = (headers.into(), value.into());
+                }
+                self.output.json_line(&line)
+            }
+            Format::Csv => {
+                let value = self.has_values.then(|| value.unwrap_or_default());
+                self.output.text(&row(cells(found).into_iter().chain(value))?)
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use event_bus::dead_letters::{Failure, Found, Refusal};
-use event_bus::store::ops::{PlannedRow, ReplayRow};
+use event_bus::store::ops::{PlannedRow, ReplayRow, RequestRow};
 use event_bus_ops::api::Preview;
 use serde_json::json;
 use uuid::Uuid;
@@ -127,6 +127,49 @@ pub(super) fn tell_refused(refused: &BTreeMap<Refusal, u64>) {
     for (refusal, count) in refused {
         eprintln!("event-bus: {count} left out, each {refusal}");
     }
+}
+
+/// That it is done once somebody else approves it.
+pub(super) fn waits(
+    output: &mut Output,
+    verb: &str,
+    request: Uuid,
+    letters: u64,
+) -> anyhow::Result<()> {
+    if output.is_json() {
+        output.json_line(&json!({ "waits": verb, "request": request, "letters": letters }))?;
+    } else {
+        output.line(&format!(
+            "{letters} dead letters to {verb} wait for somebody else: `event-bus dlq replays approve {request}`"
+        ))?;
+    }
+    output.flush()
+}
+
+pub(super) fn requests(output: &mut Output, requests: &[RequestRow]) -> anyhow::Result<()> {
+    if output.is_json() {
+        for request in requests {
+            output.json_line(request)?;
+        }
+        return output.flush();
+    }
+    let or_dash = |text: &Option<String>| printable(text.as_deref().unwrap_or("-"));
+    let cells = |request: &RequestRow| {
+        vec![
+            request.id.to_string(),
+            request.action.as_str().to_owned(),
+            request.letters.to_string(),
+            request.stage.as_str().to_owned(),
+            request.at.to_string(),
+            printable(&request.by),
+            or_dash(&request.reason),
+            or_dash(&request.decided_by),
+            or_dash(&request.why),
+        ]
+    };
+    let header =
+        ["ID", "WHAT", "LETTERS", "STAGE", "ASKED AT", "BY", "REASON", "DECIDED BY", "WHY"];
+    output.table(&header, requests.iter().map(cells))
 }
 
 pub(super) fn replays(output: &mut Output, replays: &[ReplayRow]) -> anyhow::Result<()> {

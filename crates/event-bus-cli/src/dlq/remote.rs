@@ -14,27 +14,25 @@ use super::export::{Export, Format};
 use super::filters::Filters;
 use super::repair::{self, RepairOptions};
 use super::show::{self, Known};
-use super::{Assent, Command, GuardOptions, pages};
+use super::{Assent, Command, GuardOptions, RequestCommand, pages};
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::output::Output;
 use crate::progress;
-use crate::settings::Settings;
 
 /// The most dead letters of one answer.
 const PAGE: u32 = 1_000;
 /// How often it is asked how far a replay is.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(super) struct Remote<'a> {
+pub(super) struct Remote {
     client: Client,
-    global: &'a Global,
     output: Output,
 }
 
-impl<'a> Remote<'a> {
-    pub(super) fn new(client: Client, global: &'a Global) -> Self {
-        Self { client, global, output: global.output() }
+impl Remote {
+    pub(super) fn new(client: Client, global: &Global) -> Self {
+        Self { client, output: global.output() }
     }
 
     pub(super) async fn run(mut self, command: Command) -> anyhow::Result<Exit> {
@@ -44,9 +42,9 @@ impl<'a> Remote<'a> {
                 let failures = self.client.failures(&filters.filter()).await?;
                 pages::failures(&mut self.output, &failures)?;
             }
-            Command::Show { id } => self.show(id).await?,
-            Command::Export { filters, format, values } => {
-                self.export(&filters, format, values).await?;
+            Command::Show { id, reveal } => self.show(id, reveal).await?,
+            Command::Export { filters, format, values, reveal } => {
+                self.export(&filters, format, values, reveal).await?;
             }
             Command::Replay { filters, dry_run: true, .. } => {
                 let preview = self.client.preview(&filters.filter()).await?;
@@ -59,10 +57,11 @@ impl<'a> Remote<'a> {
                 let value = String::from_utf8(options.read()?);
                 let value = value.context("the edited value is no text in UTF-8")?;
                 let (reason, dry_run) = (options.reason, options.dry_run);
-                let edit = AskForEdit { value: value.clone(), reason, dry_run };
+                let edit = AskForEdit { value, reason, dry_run };
                 let edited = self.client.edit(options.id, &edit).await?;
                 let old = edited.old.unwrap_or_default();
-                edit::tell(&mut self.output, old.as_bytes(), value.as_bytes(), edited.replay)?;
+                let (old, new) = (old.as_bytes(), edited.new.as_bytes());
+                edit::tell(&mut self.output, old, new, &edited.personal, edited.replay)?;
             }
             Command::Repair { filters, options, assent } => {
                 self.repair(&filters, options, &assent).await?;
@@ -80,11 +79,12 @@ impl<'a> Remote<'a> {
                 let decided = self.client.restore(&Decision { filter, reason }).await;
                 self.decided("restored", decided)?;
             }
-            Command::Replays { id: None } => {
+            Command::Replays { request: Some(request), .. } => self.request(request).await?,
+            Command::Replays { id: None, .. } => {
                 let replays = self.client.replays().await?;
                 pages::replays(&mut self.output, &replays)?;
             }
-            Command::Replays { id: Some(id) } => {
+            Command::Replays { id: Some(id), .. } => {
                 let replay = self.client.replay(id).await?;
                 pages::replays(&mut self.output, &[replay])?;
             }
@@ -122,30 +122,30 @@ impl<'a> Remote<'a> {
         filters: &Filters,
         format: Format,
         values: bool,
+        reveal: Option<String>,
     ) -> anyhow::Result<()> {
-        let kafka = if values { Some(Settings::of(self.global)?.kafka()?) } else { None };
         let filter = filters.filter();
-        let mut export = Export::start(&mut self.output, format, kafka.as_ref())?;
+        let mut export = Export::start(&mut self.output, format, values)?;
         let mut after: Option<String> = None;
         loop {
-            let page = self.client.letters(&filter, after.as_deref(), PAGE).await?;
-            export.write(&page.letters.iter().collect::<Vec<_>>()).await?;
-            after = page.next;
+            if values {
+                let page = self.client.values(&filter, after, reveal.clone()).await?;
+                export.tell(page.letters)?;
+                after = page.next;
+            } else {
+                let page = self.client.letters(&filter, after.as_deref(), PAGE).await?;
+                export.write(&page.letters.iter().collect::<Vec<_>>(), None).await?;
+                after = page.next;
+            }
             if after.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// The record is read from Kafka: an ops process keeps no values.
-    async fn show(&mut self, id: Uuid) -> anyhow::Result<()> {
-        let family = self.client.letter(id).await?;
-        let settings = Settings::of(self.global)?;
-        let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
-        let record = family.found.record(&kafka).await?;
-        let lineage: Vec<&Found> = family.lineage.iter().collect();
-        let known = Known::ask(&kafka, &catalogue, &family.found, &lineage, record).await?;
-        show::page(&mut self.output, &known)
+    async fn show(&mut self, id: Uuid, reveal: Option<String>) -> anyhow::Result<()> {
+        let known = self.client.known(id, reveal).await?;
+        show::page(&mut self.output, &Known::told(&known))
     }
 
     async fn replay(
@@ -163,6 +163,10 @@ impl<'a> Remote<'a> {
         let id = Some(Uuid::now_v7());
         let asked = AskForReplay { id, filter, guard: options.guard(), reason };
         let asked = self.client.ask_for_replay(&asked).await?;
+        if asked.needs_approval {
+            pages::waits(&mut self.output, "replay", asked.id, asked.letters)?;
+            return Ok(Exit::Done);
+        }
         if !options.wait {
             let replay = self.client.replay(asked.id).await?;
             pages::replays(&mut self.output, &[replay])?;
@@ -172,6 +176,15 @@ impl<'a> Remote<'a> {
         let is_finished = replay.stage == Stage::Finished;
         pages::replays(&mut self.output, &[replay])?;
         Ok(if is_finished { Exit::Done } else { Exit::Failed })
+    }
+
+    async fn request(&mut self, request: RequestCommand) -> anyhow::Result<()> {
+        let rows = match request {
+            RequestCommand::Requests => self.client.requests().await?,
+            RequestCommand::Approve { id, reason } => vec![self.client.approve(id, reason).await?],
+            RequestCommand::Deny { id, reason } => vec![self.client.deny(id, reason).await?],
+        };
+        pages::requests(&mut self.output, &rows)
     }
 
     async fn repair(
@@ -226,6 +239,9 @@ impl<'a> Remote<'a> {
 
     fn decided(&mut self, what: &str, decided: Result<Decided, ClientError>) -> anyhow::Result<()> {
         let decided = decided?;
+        if let Some(request) = decided.request {
+            return pages::waits(&mut self.output, "discard", request, decided.letters);
+        }
         pages::tell_refused(&decided.refused);
         pages::done(&mut self.output, what, decided.letters, None)
     }

@@ -4,6 +4,7 @@ use event_bus::dead_letters::{Filter, Found, Moment, Reached, reached, timeline}
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
 use event_bus::{Catalogue, KafkaConfig};
+use event_bus_ops::api::Known as Told;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ impl Desk {
         };
         let record = found.record(&self.kafka).await?;
         let lineage: Vec<&Found> = self.letters.lineage(found).collect();
-        let known = Known::ask(&self.kafka, &self.catalogue, found, &lineage, record).await?;
+        let known = Known::ask(&self.kafka, &self.catalogue, found, lineage, record).await?;
         page(&mut self.output, &known)
     }
 }
@@ -26,7 +27,7 @@ impl Desk {
 /// All that is known of a dead letter.
 pub(super) struct Known<'a> {
     found: &'a Found,
-    lineage: &'a [&'a Found],
+    lineage: Vec<&'a Found>,
     /// Gone where retention took it.
     record: Option<Record>,
     doom: Option<String>,
@@ -39,15 +40,42 @@ impl<'a> Known<'a> {
         kafka: &KafkaConfig,
         catalogue: &Catalogue,
         found: &'a Found,
-        lineage: &'a [&'a Found],
+        lineage: Vec<&'a Found>,
         record: Option<Record>,
     ) -> anyhow::Result<Self> {
         let doom = record.as_ref().and_then(|record| found.doom(catalogue, record));
-        let timeline = timeline(kafka, catalogue, lineage, record.as_ref()).await?;
+        let timeline = timeline(kafka, catalogue, &lineage, record.as_ref()).await?;
         // Of the event as it was published, and not of a replay that died.
         let first = lineage.first().copied().unwrap_or(found);
         let reached = reached(kafka, catalogue, first).await?;
         Ok(Self { found, lineage, record, doom, timeline, reached })
+    }
+
+    /// As an ops process told it.
+    pub(super) fn told(known: &'a Told) -> Self {
+        let found = &known.family.found;
+        let letter = &found.letter;
+        let record = known.content.clone().map(|content| Record {
+            topic: letter.dead_letter_topic.clone(),
+            partition: letter.dead_letter_partition,
+            offset: letter.dead_letter_offset,
+            timestamp_ms: letter.failed_at.as_millisecond(),
+            key: content.key.map(Into::into),
+            value: content.value.map(Into::into),
+            headers: content
+                .headers
+                .into_iter()
+                .map(|(name, value)| Header { name: name.into(), value: value.map(Into::into) })
+                .collect(),
+        });
+        Self {
+            found,
+            lineage: known.family.lineage.iter().collect(),
+            record,
+            doom: known.doom.clone(),
+            timeline: known.timeline.clone(),
+            reached: known.groups.clone(),
+        }
     }
 }
 

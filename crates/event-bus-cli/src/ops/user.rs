@@ -7,11 +7,12 @@ use clap::Subcommand;
 use event_bus::dead_letters::Scope;
 use event_bus::store::ops::{OpsStore, Role, User as Known, UserName};
 use event_bus_ops::access::password;
+use event_bus_ops::access::trail::{Deed, Note, not_done};
 use event_bus_ops::client::OpsUrl;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ScopeOptions, Where, told};
+use super::{ScopeOptions, Where, Work, told};
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::output::Output;
@@ -33,7 +34,7 @@ pub enum User {
         #[command(flatten)]
         link: Link,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
     /// Print another link by which a user chooses a password
     Invite {
@@ -42,7 +43,7 @@ pub enum User {
         #[command(flatten)]
         link: Link,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
     /// Show who may sign in
     List {
@@ -54,28 +55,28 @@ pub enum User {
         /// Whom
         name: UserName,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
     /// Let a user in again
     Enable {
         /// Whom
         name: UserName,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
     /// Give a user another password, read from stdin. The user's sessions end
     Password {
         /// Whom
         name: UserName,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
     /// Remove a user
     Remove {
         /// Whom
         name: UserName,
         #[command(flatten)]
-        at: Where,
+        at: Work,
     },
 }
 
@@ -95,28 +96,42 @@ impl User {
                 let (role, scope): (Role, Scope) = (role.parse()?, scope.scope());
                 let hash = if password_stdin { Some(read_hash(&name).await?) } else { None };
                 let store = at.open().await?;
+                let said = json!({ "role": role, "scope": scope });
+                let link_of_audit =
+                    at.note(&store, Note::of(Deed::MakeUser, &name).with(said)).await?;
                 if !store.make_user(&name, role, &scope, hash.as_deref()).await? {
+                    not_done(&store, &link_of_audit, "there is a user of this name").await?;
                     return usage(format!("there is a user {name}"));
                 }
                 if !password_stdin {
-                    invite(&store, &name, &link, &mut output).await?;
+                    invite(&at, &store, &name, &link, &mut output).await?;
                 }
             }
             Self::Invite { name, link, at } => {
-                invite(&at.open().await?, &name, &link, &mut output).await?;
+                invite(&at, &at.open().await?, &name, &link, &mut output).await?;
             }
             Self::List { at } => list(&at.open().await?.users().await?, &mut output)?,
             Self::Disable { name, at } => {
-                known(at.open().await?.set_disabled(&name, true).await?, &name)?;
+                let store = at.open().await?;
+                at.note(&store, Note::of(Deed::DisableUser, &name)).await?;
+                known(store.set_disabled(&name, true).await?, &name)?;
             }
             Self::Enable { name, at } => {
-                known(at.open().await?.set_disabled(&name, false).await?, &name)?;
+                let store = at.open().await?;
+                at.note(&store, Note::of(Deed::EnableUser, &name)).await?;
+                known(store.set_disabled(&name, false).await?, &name)?;
             }
             Self::Password { name, at } => {
                 let hash = read_hash(&name).await?;
-                known(at.open().await?.set_password(&name, &hash).await?, &name)?;
+                let store = at.open().await?;
+                at.note(&store, Note::of(Deed::Password, &name)).await?;
+                known(store.set_password(&name, &hash).await?, &name)?;
             }
-            Self::Remove { name, at } => known(at.open().await?.remove_user(&name).await?, &name)?,
+            Self::Remove { name, at } => {
+                let store = at.open().await?;
+                at.note(&store, Note::of(Deed::RemoveUser, &name)).await?;
+                known(store.remove_user(&name).await?, &name)?;
+            }
         }
         Ok(Exit::Done)
     }
@@ -127,11 +142,13 @@ fn known(is_known: bool, name: &UserName) -> anyhow::Result<()> {
 }
 
 async fn invite(
+    at: &Work,
     store: &OpsStore,
     name: &UserName,
     link: &Link,
     output: &mut Output,
 ) -> anyhow::Result<()> {
+    at.note(store, Note::of(Deed::InviteUser, name)).await?;
     let Some(token) = store.invite(name, Timestamp::now()).await? else {
         return usage(format!("there is no user {name}"));
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use event_bus::audit::Mirror;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::Indexer;
 use event_bus::dead_letters::guarded::Worker;
@@ -23,7 +24,7 @@ pub struct Operations {
     admin: Admin,
     store: Arc<OpsStore>,
     /// Until they work.
-    workers: Option<(Indexer, Worker)>,
+    workers: Option<(Indexer, Worker, Mirror)>,
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
 }
@@ -33,10 +34,10 @@ impl Operations {
     pub fn start(metrics: Metrics, listener: TcpListener, ops: Ops) -> Self {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
-        let Ops { store, indexer, worker, desk, watch, admin } = ops;
+        let Ops { store, indexer, worker, mirror, desk, watch, admin } = ops;
         let router = panel::answering(&desk, http::router(watch.clone(), metrics));
         running.spawn(telling::answer_by(listener, watch.clone(), router, stopping));
-        Self { watch, admin, store, workers: Some((indexer, worker)), stop, running }
+        Self { watch, admin, store, workers: Some((indexer, worker, mirror)), stop, running }
     }
 
     /// Looks at Kafka from now on, with a pause between two looks. Returns after the first.
@@ -50,7 +51,7 @@ impl Operations {
 
     /// Knows all dead letters from now on, and carries replays out. Their topics are there.
     pub fn index(&mut self) {
-        let Some((indexer, worker)) = self.workers.take() else { return };
+        let Some((indexer, worker, mirror)) = self.workers.take() else { return };
         let (watch, stopping) = (self.watch.clone(), self.stop.subscribe());
         self.running.spawn(async move {
             let caught_up = tokio::select! {
@@ -62,7 +63,8 @@ impl Operations {
                 watch.part_ended("the index of dead letters", error_chain(&error));
                 return;
             }
-            tokio::join!(indexer.run(stopping.clone()), worker.run(stopping));
+            let (of_index, of_mirror) = (stopping.clone(), stopping.clone());
+            tokio::join!(indexer.run(of_index), mirror.run(of_mirror), worker.run(stopping));
         });
     }
 

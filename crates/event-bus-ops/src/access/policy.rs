@@ -49,13 +49,19 @@ pub enum Action {
     RemoveNotes,
     /// Have a group go on from elsewhere.
     Reset,
+    /// See what is personal in dead letters.
+    Reveal,
+    /// Let others do what takes two.
+    Approve,
+    /// See what everybody did.
+    Audit,
     /// Say who may sign in.
     ManageUsers,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::See,
         Self::Replay,
         Self::Cancel,
@@ -65,6 +71,9 @@ impl Action {
         Self::Note,
         Self::RemoveNotes,
         Self::Reset,
+        Self::Reveal,
+        Self::Approve,
+        Self::Audit,
         Self::ManageUsers,
     ];
 
@@ -79,8 +88,19 @@ impl Action {
             | Self::Discard
             | Self::Restore
             | Self::Note
-            | Self::Reset => Role::Operator,
-            Self::RemoveNotes | Self::ManageUsers => Role::Admin,
+            | Self::Reset
+            | Self::Reveal
+            | Self::Approve => Role::Operator,
+            Self::RemoveNotes | Self::Audit | Self::ManageUsers => Role::Admin,
+        }
+    }
+
+    /// What it is done with, as far as that is known before it is found.
+    #[must_use]
+    pub const fn object(self) -> Object<'static> {
+        match self {
+            Self::Audit | Self::ManageUsers => Object::Everything,
+            _ => Object::InScope,
         }
     }
 }
@@ -97,6 +117,9 @@ impl fmt::Display for Action {
             Self::Note => "to write notes",
             Self::RemoveNotes => "to remove notes of others",
             Self::Reset => "to reset groups",
+            Self::Reveal => "to reveal personal data",
+            Self::Approve => "to approve what others asked for",
+            Self::Audit => "to see the audit",
             Self::ManageUsers => "to manage users",
         })
     }
@@ -141,6 +164,12 @@ pub enum Denied {
         role: Role,
         /// What was wanted.
         action: Action,
+    },
+    /// Who asked for it does not approve it.
+    #[error("{name} asked for it, so somebody else has to decide")]
+    OwnRequest {
+        /// Who asked.
+        name: String,
     },
     /// It is none of this one's. Told as if it did not exist.
     #[error("it is not in scope")]
@@ -209,7 +238,8 @@ mod tests {
                     let has_role = match role {
                         Role::Viewer => action == Action::See,
                         Role::Operator => {
-                            ![Action::RemoveNotes, Action::ManageUsers].contains(&action)
+                            ![Action::RemoveNotes, Action::Audit, Action::ManageUsers]
+                                .contains(&action)
                         }
                         Role::Admin => true,
                     };
@@ -244,7 +274,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cells, 3 * 10 * 4 * 2 * 3);
+        assert_eq!(cells, 3 * 13 * 4 * 2 * 3);
     }
 
     #[test]

@@ -56,16 +56,17 @@ impl DeskError {
     /// The status of HTTP that says so.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotAllowed(Denied::Role { .. } | Denied::OthersToo { .. }) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotAllowed(
+                Denied::Role { .. } | Denied::OthersToo { .. } | Denied::OwnRequest { .. },
+            ) => StatusCode::FORBIDDEN,
             Self::Unclear(_) => StatusCode::BAD_REQUEST,
             Self::NotAllowed(Denied::OutOfScope)
             | Self::NoLetter(_)
             | Self::NoReplay(_)
             | Self::NoFailure(_)
             | Self::NoNote(_)
-            | Self::NoGroup(_) => StatusCode::NOT_FOUND,
+            | Self::NoGroup(_)
+            | Self::NoRequest(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         }

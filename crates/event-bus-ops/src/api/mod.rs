@@ -3,6 +3,7 @@
 //! Nothing is decided here: who asks is found out by the token, whether that one may is the policy's to say, and what is
 //! asked for is the library's.
 
+pub(crate) mod audit;
 mod error;
 mod groups;
 mod letters;
@@ -12,6 +13,8 @@ pub(crate) mod query;
 mod repairs;
 mod replays;
 mod topics;
+mod requests;
+mod values;
 
 use axum::Router;
 use axum::body::Body;
@@ -23,7 +26,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::access::body::whole_body;
-use crate::access::policy::{Action, Actor, Object, decide};
+use crate::access::policy::{Action, Actor, decide};
 use crate::access::route::{Needs, Route};
 use crate::desk::Desk;
 
@@ -33,10 +36,13 @@ pub use notes::{AskForNotes, NewNote};
 pub use query::pairs;
 pub use repairs::AskForRepair;
 pub use replays::AskForReplay;
+pub use requests::Verdict;
+pub use values::{AskForValues, AskToReveal};
 
 pub use crate::desk::{
-    AskForReset, AskedFor, Decided, Edited, FailureRow, GroupPage, GroupRow, Lineage, Page,
-    PlannedReset, Preview, Repaired, ResetDone, Sample, TopicRow, Topics,
+    AskForReset, AskedFor, AuditPage, ChainState, Content, Contents, Decided, Edited, FailureRow,
+    GroupPage, GroupRow, Known, Lineage, Page, PlannedReset, Preview, Repaired, ResetDone, Sample,
+    TopicRow, Topics,
 };
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
@@ -51,6 +57,14 @@ pub enum Endpoint {
     Letters,
     /// A dead letter.
     Letter,
+    /// All that is known of one.
+    Known,
+    /// The same, with what is personal.
+    Reveal,
+    /// A page of dead letters with their values.
+    Values,
+    /// The same, with what is personal.
+    RevealMany,
     /// One goes back with another value.
     Edit,
     /// Nothing is to be done.
@@ -67,10 +81,20 @@ pub enum Endpoint {
     RemoveNote,
     /// Many go back with other values.
     Repair,
+    /// What everybody did.
+    Audit,
+    /// Whether it is as it was written.
+    AuditState,
     /// The latest replays.
     Replays,
     /// A new one.
     AskForReplay,
+    /// What waits for a second one.
+    Requests,
+    /// It is done.
+    Approve,
+    /// It is not.
+    Deny,
     /// What it would do.
     Preview,
     /// A replay.
@@ -91,12 +115,19 @@ pub enum Endpoint {
 
 const SEE: Needs = Needs::May(Action::See);
 const RESET: Needs = Needs::May(Action::Reset);
+const APPROVE: Needs = Needs::May(Action::Approve);
+const AUDIT: Needs = Needs::May(Action::Audit);
+const REVEAL: Needs = Needs::May(Action::Reveal);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 21] = [
+pub const ROUTES: [Route<Endpoint>; 30] = [
     Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
+    Route::get("/api/v1/dead-letters/{id}/known", SEE, Endpoint::Known),
+    Route::post("/api/v1/dead-letters/{id}/reveal", REVEAL, Endpoint::Reveal),
+    Route::get("/api/v1/dead-letters/values", SEE, Endpoint::Values),
+    Route::post("/api/v1/dead-letters/values", REVEAL, Endpoint::RevealMany),
     Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
     Route::post("/api/v1/dead-letters/discard", Needs::May(Action::Discard), Endpoint::Discard),
     Route::post("/api/v1/dead-letters/restore", Needs::May(Action::Restore), Endpoint::Restore),
@@ -105,6 +136,11 @@ pub const ROUTES: [Route<Endpoint>; 21] = [
     Route::get("/api/v1/notes", SEE, Endpoint::Notes),
     Route::post("/api/v1/notes", Needs::May(Action::Note), Endpoint::WriteNote),
     Route::post("/api/v1/notes/{id}/remove", Needs::May(Action::Note), Endpoint::RemoveNote),
+    Route::get("/api/v1/audit", AUDIT, Endpoint::Audit),
+    Route::get("/api/v1/audit/state", AUDIT, Endpoint::AuditState),
+    Route::get("/api/v1/requests", SEE, Endpoint::Requests),
+    Route::post("/api/v1/requests/{id}/approve", APPROVE, Endpoint::Approve),
+    Route::post("/api/v1/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/api/v1/replays", SEE, Endpoint::Replays),
     Route::post("/api/v1/replays", Needs::May(Action::Replay), Endpoint::AskForReplay),
     Route::get("/api/v1/replays/preview", SEE, Endpoint::Preview),
@@ -132,6 +168,10 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Document => on(verb, openapi::document),
         Endpoint::Letters => on(verb, letters::list),
         Endpoint::Letter => on(verb, letters::show),
+        Endpoint::Known => on(verb, values::known),
+        Endpoint::Reveal => on(verb, values::reveal),
+        Endpoint::Values => on(verb, values::list),
+        Endpoint::RevealMany => on(verb, values::reveal_many),
         Endpoint::Edit => on(verb, letters::edit),
         Endpoint::Discard => on(verb, letters::discard),
         Endpoint::Restore => on(verb, letters::restore),
@@ -140,6 +180,11 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::WriteNote => on(verb, notes::write),
         Endpoint::RemoveNote => on(verb, notes::remove),
         Endpoint::Repair => on(verb, repairs::repair),
+        Endpoint::Audit => on(verb, audit::list),
+        Endpoint::AuditState => on(verb, audit::verify),
+        Endpoint::Requests => on(verb, requests::list),
+        Endpoint::Approve => on(verb, requests::approve),
+        Endpoint::Deny => on(verb, requests::deny),
         Endpoint::Replays => on(verb, replays::list),
         Endpoint::AskForReplay => on(verb, replays::ask),
         Endpoint::Preview => on(verb, replays::preview),
@@ -163,7 +208,7 @@ async fn gate(
     let token = desk.store.token(token).await?.ok_or(ApiError::UnknownToken)?;
     let actor = Actor::from(token);
     if let Needs::May(action) = needs {
-        decide(&actor, action, Object::InScope)?;
+        decide(&actor, action, action.object())?;
     }
     request.extensions_mut().insert(actor);
     let (parts, body) = whole_body(request, MAX_BODY_BYTES).await?;

@@ -146,6 +146,7 @@ mod tests {
             text: Some("a".to_owned()),
             condition: Some("a".to_owned()),
             scope: Default::default(),
+            request: None,
         };
         let document = document();
         for path in ["dead-letters", "failures", "replays/preview"] {

@@ -52,7 +52,7 @@ impl Query {
     }
 }
 
-fn place(text: &str) -> Option<Place> {
+pub(super) fn place(text: &str) -> Option<Place> {
     let (failed_at, seq) = text.split_once('-')?;
     Some(Place { failed_at: failed_at.parse().ok()?, seq: seq.parse().ok()? })
 }

@@ -37,6 +37,9 @@ pub enum DeskError {
     /// It is not as it was when it was asked for.
     #[error("{0}")]
     Conflict(String),
+    /// No request has this id, or none in scope.
+    #[error("no request has the id {0}")]
+    NoRequest(Uuid),
     /// Kafka or the ops store did not do its part.
     #[error("{0}")]
     Failed(String),

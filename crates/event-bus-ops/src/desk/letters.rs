@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use event_bus::audit::Action as Deed;
-use event_bus::dead_letters::{Edit, Filter, Found, Plan, Refusal};
-use event_bus::store::ops::Place;
+use bytes::Bytes;
+use event_bus::audit::Action as Decision;
+use event_bus::dead_letters::{Edit, EditError, Filter, Found, Plan, Refusal};
+use event_bus::personal::Personal;
+use event_bus::store::ops::{Frozen, Place, RequestedAction};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Desk, DeskError, MOST, in_states};
 use crate::access::policy::{Action, Actor, Object, decide};
+use crate::access::trail::{Deed, Note};
 
 /// A page of dead letters, the latest failure first.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,8 +39,12 @@ pub struct Lineage {
 /// A dead letter that went back with another value, or would.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Edited {
-    /// What its value was.
+    /// What its value was, without what is personal.
     pub old: Option<String>,
+    /// What it is, without what is personal.
+    pub new: String,
+    /// Where personal data became other data, as pointers.
+    pub personal: Vec<String>,
     /// Names the replay, if it was sent.
     pub replay: Option<Uuid>,
 }
@@ -48,6 +56,9 @@ pub struct Decided {
     pub letters: u64,
     /// How many were left out, and why.
     pub refused: BTreeMap<Refusal, u64>,
+    /// The request that waits for somebody else to approve it; nothing is decided before.
+    #[serde(default)]
+    pub request: Option<Uuid>,
 }
 
 impl Desk {
@@ -100,14 +111,31 @@ impl Desk {
         dry_run: bool,
     ) -> Result<Edited, DeskError> {
         let Lineage { found, .. } = self.letter(actor, Action::Edit, id).await?;
-        let edit = Edit::plan(&self.kafka, &self.catalogue, &found, value.into()).await?;
-        let old = edit.original.value.as_deref();
-        let old = old.map(|old| String::from_utf8_lossy(old).into_owned());
+        let record = self.record(&found).await?.ok_or(EditError::Gone)?;
+        let was = self.personal(&found, &record);
+        let value = was.restored(&value).map_err(|error| DeskError::Unclear(error.to_string()))?;
+        let topic = found.letter.topic.as_str();
+        let is = Personal::of(&self.catalogue, topic, Some(value.as_bytes()));
+        // What is wrong with it may quote what it says, and what of that is hidden is what was.
+        let told = |error: EditError| match DeskError::from(error) {
+            DeskError::Unclear(told) => DeskError::Unclear(was.text(&told)),
+            error => error,
+        };
+        let value = Bytes::from(value);
+        let edit = Edit::plan(&self.kafka, &self.catalogue, &found, value.clone()).await;
+        let edit = edit.map_err(told)?;
+        let text = |value: &Bytes| String::from_utf8_lossy(value).into_owned();
+        let old = edit.original.value.as_ref().map(|old| text(&was.value(old)));
+        let (new, personal) = (text(&is.value(&value)), was.changed(&is));
         if dry_run {
-            return Ok(Edited { old, replay: None });
+            return Ok(Edited { old, new, personal, replay: None });
         }
-        let replay = edit.carry_out(&self.publisher, &actor.name, reason).await?;
-        Ok(Edited { old, replay: Some(replay) })
+        self.needs_nobody_else(1)?;
+        let note = Note::of(Deed::Edit, id).because(Some(reason));
+        let note = note.with(json!({ "group": found.letter.group, "personal": personal }));
+        let sent = async { Ok(edit.carry_out(&self.publisher, &actor.name, reason).await?) };
+        let replay = self.does(actor, note, sent).await?;
+        Ok(Edited { old, new, personal, replay: Some(replay) })
     }
 
     /// Decides that nothing is to be done.
@@ -125,7 +153,7 @@ impl Desk {
             return Err(DeskError::Unclear(told.to_owned()));
         }
         let filter = in_states(filter, &["open"]);
-        self.decide(actor, (Action::Discard, Deed::Discard), filter, Some(reason)).await
+        self.decide(actor, (Action::Discard, Decision::Discard), filter, Some(reason)).await
     }
 
     /// Takes back that some were discarded, or a replay whose outcome nobody tells.
@@ -139,16 +167,18 @@ impl Desk {
         reason: Option<&str>,
     ) -> Result<Decided, DeskError> {
         let filter = in_states(filter, &["discarded"]);
-        self.decide(actor, (Action::Restore, Deed::Restore), filter, reason).await
+        self.decide(actor, (Action::Restore, Decision::Restore), filter, reason).await
     }
 
     async fn decide(
         &self,
         actor: &Actor,
-        (action, deed): (Action, Deed),
+        (action, decision): (Action, Decision),
         filter: Filter,
         reason: Option<&str>,
     ) -> Result<Decided, DeskError> {
+        let deed = if decision == Decision::Discard { Deed::Discard } else { Deed::Restore };
+        let note = Note::about(deed, &filter).because(reason);
         let filter = self.meant(actor, action, filter).await?;
         let shown = self.store.letters(&filter, None, MOST).await?;
         if shown.next.is_some() {
@@ -156,14 +186,36 @@ impl Desk {
                 "these are more than {MOST} dead letters: decide about fewer at once"
             )));
         }
+        if decision == Decision::Discard {
+            let asked = Self::asked_to_discard(actor, filter.clone(), reason);
+            match self.frozen(actor, RequestedAction::Discard, &asked).await? {
+                Some(Frozen::Waiting(letters)) => {
+                    let (refused, request) = (BTreeMap::new(), Some(asked.id));
+                    return Ok(Decided { letters, refused, request });
+                }
+                Some(Frozen::Few(letters)) => {
+                    let note = note.with(json!({ "letters": letters }));
+                    let reason = reason.unwrap_or_default();
+                    let discards = self.discard_frozen(asked.id, &actor.name, reason);
+                    let decided = self.does(actor, note, discards).await;
+                    self.store.forget_few(asked.id).await?;
+                    return decided;
+                }
+                None => {}
+            }
+        }
         let allowed =
             shown.letters.iter().filter(|found| decide(actor, action, (*found).into()).is_ok());
-        let plan = match deed {
-            Deed::Discard => Plan::discard(allowed),
+        let plan = match decision {
+            Decision::Discard => Plan::discard(allowed),
             _ => Plan::restore(allowed),
         };
-        let done = plan.carry_out(&self.kafka, &self.publisher, &actor.name, reason).await;
-        let done = done.map_err(|error| DeskError::failed(&error))?;
-        Ok(Decided { letters: done.letters, refused: plan.refused })
+        let note = note.with(json!({ "letters": plan.letters.len() }));
+        let decided = async {
+            let done = plan.carry_out(&self.kafka, &self.publisher, &actor.name, reason).await;
+            done.map_err(|error| DeskError::failed(&error))
+        };
+        let done = self.does(actor, note, decided).await?;
+        Ok(Decided { letters: done.letters, refused: plan.refused, request: None })
     }
 }

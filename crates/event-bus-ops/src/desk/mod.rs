@@ -1,5 +1,6 @@
 //! What operators ask for, by the API or by the panel: each time the policy is asked, and then the library's verb is called.
 
+mod audit;
 mod error;
 mod failures;
 mod groups;
@@ -9,6 +10,9 @@ mod repairs;
 mod replays;
 mod resets;
 mod topics;
+mod requests;
+mod seen;
+mod trail;
 
 use std::sync::Arc;
 
@@ -20,8 +24,9 @@ use event_bus::{Catalogue, KafkaConfig};
 
 use crate::Watch;
 use crate::access::policy::{Action, Actor, Object, decide};
-use crate::condition::{Condition, ConditionError};
+use crate::condition::{Condition, ConditionError, Sight};
 
+pub use audit::{AuditPage, ChainState};
 pub use error::DeskError;
 pub use failures::FailureRow;
 pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};
@@ -30,6 +35,8 @@ pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
 pub(crate) use resets::target;
 pub use resets::{AskForReset, PlannedMove, PlannedReset, ResetDone};
+pub(crate) use seen::VALUES;
+pub use seen::{Content, Contents, Known, Seen};
 pub use topics::{TopicRow, Topics};
 
 /// So many dead letters are decided about at once, or judged by what their events say.
@@ -44,6 +51,8 @@ pub struct Desk {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) watch: Watch,
     pub(crate) admin: Admin,
+    /// More dead letters at once than this take two.
+    second_person_above: Option<u64>,
 }
 
 impl Desk {
@@ -57,7 +66,7 @@ impl Desk {
         watch: Watch,
         admin: Admin,
     ) -> Self {
-        Self { store, catalogue, kafka, publisher, watch, admin }
+        Self { store, catalogue, kafka, publisher, watch, admin, second_person_above: None }
     }
 
     /// What a filter means for somebody who wants to do this: nothing out of scope, and in place of a condition the dead
@@ -84,7 +93,11 @@ impl Desk {
             )));
         }
         let letters: Vec<&Found> = shown.letters.iter().collect();
-        filter.ids = condition.ids(&self.kafka, &letters).await.map_err(unclear)?;
+        // Who may not see a value does not find it out by asking about it.
+        let may_reveal = decide(actor, Action::Reveal, Object::InScope).is_ok();
+        let sight = if may_reveal { Sight::AsItIs } else { Sight::Masked };
+        let ids = condition.ids(&self.kafka, &self.catalogue, &letters, sight).await;
+        filter.ids = ids.map_err(unclear)?;
         Ok(filter)
     }
 }

@@ -6,10 +6,12 @@ use event_bus::dead_letters::Filter;
 use event_bus::store::StoreError;
 use event_bus::store::ops::Note;
 use jiff::Timestamp;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Desk, DeskError};
 use crate::access::policy::{Action, Actor, Object, decide};
+use crate::access::trail::{self, Deed as Done};
 
 impl Desk {
     /// What is written about a failure, the latest first.
@@ -51,7 +53,9 @@ impl Desk {
         let deed = Deed::about_failure(Deeds::Note, fingerprint, &actor.name, &text);
         let (fingerprint, author) = (fingerprint.to_owned(), actor.name.clone());
         let note = Note { id: deed.id, fingerprint, author, text, at: Timestamp::now() };
-        self.audited(&deed, async || self.store.write_note(&note).await).await?;
+        let row = trail::Note::of(Done::Note, &note.fingerprint).with(json!({ "note": note.id }));
+        let written = self.audited(&deed, async || self.store.write_note(&note).await);
+        self.does(actor, row, written).await?;
         Ok(note)
     }
 
@@ -72,7 +76,10 @@ impl Desk {
         }
         let told = format!("of {}: {}", note.author, note.text);
         let deed = Deed::about_failure(Deeds::RemoveNote, &note.fingerprint, &actor.name, &told);
-        self.audited(&deed, async || self.store.remove_note(id).await).await?;
+        let row = trail::Note::of(Done::RemoveNote, &note.fingerprint)
+            .with(json!({ "note": id, "author": note.author }));
+        let removed = self.audited(&deed, async || self.store.remove_note(id).await);
+        self.does(actor, row, removed).await?;
         Ok(note)
     }
 

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use event_bus::dead_letters::guarded::Guard;
-use event_bus::dead_letters::{Filter, Plan, Refusal, Scope};
+use event_bus::dead_letters::{Filter, Plan, Refusal, Scope, each_original};
 use event_bus::names::{GroupName, TopicName};
-use event_bus::store::ops::{Asked, PlannedRow, ReplayRow};
+use event_bus::store::ops::{Asked, Frozen, PlannedRow, ReplayRow, RequestedAction};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Desk, DeskError, in_states};
 use crate::access::policy::{Action, Actor, Object, decide};
+use crate::access::trail::{Deed, Note};
 
 /// So many of the latest replays are listed.
 const LISTED: u32 = 100;
@@ -24,6 +26,9 @@ pub struct AskedFor {
     pub id: Uuid,
     /// Of how many dead letters it is.
     pub letters: u64,
+    /// Whether it begins only once somebody else approves it.
+    #[serde(default)]
+    pub needs_approval: bool,
 }
 
 /// What a replay would do.
@@ -57,15 +62,21 @@ impl Desk {
         let open = in_states(filter, &["open"]);
         let first = self.store.letters(&open, None, LOOKED_INTO).await?;
         let plan = Plan::replay(&self.catalogue, &first.letters);
-        let unusable = plan.doomed(&self.kafka, &self.catalogue).await;
-        let unusable = unusable.map_err(|error| DeskError::failed(&error))?;
+        let mut unusable = BTreeMap::new();
+        let looked = each_original(&self.kafka, &plan.letters, |found, record| {
+            if let Some(doom) = found.doom(&self.catalogue, &record) {
+                let doom = self.personal(found, &record).text(&doom);
+                unusable.insert(found.letter.id, doom);
+            }
+        });
+        looked.await.map_err(|error| DeskError::failed(&error))?;
         let overtaken = plan.overtaken(&self.kafka).await;
         let overtaken = overtaken.map_err(|error| DeskError::failed(&error))?;
         Ok(Preview {
             would_replay: planned.rows.iter().map(|row| row.letters).sum(),
             rows: planned.rows,
             refused: planned.refused,
-            unusable: unusable.into_iter().collect(),
+            unusable,
             overtaken: overtaken.letters,
             overtaken_is_cut_off: overtaken.is_cut_off,
             looked_into: plan.letters.len() as u64,
@@ -102,16 +113,35 @@ impl Desk {
         // A condition reads events, and only open ones are taken.
         let is_conditional = filter.condition.is_some();
         let filter = if is_conditional { in_states(filter, &["open"]) } else { filter };
+        let note = Note::about(Deed::Replay, &filter).because(reason.as_deref());
         let filter = self.meant(actor, Action::Replay, filter).await?;
         let known = self.store.replay(&Scope::default(), id).await?;
-        if known.is_some_and(|known| known.by != actor.name) {
+        if known.as_ref().is_some_and(|known| known.by != actor.name) {
             // It is told of only where it is in scope.
             self.replay_row(actor, id).await?;
         }
+        if let Some(known) = known {
+            let letters = known.progress.letters;
+            return Ok(AskedFor { id, letters, needs_approval: false });
+        }
         let (consumed, by) = (self.consumed(), actor.name.clone());
-        let asked = Asked { id, filter, consumed, guard, by, reason };
-        let letters = self.store.ask_for_replay(&asked).await?;
-        Ok(AskedFor { id, letters })
+        let mut asked = Asked { id, filter, consumed, guard, by, reason };
+        match self.frozen(actor, RequestedAction::Replay, &asked).await? {
+            Some(Frozen::Waiting(letters)) => {
+                return Ok(AskedFor { id, letters, needs_approval: true });
+            }
+            Some(Frozen::Few(_)) => {
+                asked.filter = Filter { request: Some(id), ..Filter::default() };
+            }
+            None => {}
+        }
+        let note = note.with(json!({ "replay": id }));
+        let letters =
+            self.does(actor, note, async { Ok(self.store.ask_for_replay(&asked).await?) }).await?;
+        if asked.filter.request.is_some() {
+            self.store.forget_few(id).await?;
+        }
+        Ok(AskedFor { id, letters, needs_approval: false })
     }
 
     /// The latest replays of what is in scope.
@@ -139,12 +169,13 @@ impl Desk {
     pub async fn cancel(&self, actor: &Actor, id: Uuid) -> Result<ReplayRow, DeskError> {
         decide(actor, Action::Cancel, Object::InScope)?;
         self.replay_row(actor, id).await?;
-        self.store.cancel_replay(id, &actor.name).await?;
+        let cancelled = async { Ok(self.store.cancel_replay(id, &actor.name).await?) };
+        self.does(actor, Note::of(Deed::Cancel, id), cancelled).await?;
         self.replay_row(actor, id).await
     }
 
     /// The groups of the catalogue, with the topics that they consume.
-    fn consumed(&self) -> Vec<(TopicName, GroupName)> {
+    pub(super) fn consumed(&self) -> Vec<(TopicName, GroupName)> {
         let of = |event: &event_bus::catalogue::Event| {
             let topic = event.topic.clone();
             let groups = event.consumers.iter().map(|consumer| consumer.group.clone());

@@ -7,9 +7,11 @@ use event_bus::control::Asker;
 use event_bus::names::GroupName;
 use event_bus::reset::{Effect, Moves, Reset, Target};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{Desk, DeskError};
 use crate::access::policy::{Action, Actor};
+use crate::access::trail::{Deed, Note};
 
 /// What a reset would do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,12 +117,23 @@ impl Desk {
             let told = "a reason is needed to reset a group";
             return Err(DeskError::Unclear(told.to_owned()));
         }
+        let note = Note::of(Deed::Reset, &reset.group).because(Some(&reason)).with(json!({
+            "topic": reset.topic,
+            "partitions": reset.partitions,
+            "to": asked.to,
+        }));
+        let (desk, actor, coordinate) = (self.clone(), actor.clone(), asked.coordinate);
         let doing =
             Doing { desk: self.clone(), reset, shown: asked.shown, by: actor.name.clone(), reason };
-        let done = match asked.coordinate {
-            true => tokio::spawn(async move { doing.coordinated().await }),
-            false => tokio::spawn(async move { doing.done(false).await }),
-        };
+        let done = tokio::spawn(async move {
+            let done = async {
+                match coordinate {
+                    true => doing.coordinated().await,
+                    false => doing.done(false).await,
+                }
+            };
+            desk.does(&actor, note, done).await
+        });
         done.await.map_err(|error| DeskError::failed(&error))?
     }
 

@@ -11,6 +11,7 @@ use super::gate::{Fields, Signed};
 use super::page::{Shell, Shown, show, show_as, with_session};
 use super::text::filters;
 use crate::access::password;
+use crate::access::trail::{Deed, Note};
 use crate::serving::Peer;
 
 #[derive(Template)]
@@ -66,6 +67,8 @@ pub(super) async fn password(
         return refused("The current password is another one.".to_owned());
     };
     let hash = password::hash(chosen.to_owned()).await?;
+    let note = Note::of(Deed::Password, &name);
+    note.write(&panel.desk.store, (&signed.actor).into()).await?;
     // All sessions end, this one too.
     panel.desk.store.set_password(&name, &hash).await?;
     let session = panel.desk.store.open_session(&name, Timestamp::now()).await?;

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_table_has_the_highest_of_each_part() {
-        let all: Vec<(i64, u64)> = (0..960).map(|nth| (nth * 15, nth.unsigned_abs())).collect();
+        let all: Vec<(i64, u64)> = (0_i64..960).map(|nth| (nth * 15, nth.unsigned_abs())).collect();
         let rows = chart(&all).rows;
         assert_eq!((rows.len(), rows[0].lag, rows[23].lag), (24, 959, 39));
         assert!(chart(&[]).rows.is_empty() && chart(&[]).lines.is_empty());

@@ -10,6 +10,7 @@ use super::edit::Done;
 use super::gate::{Fields, Signed};
 use super::page::{Shell, Shown, show, show_as};
 use super::query::LIST;
+use super::replays::REPLAYS;
 use super::text::{count, filters};
 use super::{Panel, query};
 use crate::desk::{Decided, DeskError, in_states};
@@ -106,7 +107,7 @@ impl Panel {
             }
             Kind::Restore => self.desk.restore(&signed.actor, filter.clone(), reason).await,
         };
-        let Decided { letters, refused } = match decided {
+        let Decided { letters, refused, request } = match decided {
             Ok(decided) => decided,
             Err(DeskError::Unclear(problem)) => {
                 let page = self.decision(signed, kind, filter, problem).await?;
@@ -114,6 +115,14 @@ impl Panel {
             }
             Err(error) => return Err(error.into()),
         };
+        if request.is_some() {
+            return show(&Done {
+                shell: Shell::of(signed, "dead-letters", "Waits for somebody else"),
+                told: format!("{} are discarded once somebody else approves it.", counted(letters)),
+                left_out: Vec::new(),
+                back: REPLAYS.to_owned(),
+            });
+        }
         let (title, verb) = match kind {
             Kind::Discard => ("Discarded", "discarded"),
             Kind::Restore => ("Restored", "restored"),

@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use event_bus::dead_letters::Found;
-use uuid::Uuid;
+use event_bus::kafka::Record;
 
 use super::diff::{Change, diff};
 use super::gate::{Fields, Signed};
@@ -13,7 +13,7 @@ use super::page::{Refusal, Shell, Shown, show, show_as};
 use super::text::filters;
 use super::{Panel, pretty};
 use crate::access::policy::Action;
-use crate::desk::DeskError;
+use crate::desk::{DeskError, Edited};
 
 #[derive(Template)]
 #[template(path = "edit.html")]
@@ -34,6 +34,8 @@ struct Check {
     text: String,
     reason: String,
     changes: Vec<Change>,
+    /// Where personal data becomes other data.
+    personal: Vec<String>,
 }
 
 #[derive(Template)]
@@ -48,9 +50,9 @@ pub(super) struct Done {
 /// What may be changed of a dead letter, and what it was.
 struct Original {
     found: Found,
-    value: String,
-    /// In lines, where it is JSON.
+    /// Its value without what is personal, in lines where it is JSON.
     text: String,
+    is_compact: bool,
 }
 
 impl Original {
@@ -58,24 +60,37 @@ impl Original {
     /// tokens stays one.
     fn value_of(&self, text: &str) -> String {
         let text = text.replace("\r\n", "\n");
-        let was_compact = pretty::compact(&self.value).as_deref() == Some(&self.value);
-        if was_compact { pretty::compact(&text).unwrap_or(text) } else { text }
+        if self.is_compact { pretty::compact(&text).unwrap_or(text) } else { text }
     }
+}
+
+/// The value of a record as text.
+fn text_of(record: Record) -> Result<String, DeskError> {
+    String::from_utf8(record.value.unwrap_or_default().into()).map_err(|_| {
+        let told = "the value is no text: `event-bus dlq edit` takes a file in its place";
+        DeskError::Unclear(told.to_owned())
+    })
 }
 
 impl Panel {
     async fn original(&self, signed: &Signed, id: &str) -> Result<Original, Refusal> {
         let found = self.known(signed, Action::Edit, id).await?.found;
-        let Some(record) = self.record(&found).await? else {
+        let Some(record) = self.desk.record(&found).await? else {
             let told = "retention has taken the dead letter's record, so it can't go back";
             return Err(DeskError::Unclear(told.to_owned()).into());
         };
-        let value = record.value.unwrap_or_default();
-        let Ok(value) = String::from_utf8(value.into()) else {
-            let told = "the value is no text: `event-bus dlq edit` takes a file in its place";
-            return Err(DeskError::Unclear(told.to_owned()).into());
-        };
-        Ok(Original { text: in_lines(&value), found, value })
+        let shown = text_of(self.desk.personal(&found, &record).record(&record))?;
+        let value = text_of(record)?;
+        let is_compact = pretty::compact(&value).as_deref() == Some(&value);
+        Ok(Original { text: in_lines(&shown), found, is_compact })
+    }
+
+    /// The form with the value of a record that was revealed.
+    pub(super) fn form_of(&self, signed: &Signed, found: Found, record: Record) -> Shown {
+        let (shell, text) =
+            (Shell::of(signed, "dead-letters", "Edit a dead letter"), text_of(record)?);
+        let (text, reason, problem) = (in_lines(&text), String::new(), String::new());
+        show(&Form { shell, found, text, reason, problem })
     }
 }
 
@@ -104,14 +119,16 @@ pub(super) async fn check(
 ) -> Shown {
     let original = panel.original(&signed, &id).await?;
     let (value, reason) = (original.value_of(fields.text("value")), fields.text("reason"));
-    if let Err(problem) = panel.sends(&signed, &original.found, &value, reason, true).await? {
-        return again(&signed, original.found, &fields, problem);
-    }
+    let edited = match panel.sends(&signed, &original.found, &value, reason, true).await? {
+        Ok(edited) => edited,
+        Err(problem) => return again(&signed, original.found, &fields, problem),
+    };
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let changes = diff(&lines(&original.text), &lines(&in_lines(&value)));
+    let changes = diff(&lines(&original.text), &lines(&in_lines(&edited.new)));
     let shell = Shell::of(&signed, "dead-letters", "Check an edit");
     let (found, text) = (original.found, fields.text("value").to_owned());
-    show(&Check { shell, found, text, reason: reason.to_owned(), changes })
+    let (reason, personal) = (reason.to_owned(), edited.personal);
+    show(&Check { shell, found, text, reason, changes, personal })
 }
 
 pub(super) async fn edit(
@@ -125,12 +142,12 @@ pub(super) async fn edit(
     let found = original.found;
     match panel.sends(&signed, &found, &value, reason, false).await? {
         Err(problem) => again(&signed, found, &fields, problem),
-        Ok(replay) => show(&Done {
+        Ok(edited) => show(&Done {
             shell: Shell::of(&signed, "dead-letters", "Sent back"),
             told: format!(
                 "The edited event went back to {} as replay {}. Its state says what became of it.",
                 found.letter.group,
-                replay.unwrap_or_default()
+                edited.replay.unwrap_or_default()
             ),
             left_out: Vec::new(),
             back: format!("/events/dead-letters/{}", found.letter.id),
@@ -147,13 +164,13 @@ impl Panel {
         value: &str,
         reason: &str,
         dry_run: bool,
-    ) -> Result<Result<Option<Uuid>, String>, Refusal> {
+    ) -> Result<Result<Edited, String>, Refusal> {
         if reason.trim().is_empty() {
             return Ok(Err("Say why, for those who ask later.".to_owned()));
         }
         let (id, value) = (found.letter.id, value.to_owned());
         match self.desk.edit(&signed.actor, id, value, reason, dry_run).await {
-            Ok(edited) => Ok(Ok(edited.replay)),
+            Ok(edited) => Ok(Ok(edited)),
             Err(DeskError::Unclear(problem)) => Ok(Err(problem)),
             Err(error) => Err(error.into()),
         }

@@ -4,17 +4,18 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query as RawQuery, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use event_bus::dead_letters::{Filter, Found};
 use event_bus::store::ops::Place;
 use futures_util::stream::try_unfold;
 use serde_json::json;
 
-use super::gate::Signed;
+use super::gate::{Fields, Signed};
 use super::page::Shown;
 use super::{Panel, query};
-use crate::access::policy::Action;
-use crate::desk::{Desk, DeskError};
+use crate::access::policy::{Action, Actor};
+use crate::access::trail::{Deed, Note};
+use crate::desk::{Content, Desk, DeskError, VALUES};
 use crate::export::{COLUMNS, cells, row};
 
 /// So many are read and sent at once.
@@ -35,10 +36,17 @@ impl Format {
         }
     }
 
-    fn head(self) -> Result<String, DeskError> {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    fn head(self, value: Option<&str>) -> Result<String, DeskError> {
         match self {
             Self::Ndjson => Ok(String::new()),
-            Self::Csv => csv(COLUMNS.map(str::to_owned)),
+            Self::Csv => csv(COLUMNS.into_iter().chain(value).map(str::to_owned)),
         }
     }
 
@@ -48,9 +56,24 @@ impl Format {
             Self::Csv => csv(cells(found)),
         }
     }
+
+    fn line_with(self, found: &Found, content: Option<&Content>) -> Result<String, DeskError> {
+        match self {
+            Self::Ndjson => {
+                let mut line = json!(found);
+                line["headers"] = json!(content.map(|content| &content.headers));
+                line["value"] = json!(content.and_then(|content| content.value.as_deref()));
+                Ok(format!("{line}\n"))
+            }
+            Self::Csv => {
+                let value = content.and_then(|content| content.value.clone()).unwrap_or_default();
+                csv(cells(found).into_iter().chain([value]))
+            }
+        }
+    }
 }
 
-fn csv(cells: [String; COLUMNS.len()]) -> Result<String, DeskError> {
+fn csv(cells: impl IntoIterator<Item = String>) -> Result<String, DeskError> {
     row(cells).map_err(|error| DeskError::failed(&error))
 }
 
@@ -71,11 +94,38 @@ impl Rest {
         }
         let is_first = self.after.is_none();
         let shown = self.desk.store.letters(&self.filter, self.after, AT_ONCE).await?;
-        let mut text = if is_first { self.format.head()? } else { String::new() };
+        let mut text = if is_first { self.format.head(None)? } else { String::new() };
         for found in &shown.letters {
             text.push_str(&self.format.line(found)?);
         }
         (self.after, self.is_over) = (shown.next, shown.next.is_none());
+        Ok(Some((text.into(), self)))
+    }
+}
+
+/// What is still to be sent as it is, for somebody who said why.
+struct Revealed {
+    rest: Rest,
+    actor: Actor,
+    reason: String,
+}
+
+impl Revealed {
+    /// The next piece, which is written to the audit before.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, DeskError> {
+        let rest = &mut self.rest;
+        if rest.is_over {
+            return Ok(None);
+        }
+        let mut text =
+            if rest.after.is_none() { rest.format.head(Some("value"))? } else { String::new() };
+        let (filter, reason) = (rest.filter.clone(), Some(self.reason.as_str()));
+        let page = rest.desk.contents(&self.actor, filter, rest.after, VALUES, reason).await?;
+        let (contents, next) = page;
+        for (found, content) in &contents.letters {
+            text.push_str(&rest.format.line_with(found, content.as_ref())?);
+        }
+        (rest.after, rest.is_over) = (next, next.is_none());
         Ok(Some((text.into(), self)))
     }
 }
@@ -86,17 +136,37 @@ pub(super) async fn export(
     RawQuery(mut pairs): RawQuery<Vec<(String, String)>>,
 ) -> Shown {
     let format = pairs.iter().position(|(name, _)| name == "format");
-    let format = format.map(|at| pairs.remove(at).1).unwrap_or_default();
-    let (name, format) = (format.clone(), Format::of(&format)?);
+    let name = format.map(|at| pairs.remove(at).1).unwrap_or_default();
+    let format = Format::of(&name)?;
     let filter = query::read(pairs)?.filter;
+    let note = Note::about(Deed::Export, &filter);
     let filter = panel.desk.meant(&signed.actor, Action::See, filter).await?;
-    let kind = match format {
-        Format::Ndjson => "application/x-ndjson",
-        Format::Csv => "text/csv; charset=utf-8",
-    };
+    note.write(&panel.desk.store, (&signed.actor).into()).await?;
     let desk = panel.desk.clone();
     let rest = Rest { desk, filter, format, after: None, is_over: false };
-    let body = Body::from_stream(try_unfold(rest, Rest::next));
+    Ok(file(&name, format, Body::from_stream(try_unfold(rest, Rest::next))))
+}
+
+/// The same with what is personal and with values, for somebody who says why.
+pub(super) async fn reveal(
+    State(panel): State<Panel>,
+    Extension(signed): Extension<Signed>,
+    Extension(fields): Extension<Fields>,
+) -> Shown {
+    let (name, reason) = (fields.text("format"), fields.text("reason").trim().to_owned());
+    let format = Format::of(name)?;
+    if reason.is_empty() {
+        return Err(DeskError::Unclear("say why, for those who ask later".to_owned()).into());
+    }
+    let filter = query::parse(fields.text("query"))?;
+    // What is meant is found out once, and not for each piece anew.
+    let filter = panel.desk.meant(&signed.actor, Action::Reveal, filter).await?;
+    let rest = Rest { desk: panel.desk.clone(), filter, format, after: None, is_over: false };
+    let revealed = Revealed { rest, actor: signed.actor, reason };
+    Ok(file(name, format, Body::from_stream(try_unfold(revealed, Revealed::next))))
+}
+
+fn file(name: &str, format: Format, body: Body) -> Response {
     let file = format!("attachment; filename=\"dead-letters.{name}\"");
-    Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, file)], body).into_response())
+    ([(CONTENT_TYPE, format.kind().to_owned()), (CONTENT_DISPOSITION, file)], body).into_response()
 }

@@ -13,7 +13,7 @@ use super::page::Refusal;
 use super::{COOKIE, Panel};
 use crate::access::body::whole_body;
 use crate::access::cross_site::{is_own, is_same, token_of};
-use crate::access::policy::{Action, Actor, Object, decide};
+use crate::access::policy::{Actor, decide};
 use crate::access::route::Needs;
 use crate::desk::DeskError;
 
@@ -77,11 +77,7 @@ pub(super) async fn gate(
         },
     };
     if let (Some(signed), Needs::May(action)) = (sender, needs) {
-        let object = match action {
-            Action::ManageUsers => Object::Everything,
-            _ => Object::InScope,
-        };
-        decide(&signed.actor, action, object).map_err(DeskError::from)?;
+        decide(&signed.actor, action, action.object()).map_err(DeskError::from)?;
     }
     let (parts, body) = whole_body(request, MAX_FORM_BYTES).await?;
     let mut request = Request::from_parts(parts, Body::empty());

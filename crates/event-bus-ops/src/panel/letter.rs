@@ -5,21 +5,19 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::IntoResponse as _;
-use event_bus::Catalogue;
-use event_bus::dead_letters::{Found, Moment, Reached, State as Standing, reached, timeline};
-use event_bus::envelope::Envelope;
+use axum::response::{IntoResponse as _, Response};
+use event_bus::dead_letters::{Found, Moment, Reached, State as Standing};
 use event_bus::kafka::Record;
 use event_bus::store::ops::Note;
 use uuid::Uuid;
 
-use super::gate::Signed;
+use super::gate::{Fields, Signed};
 use super::page::{HTMX, Refusal, Shell, Shown, show};
 use super::query::LIST;
 use super::text::{Clock, filters};
 use super::{Panel, notes, pretty, query};
 use crate::access::policy::Action;
-use crate::desk::{DeskError, Lineage};
+use crate::desk::{Lineage, Seen};
 
 /// So much of a value, key or header is shown; all of it is in the raw download.
 const SHOWN_LINES: usize = 2_000;
@@ -40,6 +38,34 @@ struct Letter {
     doom: Option<String>,
     is_open: bool,
     may_restore: bool,
+    /// Whether what is personal is shown, this once.
+    is_revealed: bool,
+}
+
+impl Panel {
+    /// The page of a dead letter.
+    async fn letter_of(
+        &self,
+        signed: &Signed,
+        family: Lineage,
+        seen: Option<Seen>,
+        is_revealed: bool,
+    ) -> Shown {
+        let Lineage { found, lineage } = family;
+        let notes = self.desk.notes(&signed.actor, &found.letter.fingerprint).await?;
+        show(&Letter {
+            shell: Shell::of(signed, "dead-letters", "Dead letter"),
+            clock: Clock::now(),
+            doom: seen.as_ref().and_then(|seen| seen.doom.clone()),
+            record: seen.map(Shape::of),
+            is_open: found.state == Standing::Open,
+            may_restore: matches!(found.state, Standing::Discarded | Standing::Replaying { .. }),
+            is_revealed,
+            lineage,
+            notes,
+            found,
+        })
+    }
 }
 
 impl Letter {
@@ -72,6 +98,7 @@ struct Shape {
     lines: Vec<Marked>,
     is_json: bool,
     is_cut: bool,
+    is_masked: bool,
     bytes: usize,
     violations: Vec<(String, String)>,
     headers: Vec<(String, Option<String>)>,
@@ -84,10 +111,10 @@ struct Marked {
 }
 
 impl Shape {
-    fn of(catalogue: &Catalogue, found: &Found, record: &Record) -> Self {
+    fn of(seen: Seen) -> Self {
+        let Seen { record, violations, is_masked, bytes, .. } = seen;
         let value = record.value.as_deref().unwrap_or_default();
         let text = String::from_utf8_lossy(value);
-        let violations = violations(catalogue, found, value);
         let pretty = std::str::from_utf8(value).ok().and_then(pretty::lines);
         let is_json = pretty.is_some();
         let (lines, is_cut) = match pretty {
@@ -117,7 +144,7 @@ impl Shape {
             (header.name.to_string(), value)
         });
         let headers = headers.collect();
-        Self { lines, is_json, is_cut, bytes: value.len(), violations, headers }
+        Self { lines, is_json, is_cut, is_masked, bytes, violations, headers }
     }
 }
 
@@ -129,36 +156,31 @@ fn cut(text: &str, characters: usize) -> (String, bool) {
     }
 }
 
-/// What the schema of its event has against a value, by pointers into the envelope.
-fn violations(catalogue: &Catalogue, found: &Found, value: &[u8]) -> Vec<(String, String)> {
-    let event = catalogue.event_of_topic(found.letter.topic.as_str());
-    let (Some(event), Ok(envelope)) = (event, Envelope::parse(value)) else { return Vec::new() };
-    let Ok(schema) = event.schema_for(&envelope.version) else { return Vec::new() };
-    let violations = schema.violations(&envelope.payload).into_iter();
-    violations.map(|wrong| (format!("/payload{}", wrong.pointer), wrong.message)).collect()
-}
-
 pub(super) async fn page(
     State(panel): State<Panel>,
     Extension(signed): Extension<Signed>,
     Path(id): Path<String>,
 ) -> Shown {
-    let Lineage { found, lineage } = panel.known(&signed, Action::See, &id).await?;
-    let record = panel.record(&found).await?;
-    let (desk, state) = (&panel.desk, found.state);
-    let notes = desk.notes(&signed.actor, &found.letter.fingerprint).await?;
-    let catalogue = &desk.catalogue;
-    show(&Letter {
-        shell: Shell::of(&signed, "dead-letters", "Dead letter"),
-        clock: Clock::now(),
-        doom: record.as_ref().and_then(|record| found.doom(catalogue, record)),
-        record: record.map(|record| Shape::of(catalogue, &found, &record)),
-        is_open: state == Standing::Open,
-        may_restore: matches!(state, Standing::Discarded | Standing::Replaying { .. }),
-        lineage,
-        notes,
-        found,
-    })
+    let family = panel.known(&signed, Action::See, &id).await?;
+    let seen = panel.desk.seen(&family.found).await?;
+    panel.letter_of(&signed, family, seen, false).await
+}
+
+/// What is personal in it, shown this once: on the page, in the form of an edit, or byte for byte.
+pub(super) async fn reveal(
+    State(panel): State<Panel>,
+    Extension(signed): Extension<Signed>,
+    Path(id): Path<String>,
+    Extension(fields): Extension<Fields>,
+) -> Shown {
+    let id: Uuid = id.parse().map_err(|_| Refusal::Nowhere)?;
+    let (family, seen) = panel.desk.reveal(&signed.actor, id, fields.text("reason")).await?;
+    match (fields.text("as"), seen) {
+        ("", seen) => panel.letter_of(&signed, family, seen, true).await,
+        ("edit", Some(seen)) => panel.form_of(&signed, family.found, seen.record),
+        ("raw", Some(seen)) => Ok(download(id, seen.record)),
+        _ => Err(Refusal::Nowhere),
+    }
 }
 
 #[derive(Template)]
@@ -185,22 +207,14 @@ pub(super) async fn history(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Shown {
-    let Lineage { found, lineage } = panel.known(&signed, Action::See, &id).await?;
-    let record = panel.record(&found).await?;
-    let (kafka, catalogue) = (&panel.desk.kafka, &panel.desk.catalogue);
-    let kin: Vec<&Found> = lineage.iter().collect();
-    let moments = timeline(kafka, catalogue, &kin, record.as_ref()).await;
-    let moments = moments.map_err(|error| DeskError::failed(&error))?;
-    // Of the event as it was published, and not of a replay that died.
-    let first = lineage.first().unwrap_or(&found);
-    let reached = reached(kafka, catalogue, first).await;
-    let reached = reached.map_err(|error| DeskError::failed(&error))?;
+    let family = panel.known(&signed, Action::See, &id).await?;
+    let (moments, reached) = panel.desk.history(&family).await?;
     let clock = Clock::now();
     if headers.contains_key(HTMX) {
         return show(&History { clock, moments, reached });
     }
     let shell = Shell::of(&signed, "dead-letters", "What happened");
-    show(&HistoryPage { shell, id: found.letter.id, clock, moments, reached })
+    show(&HistoryPage { shell, id: family.found.letter.id, clock, moments, reached })
 }
 
 pub(super) async fn raw(
@@ -209,11 +223,16 @@ pub(super) async fn raw(
     Path(id): Path<String>,
 ) -> Shown {
     let Lineage { found, .. } = panel.known(&signed, Action::See, &id).await?;
-    let Some(record) = panel.record(&found).await? else { return Err(Refusal::Nowhere) };
-    let name = format!("attachment; filename=\"{}.bin\"", found.letter.id);
+    let Some(seen) = panel.desk.seen(&found).await? else { return Err(Refusal::Nowhere) };
+    Ok(download(found.letter.id, seen.record))
+}
+
+/// The value as a file.
+fn download(id: Uuid, record: Record) -> Response {
+    let name = format!("attachment; filename=\"{id}.bin\"");
     let headers =
         [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)];
-    Ok((headers, record.value.unwrap_or_default()).into_response())
+    (headers, record.value.unwrap_or_default()).into_response()
 }
 
 impl Panel {
@@ -226,9 +245,5 @@ impl Panel {
     ) -> Result<Lineage, Refusal> {
         let id: Uuid = id.parse().map_err(|_| Refusal::Nowhere)?;
         Ok(self.desk.letter(&signed.actor, action, id).await?)
-    }
-
-    pub(super) async fn record(&self, found: &Found) -> Result<Option<Record>, DeskError> {
-        found.record(&self.desk.kafka).await.map_err(|error| DeskError::failed(&error))
     }
 }

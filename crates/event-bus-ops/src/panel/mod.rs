@@ -7,6 +7,7 @@ mod account;
 mod assets;
 mod chart;
 mod consumers;
+mod audit;
 mod decisions;
 mod diff;
 mod edit;
@@ -84,8 +85,12 @@ pub enum Endpoint {
     Letter,
     /// What happened to it.
     History,
-    /// Its value, byte for byte.
+    /// Its value, byte for byte but for what is personal.
     Raw,
+    /// What is personal in it.
+    Reveal,
+    /// What is personal in many.
+    RevealMany,
     /// The form of another value.
     EditForm,
     /// What would change.
@@ -106,6 +111,10 @@ pub enum Endpoint {
     Restore,
     /// The latest replays.
     Replays,
+    /// What another one asked for is done.
+    Approve,
+    /// It is not.
+    Deny,
     /// A replay.
     ReplayPage,
     /// How far it is.
@@ -124,6 +133,10 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
+    /// What everybody did.
+    Audit,
+    /// Whether it is as it was written.
+    AuditState,
     /// Who may sign in.
     Users,
     /// One more.
@@ -143,10 +156,13 @@ const DISCARD: Needs = Needs::May(Action::Discard);
 const RESTORE: Needs = Needs::May(Action::Restore);
 const NOTE: Needs = Needs::May(Action::Note);
 const RESET: Needs = Needs::May(Action::Reset);
+const APPROVE: Needs = Needs::May(Action::Approve);
+const AUDIT: Needs = Needs::May(Action::Audit);
+const REVEAL: Needs = Needs::May(Action::Reveal);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 42] = [
+pub const ROUTES: [Route<Endpoint>; 48] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -162,6 +178,7 @@ pub const ROUTES: [Route<Endpoint>; 42] = [
     Route::post("/events/dead-letters/notes/{id}/remove", NOTE, Endpoint::RemoveNote),
     Route::get("/events/dead-letters/list", SEE, Endpoint::Letters),
     Route::get("/events/dead-letters/export", SEE, Endpoint::Export),
+    Route::post("/events/dead-letters/export", REVEAL, Endpoint::RevealMany),
     Route::get("/events/dead-letters/replay", REPLAY, Endpoint::ReplayPlan),
     Route::post("/events/dead-letters/replay", REPLAY, Endpoint::Replay),
     Route::get("/events/dead-letters/discard", DISCARD, Endpoint::DiscardForm),
@@ -171,10 +188,13 @@ pub const ROUTES: [Route<Endpoint>; 42] = [
     Route::get("/events/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::get("/events/dead-letters/{id}/history", SEE, Endpoint::History),
     Route::get("/events/dead-letters/{id}/raw", SEE, Endpoint::Raw),
+    Route::post("/events/dead-letters/{id}/reveal", REVEAL, Endpoint::Reveal),
     Route::get("/events/dead-letters/{id}/edit", EDIT, Endpoint::EditForm),
     Route::post("/events/dead-letters/{id}/edit/check", EDIT, Endpoint::EditCheck),
     Route::post("/events/dead-letters/{id}/edit", EDIT, Endpoint::Edit),
     Route::get("/events/replays", SEE, Endpoint::Replays),
+    Route::post("/events/requests/{id}/approve", APPROVE, Endpoint::Approve),
+    Route::post("/events/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/events/replays/{id}", SEE, Endpoint::ReplayPage),
     Route::get("/events/replays/{id}/progress", SEE, Endpoint::Progress),
     Route::post("/events/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
@@ -184,6 +204,8 @@ pub const ROUTES: [Route<Endpoint>; 42] = [
     Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
     Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/events/topics", SEE, Endpoint::Topics),
+    Route::get("/access/audit", AUDIT, Endpoint::Audit),
+    Route::get("/access/audit/state", AUDIT, Endpoint::AuditState),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -235,6 +257,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Letter => on(verb, letter::page),
         Endpoint::History => on(verb, letter::history),
         Endpoint::Raw => on(verb, letter::raw),
+        Endpoint::Reveal => on(verb, letter::reveal),
+        Endpoint::RevealMany => on(verb, export::reveal),
         Endpoint::EditForm => on(verb, edit::form),
         Endpoint::EditCheck => on(verb, edit::check),
         Endpoint::Edit => on(verb, edit::edit),
@@ -253,6 +277,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
             on(verb, |panel, signed, asked| decisions::decide(Kind::Restore, panel, signed, asked))
         }
         Endpoint::Replays => on(verb, replays::list),
+        Endpoint::Approve => on(verb, replays::approve),
+        Endpoint::Deny => on(verb, replays::deny),
         Endpoint::ReplayPage => on(verb, replays::page),
         Endpoint::Progress => on(verb, replays::progress),
         Endpoint::Cancel => on(verb, replays::cancel),
@@ -262,6 +288,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::ResetPlan => on(verb, reset::plan),
         Endpoint::Reset => on(verb, reset::reset),
         Endpoint::Topics => on(verb, topics::page),
+        Endpoint::Audit => on(verb, audit::page),
+        Endpoint::AuditState => on(verb, audit::state),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

@@ -47,7 +47,7 @@ pub(super) fn address(fingerprint: &str) -> String {
 }
 
 impl Panel {
-    async fn notes(
+    async fn notes_page(
         &self,
         signed: &Signed,
         fingerprint: &str,
@@ -74,7 +74,7 @@ pub(super) async fn page(
 ) -> Shown {
     let fingerprint = pairs.into_iter().find(|(name, _)| name == "fingerprint");
     let (_, fingerprint) = fingerprint.ok_or(Refusal::Nowhere)?;
-    show(&panel.notes(&signed, &fingerprint, "", String::new()).await?)
+    show(&panel.notes_page(&signed, &fingerprint, "", String::new()).await?)
 }
 
 pub(super) async fn write(
@@ -86,7 +86,7 @@ pub(super) async fn write(
     match panel.desk.write_note(&signed.actor, fingerprint, text).await {
         Ok(note) => Ok(see_other(&address(&note.fingerprint))),
         Err(DeskError::Unclear(problem)) => {
-            let page = panel.notes(&signed, fingerprint, text, problem).await?;
+            let page = panel.notes_page(&signed, fingerprint, text, problem).await?;
             show_as(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),

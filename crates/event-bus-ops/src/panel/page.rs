@@ -182,7 +182,8 @@ impl Refusal {
                 | DeskError::NoReplay(_)
                 | DeskError::NoFailure(_)
                 | DeskError::NoNote(_)
-                | DeskError::NoGroup(_)),
+                | DeskError::NoGroup(_)
+                | DeskError::NoRequest(_)),
             ) => ("Not found", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (

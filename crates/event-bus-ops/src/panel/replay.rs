@@ -16,6 +16,7 @@ use super::decisions::counted;
 use super::gate::{Fields, Signed};
 use super::page::{Refusal, Shell, Shown, see_other, show, show_as, with_session};
 use super::query::LIST;
+use super::replays::REPLAYS;
 use super::text::filters;
 use super::{Panel, query};
 use crate::desk::{DeskError, Preview};
@@ -184,7 +185,8 @@ pub(super) async fn replay(
             let asked = panel.desk.replay(&signed.actor, id, filter, guard, reason).await;
             // Also where it failed, the session that was begun goes on.
             let answer = match asked {
-                Ok(_) => see_other(&format!("/events/replays/{id}")),
+                Ok(asked) if asked.needs_approval => see_other(REPLAYS),
+                Ok(_) => see_other(&format!("{REPLAYS}/{id}")),
                 Err(error) => Refusal::from(error).into_response(),
             };
             return Ok(match session {

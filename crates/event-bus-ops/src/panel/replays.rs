@@ -3,13 +3,16 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
-use event_bus::store::ops::ReplayRow;
+use event_bus::store::ops::{ReplayRow, RequestRow, RequestStage};
 use uuid::Uuid;
 
 use super::Panel;
-use super::gate::Signed;
+use super::gate::{Fields, Signed};
 use super::page::{Refusal, Shell, Shown, see_other, show};
 use super::text::{Clock, filters};
+
+/// The address of the page.
+pub(super) const REPLAYS: &str = "/events/replays";
 
 #[derive(Template)]
 #[template(path = "replays.html")]
@@ -17,6 +20,17 @@ struct Replays {
     shell: Shell,
     clock: Clock,
     replays: Vec<ReplayRow>,
+    /// The latest ones that took two.
+    requests: Vec<RequestRow>,
+}
+
+impl Replays {
+    /// Whether who looks at it may decide about this.
+    fn may_decide(&self, request: &RequestRow) -> bool {
+        let signed = self.shell.signed.as_ref();
+        let is_anothers = signed.is_some_and(|signed| signed.actor.name != request.by);
+        request.stage == RequestStage::Waiting && self.shell.acts() && is_anothers
+    }
 }
 
 #[derive(Template)]
@@ -59,7 +73,8 @@ pub(super) async fn list(
 ) -> Shown {
     let replays = panel.desk.replays(&signed.actor).await?;
     let shell = Shell::of(&signed, "replays", "Replays");
-    show(&Replays { shell, clock: Clock::now(), replays })
+    let requests = panel.desk.requests(&signed.actor).await?;
+    show(&Replays { shell, clock: Clock::now(), replays, requests })
 }
 
 pub(super) async fn page(
@@ -89,6 +104,33 @@ pub(super) async fn cancel(
     let id: Uuid = id.parse().map_err(|_| Refusal::Nowhere)?;
     panel.desk.cancel(&signed.actor, id).await?;
     Ok(see_other(&format!("/events/replays/{id}")))
+}
+
+/// The reason of a verdict, if one was given.
+fn why(fields: &Fields) -> Option<&str> {
+    Some(fields.text("reason").trim()).filter(|reason| !reason.is_empty())
+}
+
+pub(super) async fn approve(
+    State(panel): State<Panel>,
+    Extension(signed): Extension<Signed>,
+    Path(id): Path<String>,
+    Extension(fields): Extension<Fields>,
+) -> Shown {
+    let id: Uuid = id.parse().map_err(|_| Refusal::Nowhere)?;
+    panel.desk.approve(&signed.actor, id, why(&fields)).await?;
+    Ok(see_other(REPLAYS))
+}
+
+pub(super) async fn deny(
+    State(panel): State<Panel>,
+    Extension(signed): Extension<Signed>,
+    Path(id): Path<String>,
+    Extension(fields): Extension<Fields>,
+) -> Shown {
+    let id: Uuid = id.parse().map_err(|_| Refusal::Nowhere)?;
+    panel.desk.deny(&signed.actor, id, why(&fields)).await?;
+    Ok(see_other(REPLAYS))
 }
 
 impl Panel {

@@ -10,12 +10,14 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use event_bus::store::ops::UserName;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::gate::{Fields, Signed, session_of};
 use super::page::{Refusal, Shell, Shown, see_other, show, show_as, with_session};
 use super::text::filters;
 use super::{Panel, query};
 use crate::access::password;
+use crate::access::trail::{By, Deed, Note};
 use crate::serving::Peer;
 
 #[derive(Template)]
@@ -47,6 +49,9 @@ pub(super) async fn sign_in(
             if let Some(old) = session_of(&headers) {
                 panel.desk.store.close_session(old).await?;
             }
+            panel
+                .notes(&name, Note::of(Deed::SignIn, &name).with(json!({ "address": peer.ip() })))
+                .await?;
             let session = panel.desk.store.open_session(&name, Timestamp::now()).await?;
             tracing::info!(user = %name, "signed in");
             Ok(with_session(see_other(next), Some(&session)))
@@ -64,11 +69,19 @@ pub(super) async fn sign_out(
     State(panel): State<Panel>,
     Extension(signed): Extension<Signed>,
 ) -> Shown {
+    let actor = &signed.actor;
+    Note::of(Deed::SignOut, &actor.name).write(&panel.desk.store, actor.into()).await?;
     panel.desk.store.close_session(&signed.session).await?;
     Ok(with_session(see_other("/sign-in"), None))
 }
 
 impl Panel {
+    /// Writes what a user does who is not signed in, or not any more.
+    pub(super) async fn notes(&self, name: &UserName, note: Note) -> Result<(), Refusal> {
+        note.write(&self.desk.store, By { name: name.as_str(), role: By::NOBODY }).await?;
+        Ok(())
+    }
+
     /// Who this is, if the password is right. An unknown name takes as long as a wrong password.
     pub(super) async fn proved(
         &self,
@@ -94,6 +107,9 @@ impl Panel {
         let is_right = password::verify(password.to_owned(), hash).await?;
         if !is_right {
             tracing::warn!(user = throttled, %address, "a wrong password");
+            // A text that is no name may be the password, which somebody wrote into the wrong field.
+            let note = Note::of(Deed::SignInFailed, throttled).with(json!({ "address": address }));
+            note.write(&self.desk.store, By { name: throttled, role: By::NOBODY }).await?;
             return Ok(None);
         }
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);

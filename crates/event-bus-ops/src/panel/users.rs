@@ -8,12 +8,14 @@ use axum::http::{HeaderMap, StatusCode};
 use event_bus::dead_letters::Scope;
 use event_bus::store::ops::{Role, User, UserName};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Panel;
 use super::account::told;
 use super::gate::{Fields, Signed};
 use super::page::{Refusal, Shell, Shown, see_other, show, show_as};
 use super::text::{Clock, filters};
+use crate::access::trail::{Deed, Note, not_done};
 use crate::desk::DeskError;
 
 const USERS: &str = "/access/users";
@@ -63,6 +65,8 @@ impl Panel {
 
     /// The page with a link for a user, which is shown this once.
     async fn with_link(&self, signed: &Signed, headers: &HeaderMap, name: &UserName) -> Shown {
+        let note = Note::of(Deed::InviteUser, name);
+        note.write(&self.desk.store, (&signed.actor).into()).await?;
         let Some(token) = self.desk.store.invite(name, Timestamp::now()).await? else {
             return Err(Refusal::Nowhere);
         };
@@ -96,10 +100,14 @@ pub(super) async fn make(
     let name = fields.text("name").trim().parse::<UserName>();
     let problem = match (name, fields.text("role").parse::<Role>()) {
         (Ok(name), Ok(role)) => {
+            let note = Note::of(Deed::MakeUser, &name);
+            let note = note.with(json!({ "role": role, "scope": scope }));
+            let link = note.write(&panel.desk.store, (&signed.actor).into()).await?;
             if panel.desk.store.make_user(&name, role, &scope, None).await? {
                 tracing::info!(user = %name, by = signed.actor.name, "a user was made");
                 return panel.with_link(&signed, &headers, &name).await;
             }
+            not_done(&panel.desk.store, &link, "there is a user of this name").await?;
             format!("There is a user {name} already.")
         }
         (Err(error), _) => format!("{error}."),
@@ -143,6 +151,8 @@ pub(super) async fn enable(
 impl Panel {
     async fn set_disabled(&self, signed: &Signed, name: &str, is_disabled: bool) -> Shown {
         let name: UserName = name.parse().map_err(|_| Refusal::Nowhere)?;
+        let deed = if is_disabled { Deed::DisableUser } else { Deed::EnableUser };
+        Note::of(deed, &name).write(&self.desk.store, (&signed.actor).into()).await?;
         if !self.desk.store.set_disabled(&name, is_disabled).await? {
             return Err(Refusal::Nowhere);
         }

@@ -12,6 +12,7 @@ use super::page::{Shell, Shown, see_other, show, show_as, with_session};
 use super::text::filters;
 use super::{HOME, Panel};
 use crate::access::password;
+use crate::access::trail::{Deed, Note};
 
 #[derive(Template)]
 #[template(path = "welcome.html")]
@@ -67,6 +68,7 @@ pub(super) async fn welcome(
         return refused(format!("{unfit}."));
     }
     let hash = password::hash(chosen.to_owned()).await?;
+    panel.notes(&name, Note::of(Deed::Welcome, &name)).await?;
     let is_done = match invited {
         Invited::First => store.accept_first(token, &name, &hash, now).await?,
         Invited::User(_) => store.accept(token, &hash, now).await?.is_some(),

@@ -1,6 +1,7 @@
 //! Tests of the whole on a real Kafka and PostgreSQL. `cargo xtask test` starts both and says
 //! where they are.
 
+mod audit;
 mod batches;
 mod billing_process;
 mod both;

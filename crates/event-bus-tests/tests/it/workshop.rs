@@ -37,7 +37,8 @@ const SCHEMA: &str = r#"{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "type": "object",
   "required": ["piece", "number"],
-  "properties": { "piece": { "type": "string" }, "number": { "type": "integer" }, "flaw": { "type": "integer" } }
+  "properties": { "piece": { "type": "string" }, "number": { "type": "integer" }, "flaw": { "type": "integer" },
+    "owner": { "type": "object", "properties": { "name": { "type": "string" } } } }
 }"#;
 
 const TABLES: &[Migration] = &[Migration {
@@ -150,7 +151,7 @@ impl Workshop {
         let toml = format!(
             "namespace = \"workshop\"\n[services]\n{services}cutting = {{ title = \"Cutting\" }}\n{defaults}\n\
              [events.PieceCut]\ntopic = \"piece.cut\"\ndescription = \"A piece was cut.\"\nproducer = \"cutting\"\n\
-             key = [\"/tenant_id\", \"/payload/piece\"]\nversions = [\"1.0\"]\n{consumers}"
+             key = [\"/tenant_id\", \"/payload/piece\"]\nversions = [\"1.0\"]\npersonal-data = [\"/payload/owner\"]\n{consumers}"
         );
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let write = |path: &str, text: &str| {

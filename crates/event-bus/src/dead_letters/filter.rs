@@ -38,6 +38,9 @@ pub struct Filter {
     /// puts [`Self::ids`] in its place. Until then nothing is meant.
     #[serde(rename = "where")]
     pub condition: Option<String>,
+    /// The list of this request, which an ops store has.
+    #[serde(skip)]
+    pub request: Option<Uuid>,
     /// Whose dead letters may be meant at all: not for those to say who ask.
     #[serde(skip)]
     pub scope: Scope,
@@ -64,6 +67,7 @@ impl Filter {
             && self.until.is_none_or(|until| letter.failed_at < until)
             && self.text.as_deref().is_none_or(|text| carries(found, &text.to_lowercase()))
             && self.condition.is_none()
+            && self.request.is_none()
             && self.scope.covers(&letter.service, letter.tenant.as_deref())
     }
 }
@@ -104,6 +108,7 @@ mod tests {
             until: at("2026-01-02T00:00:01Z"),
             text: Some("no MONEY".to_owned()),
             condition: None,
+            request: None,
             scope: Scope::of(&list("payment"), &list("acme")),
         };
         assert!(good.matches(&found) && Filter::default().matches(&found));

@@ -15,6 +15,7 @@ use crate::dead_letter::error_chain;
 use crate::kafka::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::kafka::{KafkaConfig, Record};
+use crate::personal::Personal;
 use crate::shutdown;
 use crate::store::ops::{Batch, OpsStore, TakeInError};
 
@@ -159,9 +160,15 @@ impl Indexer {
         for record in records {
             let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
             match reading.sources.read(&record) {
-                Ok(Told::Letter(letter)) => batch.letters.push(*letter),
+                Ok(Told::Letter(letter)) => {
+                    // What is personal is in no index, so that nobody finds it out there either.
+                    let value = record.value.as_deref();
+                    let personal = Personal::of_letter(&self.catalogue, &letter, value);
+                    batch.letters.push(personal.letter(*letter));
+                }
                 Ok(Told::Deed(deed)) => batch.deeds.push(deed),
                 Ok(Told::Outcome(told)) => batch.outcomes.push(told),
+                Ok(Told::Audited) => {}
                 Err(error) => drop(unreadable.get_or_insert(error)),
             }
             let stored = reading.stored.get(&at).copied();

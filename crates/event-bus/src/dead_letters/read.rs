@@ -47,6 +47,7 @@ impl DeadLetters {
                     Ok(Told::Letter(letter)) => letters.push(*letter),
                     Ok(Told::Deed(deed)) => histories.decide(deed),
                     Ok(Told::Outcome(told)) => histories.tell(&told),
+                    Ok(Told::Audited) => {}
                     Err(error) => all.foreign.push(error),
                 }
             }

@@ -139,6 +139,7 @@ mod tests {
             letters: vec![LETTER],
             moves: Vec::new(),
             redriven: Vec::new(),
+            failure: None,
             by: "ops".to_owned(),
             reason: None,
             at: Timestamp::UNIX_EPOCH,

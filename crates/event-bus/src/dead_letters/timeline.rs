@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Found;
@@ -18,7 +18,7 @@ use crate::names::{GroupName, TopicName};
 use crate::replay::{Outcome, OutcomeReport};
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// When.
     pub at: Timestamp,
@@ -27,7 +27,7 @@ pub struct Moment {
 }
 
 /// How far a group is with an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
     /// The group.
     pub group: GroupName,
@@ -65,7 +65,7 @@ pub async fn timeline(
                         moments.push(told(&report));
                     }
                     // What others wrote there happened to nothing of ours.
-                    Ok(Told::Outcome(_) | Told::Letter(_)) | Err(_) => {}
+                    Ok(Told::Outcome(_) | Told::Letter(_) | Told::Audited) | Err(_) => {}
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Letter;
 use crate::audit::Deed;
+use crate::audit::chain::Link;
 use crate::catalogue::Catalogue;
 use crate::kafka::Record;
 use crate::names::TopicName;
@@ -19,6 +20,8 @@ pub(super) enum Told {
     Letter(Box<Letter>),
     Deed(Deed),
     Outcome(OutcomeReport),
+    /// A row of an ops process's audit, which decides nothing.
+    Audited,
 }
 
 impl Sources {
@@ -44,7 +47,10 @@ impl Sources {
     pub(super) fn read(&self, record: &Record) -> Result<Told, String> {
         let value = record.value.as_deref().unwrap_or_default();
         let told = if record.topic == self.audit {
-            serde_json::from_slice(value).map(Told::Deed)
+            match serde_json::from_slice(value) {
+                Err(_) if serde_json::from_slice::<Link>(value).is_ok() => Ok(Told::Audited),
+                deed => deed.map(Told::Deed),
+            }
         } else if record.topic == self.outcomes {
             serde_json::from_slice(value).map(Told::Outcome)
         } else {

@@ -266,11 +266,12 @@ async fn bury_hostile(workshop: &Workshop) {
     let consumer = &event.consumers[0];
     let now = jiff::Timestamp::now();
     let letters = HOSTILE.iter().zip(0..).map(|(text, offset)| {
-        let value = if offset % 2 == 0 {
-            serde_json::json!({ "text": text, *text: [text] }).to_string()
-        } else {
-            (*text).to_owned()
-        };
+        // One that can't be judged is personal as a whole, and then nothing of it would be seen.
+        let value = serde_json::json!({
+            "event": "PieceCut", "version": "1.0", "occurred_at": now, "service": "cutting", "tenant_id": "acme",
+            "payload": { "piece": text, "number": offset, *text: [text] },
+        });
+        let value = value.to_string();
         let original = Record {
             topic: event.topic.clone(),
             partition: 0,

@@ -3,6 +3,8 @@
 mod access;
 mod browser;
 mod consumers;
+mod canary;
+mod cells;
 mod dead_letters;
 mod matrix;
 mod notes;
@@ -10,4 +12,5 @@ mod openapi;
 mod scopes;
 mod pages;
 mod served;
+mod two;
 mod visitor;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event_bus::audit::Mirror;
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Scope};
 use event_bus::kafka::admin::Admin;
@@ -35,6 +36,15 @@ pub struct Served {
 
 impl Served {
     pub async fn start(workshop: &Workshop, databases: &Databases) -> Self {
+        Self::start_with(workshop, databases, None).await
+    }
+
+    /// One in which more dead letters at once than this take two.
+    pub async fn start_with(
+        workshop: &Workshop,
+        databases: &Databases,
+        above: Option<u64>,
+    ) -> Self {
         let store = OpsStore::open(&databases.url("ops")).await;
         let store = Arc::new(store.expect("the ops store opens"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -47,7 +57,9 @@ impl Served {
         let admin = Admin::connect(&kafka).expect("one can be made");
         let looks = Watch::new(Arc::clone(&catalogue));
         let (watch, asks) = (looks.clone(), admin.clone());
+        let mirror = Mirror::new(Arc::clone(&store), Arc::clone(&publisher));
         let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher, watch, asks);
+        let desk = desk.with_second_person_above(above);
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         let mut of_looks = stopping.clone();
@@ -57,6 +69,8 @@ impl Served {
         });
         let of_index = stopping.clone();
         running.spawn(async move { indexer.run(of_index).await });
+        let of_mirror = stopping.clone();
+        running.spawn(async move { mirror.run(of_mirror).await });
         let of_worker = stopping.clone();
         running.spawn(async move { worker.run(of_worker).await });
         running.spawn(async move {

@@ -1,10 +1,11 @@
-//! The ops store: an index of what the topics tell about dead letters, and an ops process's replays, users and tokens.
+//! The ops store: an index of what the topics tell about dead letters, and an ops process's replays, users, tokens and audit.
 //!
 //! The index is read from Kafka, and how far that went is written in the transaction of what was read. So it goes on where
 //! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays, users and
 //! tokens are nowhere else.
 
 mod hours;
+mod audit;
 mod invitations;
 mod letters;
 mod names;
@@ -12,6 +13,7 @@ mod notes;
 mod plan;
 mod replay_rows;
 mod replays;
+mod requests;
 mod search;
 mod sessions;
 mod stage;
@@ -27,6 +29,7 @@ use super::migrations::Migration;
 use super::tx::{Connection, Tx};
 use names::Names;
 
+pub use audit::AuditFilter;
 pub use hours::TREND_HOURS;
 pub use invitations::Invited;
 pub use letters::{Batch, TakeInError};
@@ -34,6 +37,7 @@ pub use notes::Note;
 pub use plan::{Planned, PlannedRow};
 pub use replay_rows::ReplayRow;
 pub use replays::{Asked, Moved};
+pub use requests::{Frozen, REQUEST_LASTS, RequestRow, RequestStage, RequestedAction};
 pub use search::{Place, Shown};
 pub use sessions::Session;
 pub use stage::Stage;
@@ -56,6 +60,8 @@ const STEPS: &[Migration] = &[
         include_str!("migrations/0002.sql"),
     ),
     Migration::same(3, "users, sessions, scopes", include_str!("migrations/0003.sql")),
+    Migration::same(4, "the audit; no personal data", include_str!("migrations/0004.sql")),
+    Migration::same(5, "requests", include_str!("migrations/0005.sql")),
     Migration::same(6, "hours of failures, notes", include_str!("migrations/0006.sql")),
 ];
 
@@ -66,6 +72,7 @@ pub struct OpsStore {
     read: Store,
     names: Names,
     asked: Notify,
+    written: Notify,
 }
 
 impl OpsStore {
@@ -76,7 +83,13 @@ impl OpsStore {
     pub async fn open(url: &str) -> Result<Self, ConnectError> {
         let write = Store::open_other(url, TABLE, STEPS).await?;
         let read = write.readers(url)?;
-        Ok(Self { write, read, names: Names::default(), asked: Notify::new() })
+        Ok(Self {
+            write,
+            read,
+            names: Names::default(),
+            asked: Notify::new(),
+            written: Notify::new(),
+        })
     }
 
     /// Counts what is in the tables, for a database that chooses its ways by that. Those who read know it from their next

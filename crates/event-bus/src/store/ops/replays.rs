@@ -10,6 +10,7 @@ use super::super::sql::Value;
 use super::super::tx::Tx;
 use super::letters::{parsed, stamp, summed};
 use super::replay_rows::note_parts;
+use super::requests::{RequestStage, decide};
 use super::search::{code, unsigned};
 use super::stage::Stage;
 use super::sums::{Sum, Sums};
@@ -59,13 +60,41 @@ impl OpsStore {
     /// # Errors
     /// The database's.
     pub async fn ask_for_replay(&self, asked: &Asked) -> Result<u64, sqlx::Error> {
+        Ok(self.begin_replay(asked, None).await?.unwrap_or(0))
+    }
+
+    /// Lets a replay begin that another one asked for, at this time; `None` where there is no such request that waits and
+    /// that this one may approve.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn approve_replay(
+        &self,
+        asked: &Asked,
+        by: &str,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<u64>, sqlx::Error> {
+        self.begin_replay(asked, Some((by, why, now))).await
+    }
+
+    async fn begin_replay(
+        &self,
+        asked: &Asked,
+        approved: Option<(&str, Option<&str>, Timestamp)>,
+    ) -> Result<Option<u64>, sqlx::Error> {
         let (freeze, values) = self.freezing(asked).await?;
         let mut tx = self.write.begin().await?;
         in_turn(&mut tx).await?;
         let id = asked.id.to_string();
         let known = "SELECT letters FROM ops_replays WHERE id = $1";
         if let Some(row) = tx.fetch_optional(known, &[id.as_str().into()]).await? {
-            return unsigned(&row, "letters");
+            return unsigned(&row, "letters").map(Some);
+        }
+        if let Some((by, why, now)) = approved
+            && !decide(&mut tx, asked.id, RequestStage::Approved, by, why, now).await?
+        {
+            return Ok(None);
         }
         let guard = serde_json::to_string(&asked.guard)
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -93,13 +122,11 @@ impl OpsStore {
         mark_as_replaying(&mut tx, asked.id).await?;
         tx.commit().await?;
         self.asked.notify_one();
-        Ok(letters)
+        Ok(Some(letters))
     }
 
-    /// The statement that writes the list of a replay.
-    async fn freezing(&self, asked: &Asked) -> Result<(String, Vec<Value>), sqlx::Error> {
-        let mut conditions = self.conditions(&asked.filter).await?;
-        conditions.also(format!("state = {}", code(State::Open)));
+    /// The condition that leaves what the groups handle which this is asked for.
+    pub(super) async fn consumed_by(&self, asked: &Asked) -> Result<String, sqlx::Error> {
         let mut pairs = Vec::with_capacity(asked.consumed.len());
         for (topic, group) in &asked.consumed {
             let topic = self.names.find(&self.read, topic.as_str()).await?;
@@ -108,11 +135,18 @@ impl OpsStore {
                 pairs.push(format!("({topic}, {group})"));
             }
         }
-        conditions.also(if pairs.is_empty() {
+        Ok(if pairs.is_empty() {
             "1 = 0".to_owned()
         } else {
             format!("(topic, consumer_group) IN (VALUES {})", pairs.join(", "))
-        });
+        })
+    }
+
+    /// The statement that writes the list of a replay.
+    async fn freezing(&self, asked: &Asked) -> Result<(String, Vec<Value>), sqlx::Error> {
+        let mut conditions = self.conditions(&asked.filter).await?;
+        conditions.also(format!("state = {}", code(State::Open)));
+        conditions.also(self.consumed_by(asked).await?);
         let mut values = conditions.values.clone();
         values.push(asked.id.to_string().into());
         // Those of a parked key go in the order of their chain, also where one died again and so stands behind the next.

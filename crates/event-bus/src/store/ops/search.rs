@@ -355,6 +355,13 @@ impl OpsStore {
             conditions.also(format!("id IN ({ids})"));
             conditions.is_summed = false;
         }
+        if let Some(request) = filter.request {
+            let place = conditions.bind(request.to_string());
+            conditions.also(format!(
+                "id IN (SELECT letter FROM ops_request_letters WHERE request = {place})"
+            ));
+            conditions.is_summed = false;
+        }
         for (bound, comparison) in [(filter.since, ">="), (filter.until, "<")] {
             if let Some(bound) = bound {
                 let place = conditions.bind(stamp(bound));
