@@ -57,7 +57,8 @@ impl DeskError {
             Self::NotAllowed(Denied::OutOfScope)
             | Self::NoLetter(_)
             | Self::NoReplay(_)
-            | Self::NoGroup(_) => StatusCode::NOT_FOUND,
+            | Self::NoGroup(_)
+            | Self::NoEvent(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         }

@@ -3,6 +3,7 @@
 //! Nothing is decided here: who asks is found out by the token, whether that one may is the policy's to say, and what is
 //! asked for is the library's.
 
+mod catalogue;
 mod error;
 mod groups;
 mod letters;
@@ -32,8 +33,8 @@ pub use repairs::AskForRepair;
 pub use replays::AskForReplay;
 
 pub use crate::desk::{
-    AskForReset, AskedFor, Decided, Edited, GroupPage, GroupRow, Lineage, Page, PlannedReset,
-    Preview, Repaired, ResetDone, Sample, TopicRow, Topics,
+    AskForReset, AskedFor, Decided, Edited, EventPage, EventRow, GroupPage, GroupRow, Lineage,
+    Page, PlannedReset, Preview, Repaired, ResetDone, Sample, TopicRow, Topics,
 };
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
@@ -76,13 +77,17 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
+    /// The contract.
+    Events,
+    /// An event of it.
+    Event,
 }
 
 const SEE: Needs = Needs::May(Action::See);
 const RESET: Needs = Needs::May(Action::Reset);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 17] = [
+pub const ROUTES: [Route<Endpoint>; 19] = [
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::post("/api/v1/dead-letters/{id}/edit", Needs::May(Action::Edit), Endpoint::Edit),
@@ -100,6 +105,8 @@ pub const ROUTES: [Route<Endpoint>; 17] = [
     Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
     Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/api/v1/topics", SEE, Endpoint::Topics),
+    Route::get("/api/v1/catalogue", SEE, Endpoint::Events),
+    Route::get("/api/v1/catalogue/{event}", SEE, Endpoint::Event),
 ];
 
 /// The API of this desk.
@@ -131,6 +138,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::PlanReset => on(verb, groups::plan_reset),
         Endpoint::Reset => on(verb, groups::reset),
         Endpoint::Topics => on(verb, topics::list),
+        Endpoint::Events => on(verb, catalogue::list),
+        Endpoint::Event => on(verb, catalogue::show),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What operators ask for, by the API or by the panel: each time the policy is asked, and then the library's verb is called.
 
+mod catalogue;
 mod error;
 mod groups;
 mod letters;
@@ -20,6 +21,7 @@ use crate::Watch;
 use crate::access::policy::{Action, Actor, Object, decide};
 use crate::condition::{Condition, ConditionError};
 
+pub use catalogue::{ConsumerRow, Contract, EventPage, EventRow};
 pub use error::DeskError;
 pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};
 pub use letters::{Decided, Edited, Lineage, Page};

@@ -5,6 +5,7 @@
 
 mod account;
 mod assets;
+mod catalogue;
 mod chart;
 mod consumers;
 mod decisions;
@@ -15,6 +16,7 @@ mod gate;
 mod groups;
 mod letter;
 mod letters;
+mod map;
 mod page;
 mod pretty;
 mod query;
@@ -116,6 +118,10 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
+    /// The contract.
+    Catalogue,
+    /// An event of it.
+    Event,
     /// Who may sign in.
     Users,
     /// One more.
@@ -137,7 +143,7 @@ const RESET: Needs = Needs::May(Action::Reset);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 39] = [
+pub const ROUTES: [Route<Endpoint>; 41] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -172,6 +178,8 @@ pub const ROUTES: [Route<Endpoint>; 39] = [
     Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
     Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/events/topics", SEE, Endpoint::Topics),
+    Route::get("/events/catalogue", SEE, Endpoint::Catalogue),
+    Route::get("/events/catalogue/{event}", SEE, Endpoint::Event),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -247,6 +255,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::ResetPlan => on(verb, reset::plan),
         Endpoint::Reset => on(verb, reset::reset),
         Endpoint::Topics => on(verb, topics::page),
+        Endpoint::Catalogue => on(verb, catalogue::page),
+        Endpoint::Event => on(verb, catalogue::event),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

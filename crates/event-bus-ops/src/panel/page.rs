@@ -178,7 +178,7 @@ impl Refusal {
                 error @ (DeskError::Unclear(_) | DeskError::Conflict(_) | DeskError::Failed(_)),
             ) => ("Not done", format!("{error}.")),
             Self::Desk(
-                error @ (DeskError::NoLetter(_) | DeskError::NoReplay(_) | DeskError::NoGroup(_)),
+                error @ (DeskError::NoLetter(_) | DeskError::NoReplay(_) | DeskError::NoGroup(_) | DeskError::NoEvent(_)),
             ) => ("Not found", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (

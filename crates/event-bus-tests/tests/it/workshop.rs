@@ -40,6 +40,8 @@ const SCHEMA: &str = r#"{
   "properties": { "piece": { "type": "string" }, "number": { "type": "integer" }, "flaw": { "type": "integer" } }
 }"#;
 
+const SAMPLE: &str = r#"{"event": "PieceCut", "payload": {"piece": "plank", "number": 7}}"#;
+
 const TABLES: &[Migration] = &[Migration {
     version: 1,
     description: "works",
@@ -161,6 +163,8 @@ impl Workshop {
         };
         write("workshop.toml", &toml);
         write("schemas/PieceCut/1.0.json", SCHEMA);
+        write("samples/PieceCut/1.0/valid-plank.json", SAMPLE);
+        write("samples/PieceCut/1.0/invalid-plank.json", "{}");
         let catalogue = Catalogue::load(&folder.path().join("workshop.toml"));
         let catalogue = catalogue.expect("it is right").with_namespace(servers::namespace());
         create_topics(&catalogue).await;

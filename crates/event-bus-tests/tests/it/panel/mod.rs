@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod consumers;
+mod contract;
 mod dead_letters;
 mod matrix;
 mod scopes;
