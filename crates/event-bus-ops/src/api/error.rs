@@ -66,6 +66,7 @@ impl DeskError {
             | Self::NoFailure(_)
             | Self::NoNote(_)
             | Self::NoGroup(_)
+            | Self::NoEvent(_)
             | Self::NoRequest(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,

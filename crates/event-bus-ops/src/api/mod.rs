@@ -4,6 +4,7 @@
 //! asked for is the library's.
 
 pub(crate) mod audit;
+mod catalogue;
 mod error;
 mod groups;
 mod letters;
@@ -40,9 +41,9 @@ pub use requests::Verdict;
 pub use values::{AskForValues, AskToReveal};
 
 pub use crate::desk::{
-    AskForReset, AskedFor, AuditPage, ChainState, Content, Contents, Decided, Edited, FailureRow,
-    GroupPage, GroupRow, Known, Lineage, Page, PlannedReset, Preview, Repaired, ResetDone, Sample,
-    TopicRow, Topics,
+    AskForReset, AskedFor, AuditPage, ChainState, Content, Contents, Decided, Edited, EventPage,
+    EventRow, FailureRow, GroupPage, GroupRow, Known, Lineage, Page, PlannedReset, Preview,
+    Repaired, ResetDone, Sample, TopicRow, Topics,
 };
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
@@ -111,6 +112,10 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
+    /// The contract.
+    Events,
+    /// An event of it.
+    Event,
 }
 
 const SEE: Needs = Needs::May(Action::See);
@@ -120,7 +125,7 @@ const AUDIT: Needs = Needs::May(Action::Audit);
 const REVEAL: Needs = Needs::May(Action::Reveal);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 30] = [
+pub const ROUTES: [Route<Endpoint>; 32] = [
     Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
@@ -151,6 +156,8 @@ pub const ROUTES: [Route<Endpoint>; 30] = [
     Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
     Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/api/v1/topics", SEE, Endpoint::Topics),
+    Route::get("/api/v1/catalogue", SEE, Endpoint::Events),
+    Route::get("/api/v1/catalogue/{event}", SEE, Endpoint::Event),
 ];
 
 /// The API of this desk.
@@ -195,6 +202,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::PlanReset => on(verb, groups::plan_reset),
         Endpoint::Reset => on(verb, groups::reset),
         Endpoint::Topics => on(verb, topics::list),
+        Endpoint::Events => on(verb, catalogue::list),
+        Endpoint::Event => on(verb, catalogue::show),
     }
 }
 

@@ -34,6 +34,9 @@ pub enum DeskError {
     /// The catalogue has no such group, or none in scope.
     #[error("the catalogue has no consumer group {0}")]
     NoGroup(String),
+    /// The catalogue has no such event.
+    #[error("the catalogue has no event {0}")]
+    NoEvent(String),
     /// It is not as it was when it was asked for.
     #[error("{0}")]
     Conflict(String),

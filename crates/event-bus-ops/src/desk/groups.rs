@@ -226,7 +226,7 @@ impl Desk {
 }
 
 /// So much of a name that somebody asks for is told back.
-const MAX_NAME_CHARS: usize = 249;
+pub(super) const MAX_NAME_CHARS: usize = 249;
 
 fn object(found: Subscription<'_>) -> Object<'_> {
     Object::Group { service: found.consumer.service.as_str() }

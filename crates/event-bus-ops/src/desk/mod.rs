@@ -1,6 +1,7 @@
 //! What operators ask for, by the API or by the panel: each time the policy is asked, and then the library's verb is called.
 
 mod audit;
+mod catalogue;
 mod error;
 mod failures;
 mod groups;
@@ -27,6 +28,7 @@ use crate::access::policy::{Action, Actor, Object, decide};
 use crate::condition::{Condition, ConditionError, Sight};
 
 pub use audit::{AuditPage, ChainState};
+pub use catalogue::{ConsumerRow, Contract, EventPage, EventRow};
 pub use error::DeskError;
 pub use failures::FailureRow;
 pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};

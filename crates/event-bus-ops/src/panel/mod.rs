@@ -5,6 +5,7 @@
 
 mod account;
 mod assets;
+mod catalogue;
 mod chart;
 mod consumers;
 mod audit;
@@ -17,6 +18,7 @@ mod groups;
 mod letter;
 mod letters;
 mod notes;
+mod map;
 mod page;
 mod pretty;
 mod query;
@@ -137,6 +139,10 @@ pub enum Endpoint {
     Audit,
     /// Whether it is as it was written.
     AuditState,
+    /// The contract.
+    Catalogue,
+    /// An event of it.
+    Event,
     /// Who may sign in.
     Users,
     /// One more.
@@ -162,7 +168,7 @@ const REVEAL: Needs = Needs::May(Action::Reveal);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 48] = [
+pub const ROUTES: [Route<Endpoint>; 50] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -206,6 +212,8 @@ pub const ROUTES: [Route<Endpoint>; 48] = [
     Route::get("/events/topics", SEE, Endpoint::Topics),
     Route::get("/access/audit", AUDIT, Endpoint::Audit),
     Route::get("/access/audit/state", AUDIT, Endpoint::AuditState),
+    Route::get("/events/catalogue", SEE, Endpoint::Catalogue),
+    Route::get("/events/catalogue/{event}", SEE, Endpoint::Event),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -290,6 +298,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Topics => on(verb, topics::page),
         Endpoint::Audit => on(verb, audit::page),
         Endpoint::AuditState => on(verb, audit::state),
+        Endpoint::Catalogue => on(verb, catalogue::page),
+        Endpoint::Event => on(verb, catalogue::event),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

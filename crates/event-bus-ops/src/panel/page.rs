@@ -183,6 +183,7 @@ impl Refusal {
                 | DeskError::NoFailure(_)
                 | DeskError::NoNote(_)
                 | DeskError::NoGroup(_)
+                | DeskError::NoEvent(_)
                 | DeskError::NoRequest(_)),
             ) => ("Not found", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),

@@ -41,6 +41,8 @@ const SCHEMA: &str = r#"{
     "owner": { "type": "object", "properties": { "name": { "type": "string" } } } }
 }"#;
 
+const SAMPLE: &str = r#"{"event": "PieceCut", "payload": {"piece": "plank", "number": 7}}"#;
+
 const TABLES: &[Migration] = &[Migration {
     version: 1,
     description: "works",
@@ -162,6 +164,8 @@ impl Workshop {
         };
         write("workshop.toml", &toml);
         write("schemas/PieceCut/1.0.json", SCHEMA);
+        write("samples/PieceCut/1.0/valid-plank.json", SAMPLE);
+        write("samples/PieceCut/1.0/invalid-plank.json", "{}");
         let catalogue = Catalogue::load(&folder.path().join("workshop.toml"));
         let catalogue = catalogue.expect("it is right").with_namespace(servers::namespace());
         create_topics(&catalogue).await;

@@ -20,7 +20,7 @@ pub use problem::{LoadError, Problem};
 pub use schema::{DIALECT, Schema, SchemaError, Violation};
 pub use version::{SchemaVersion, UnsupportedVersion, Version, VersionError};
 
-use crate::names::{Namespace, ServiceName, TopicName};
+use crate::names::{EventName, Namespace, ServiceName, TopicName};
 
 /// A catalogue without contradictions: loading one checks it.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ pub struct Subscription<'a> {
 }
 
 impl Catalogue {
-    /// Loads a catalogue file and the schemas at `schemas/<Event>/<version>.json` beside it.
+    /// Loads a catalogue file and the schemas at `schemas/<Event>/<version>.json` beside it, and of each version the first of
+    /// `samples/<Event>/<version>/valid-*.json` where there is one.
     ///
     /// # Errors
     /// All problems found, each with the file, the entry and the cure.
@@ -51,8 +52,28 @@ impl Catalogue {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| LoadError::unreadable(&origin, &error))?;
-        let schemas = path.parent().unwrap_or(Path::new("")).join("schemas");
-        Catalogue::parse(&origin, &text, |schema| std::fs::read_to_string(schemas.join(schema)))
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let (schemas, samples) = (folder.join("schemas"), folder.join("samples"));
+        let read = |schema: &str| std::fs::read_to_string(schemas.join(schema));
+        let catalogue = Catalogue::parse(&origin, &text, read)?;
+        Ok(catalogue.with_samples(|event, version| {
+            first_sample(&samples.join(event.as_str()).join(version.to_string()))
+        }))
+    }
+
+    /// The same contract with what events may look like, as far as it is known of each version.
+    #[must_use]
+    pub fn with_samples(
+        mut self,
+        sample: impl Fn(&EventName, Version) -> Option<String>,
+    ) -> Catalogue {
+        for event in &mut self.events {
+            let event = Arc::make_mut(event);
+            for known in &mut event.versions {
+                known.sample = sample(&event.name, known.version).map(Arc::from);
+            }
+        }
+        self
     }
 
     /// Reads a catalogue from text. `origin` names it in problems; `read_schema` is asked for files
@@ -213,6 +234,15 @@ impl Catalogue {
         let consumer = event.consumers.iter().find(|consumer| consumer.service == service)?;
         Some(Subscription { event, consumer })
     }
+}
+
+/// The first valid sample of a folder, by its name.
+fn first_sample(folder: &Path) -> Option<String> {
+    let files = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let valid = files.filter(|name| name.starts_with("valid-") && name.ends_with(".json"));
+    std::fs::read_to_string(folder.join(valid.min()?)).ok()
 }
 
 #[cfg(test)]

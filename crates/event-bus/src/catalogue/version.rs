@@ -26,6 +26,8 @@ pub struct SchemaVersion {
     pub version: Version,
     /// What its payloads obey.
     pub schema: Arc<Schema>,
+    /// What one may look like, for those who read the contract.
+    pub sample: Option<Arc<str>>,
 }
 
 /// An event of a major version that the catalogue does not have.

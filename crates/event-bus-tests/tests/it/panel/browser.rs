@@ -11,7 +11,7 @@ use event_bus_tests::kafka::committed;
 use jiff::Timestamp;
 
 use super::served::{PASSWORD, Served};
-use crate::workshop::{Flaw, Workshop};
+use crate::workshop::{CONSUMERS, Flaw, Workshop};
 
 const SOON: Duration = Duration::from_secs(90);
 const LETTERS: usize = 12;
@@ -107,6 +107,17 @@ async fn an_operator_sees_a_lag_cross_its_threshold_and_has_the_group_go_on_behi
     browser.shows("#lag .level", "warning: above 1 000").await;
     browser.shows("#lag figcaption", "1 001 behind now, which is warning above 1 000").await;
     assert_eq!(browser.run(lines).await, 1);
+
+    // The map has it too, and its links are reached without a mouse.
+    browser.open(&format!("{url}/events/catalogue")).await;
+    let edges = "return document.querySelectorAll('.map path.warning').length";
+    assert_eq!(browser.run(edges).await, CONSUMERS.len());
+    let focused = "document.querySelector('.map a').focus(); return document.activeElement.getAttribute('href')";
+    assert_eq!(browser.run(focused).await, "/events/catalogue/PieceCut");
+    browser.click(".map a[href$='PieceCut']").await;
+    browser.shows("h1", "PieceCut").await;
+    browser.shows("pre.value", "\"piece\": \"plank\"").await;
+    browser.click(&format!("tbody a[href$='{group}']")).await;
 
     browser.click(".acts a").await;
     browser.click("option[value=latest]").await;

@@ -19,7 +19,8 @@ const ALL: Scope = Scope { services: None, tenants: None };
 const ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
 
 fn path(path: &str) -> String {
-    path.replace("{id}", ID).replace("{name}", "nobody").replace("{group}", "nobodys")
+    let path = path.replace("{id}", ID).replace("{name}", "nobody");
+    path.replace("{group}", "nobodys").replace("{event}", "Nothing")
 }
 
 fn method(verb: Verb) -> &'static str {
@@ -145,7 +146,7 @@ async fn no_get_changes_anything() {
     let group = workshop.group("packing");
     let path = |path: &str| {
         let path = path.replace("{id}", &id).replace("{name}", "ann");
-        path.replace("{group}", group.as_str())
+        path.replace("{group}", group.as_str()).replace("{event}", "PieceCut")
     };
     for route in panel::ROUTES.iter().filter(|route| route.verb == Verb::Get) {
         let path = path(route.path);

@@ -5,6 +5,7 @@ mod browser;
 mod consumers;
 mod canary;
 mod cells;
+mod contract;
 mod dead_letters;
 mod matrix;
 mod notes;

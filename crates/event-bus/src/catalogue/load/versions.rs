@@ -32,7 +32,7 @@ pub(super) fn read(
             continue;
         }
         if let Some(schema) = read_one(event, version, item, read_schema, problems) {
-            versions.push(SchemaVersion { version, schema: Arc::new(schema) });
+            versions.push(SchemaVersion { version, schema: Arc::new(schema), sample: None });
         }
     }
     versions.sort_by_key(|known| known.version);
