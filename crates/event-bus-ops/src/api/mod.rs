@@ -12,6 +12,11 @@ pub(crate) mod query;
 mod repairs;
 mod replays;
 mod topics;
+mod live;
+pub(crate) mod query;
+mod repairs;
+mod replays;
+mod timeline;
 
 use axum::Router;
 use axum::body::Body;
@@ -87,13 +92,19 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
+    /// The way of an order or of an event.
+    Timeline,
+    /// The latest events.
+    Latest,
+    /// Events as they come.
+    Live,
 }
 
 const SEE: Needs = Needs::May(Action::See);
 const RESET: Needs = Needs::May(Action::Reset);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 21] = [
+pub const ROUTES: [Route<Endpoint>; 24] = [
     Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
@@ -115,6 +126,9 @@ pub const ROUTES: [Route<Endpoint>; 21] = [
     Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
     Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/api/v1/topics", SEE, Endpoint::Topics),
+    Route::get("/api/v1/timeline", SEE, Endpoint::Timeline),
+    Route::get("/api/v1/events/latest", SEE, Endpoint::Latest),
+    Route::get("/api/v1/events/live/stream", SEE, Endpoint::Live),
 ];
 
 /// The API of this desk.
@@ -150,6 +164,9 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::PlanReset => on(verb, groups::plan_reset),
         Endpoint::Reset => on(verb, groups::reset),
         Endpoint::Topics => on(verb, topics::list),
+        Endpoint::Timeline => on(verb, timeline::show),
+        Endpoint::Latest => on(verb, live::latest),
+        Endpoint::Live => on(verb, live::live),
     }
 }
 

@@ -37,6 +37,12 @@ pub enum DeskError {
     /// It is not as it was when it was asked for.
     #[error("{0}")]
     Conflict(String),
+    /// As many ask for it at once as may.
+    #[error("as many are reading the topics as may at once: ask again in {seconds} seconds")]
+    Busy {
+        /// When to ask again.
+        seconds: u64,
+    },
     /// Kafka or the ops store did not do its part.
     #[error("{0}")]
     Failed(String),

@@ -9,6 +9,10 @@ mod repairs;
 mod replays;
 mod resets;
 mod topics;
+mod live;
+mod repairs;
+mod replays;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -17,6 +21,7 @@ use event_bus::kafka::admin::Admin;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::OpsStore;
 use event_bus::{Catalogue, KafkaConfig};
+use tokio::sync::Semaphore;
 
 use crate::Watch;
 use crate::access::policy::{Action, Actor, Object, decide};
@@ -26,14 +31,18 @@ pub use error::DeskError;
 pub use failures::FailureRow;
 pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};
 pub use letters::{Decided, Edited, Lineage, Page};
+pub use live::{Glimpse, Looking, Told, Wanted};
 pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
 pub(crate) use resets::target;
 pub use resets::{AskForReset, PlannedMove, PlannedReset, ResetDone};
 pub use topics::{TopicRow, Topics};
+pub use timeline::{AskedWay, Moment, Settled, Stopped, Timeline, What};
 
 /// So many dead letters are decided about at once, or judged by what their events say.
 const MOST: u32 = 100_000;
+/// So many read topics at once for those who look.
+const READERS: usize = 4;
 
 /// What it all stands on.
 #[derive(Clone)]
@@ -44,6 +53,8 @@ pub struct Desk {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) watch: Watch,
     pub(crate) admin: Admin,
+    readers: Arc<Semaphore>,
+    live: Arc<live::Live>,
 }
 
 impl Desk {
@@ -57,7 +68,9 @@ impl Desk {
         watch: Watch,
         admin: Admin,
     ) -> Self {
-        Self { store, catalogue, kafka, publisher, watch, admin }
+        let readers = Arc::new(Semaphore::new(READERS));
+        let live = live::Live::new(Arc::clone(&catalogue), kafka.clone());
+        Self { store, catalogue, kafka, publisher, watch, admin, readers, live }
     }
 
     /// What a filter means for somebody who wants to do this: nothing out of scope, and in place of a condition the dead

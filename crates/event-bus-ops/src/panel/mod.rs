@@ -16,6 +16,7 @@ mod groups;
 mod letter;
 mod letters;
 mod notes;
+mod live;
 mod page;
 mod pretty;
 mod query;
@@ -26,6 +27,7 @@ mod sign_in;
 mod text;
 mod trend;
 mod topics;
+mod timeline;
 mod users;
 mod welcome;
 
@@ -124,6 +126,12 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
+    /// The way of an order or of an event.
+    Timeline,
+    /// The latest events.
+    Live,
+    /// Events as they come.
+    LiveEvents,
     /// Who may sign in.
     Users,
     /// One more.
@@ -146,7 +154,7 @@ const RESET: Needs = Needs::May(Action::Reset);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 42] = [
+pub const ROUTES: [Route<Endpoint>; 45] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -184,6 +192,9 @@ pub const ROUTES: [Route<Endpoint>; 42] = [
     Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
     Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/events/topics", SEE, Endpoint::Topics),
+    Route::get("/events/timeline", SEE, Endpoint::Timeline),
+    Route::get("/events/live", SEE, Endpoint::Live),
+    Route::get("/events/live/stream", SEE, Endpoint::LiveEvents),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -262,6 +273,9 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::ResetPlan => on(verb, reset::plan),
         Endpoint::Reset => on(verb, reset::reset),
         Endpoint::Topics => on(verb, topics::page),
+        Endpoint::Timeline => on(verb, timeline::page),
+        Endpoint::Live => on(verb, live::page),
+        Endpoint::LiveEvents => on(verb, live::events),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),
