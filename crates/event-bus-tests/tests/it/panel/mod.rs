@@ -4,6 +4,7 @@ mod access;
 mod browser;
 mod consumers;
 mod dead_letters;
+mod hostile;
 mod live;
 mod matrix;
 mod notes;
