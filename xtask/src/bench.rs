@@ -49,6 +49,15 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// The panel of an ops process with a million dead letters and ten thousand partitions: each page's time, and memory
+    Panel {
+        /// Keep the ops store in PostgreSQL in place of SQLite
+        #[arg(long)]
+        postgres: bool,
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// The embedded broker beside Apache Kafka: rates, latency, memory and start
     Broker {
         /// Passed on to the benchmark
@@ -94,6 +103,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         What::Consume { rest } => consume(rest)?,
         What::Outbox { rest } => outbox(rest)?,
         What::Dlq { postgres, rest } => dlq(*postgres, rest)?,
+        What::Panel { postgres, rest } => panel(*postgres, rest)?,
         What::Broker { rest } => broker(rest)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -141,6 +151,16 @@ pub fn outbox(rest: &[String]) -> Result<()> {
 
 /// Fails when a page takes too long, or a replay is slower than it has to be.
 pub fn dlq(in_postgres: bool, rest: &[String]) -> Result<()> {
+    ops("dlq", in_postgres, rest)
+}
+
+/// Fails when a page takes too long, or the process too much memory.
+pub fn panel(in_postgres: bool, rest: &[String]) -> Result<()> {
+    ops("panel", in_postgres, rest)
+}
+
+/// A benchmark of an ops process.
+fn ops(what: &str, in_postgres: bool, rest: &[String]) -> Result<()> {
     child::run(cargo().arg("build").args(BENCH).args(PROGRAM))?;
     let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
     let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
@@ -148,7 +168,7 @@ pub fn dlq(in_postgres: bool, rest: &[String]) -> Result<()> {
     let postgres = in_postgres.then(|| Postgres::start(None, &[])).transpose()?;
     let release = dirs::target()?.join("release");
     let mut bench = child::tied(release.join("bench"), "TERM");
-    bench.args(["dlq", "--bootstrap", &kafka.bootstrap()]);
+    bench.args([what, "--bootstrap", &kafka.bootstrap()]);
     bench.arg("--program").arg(release.join("event-bus"));
     if let Some(postgres) = &postgres {
         bench.args(["--postgres", &postgres.url()]);

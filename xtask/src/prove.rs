@@ -33,6 +33,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             steps.run("bench consume", || bench::consume(&[]));
             steps.run("bench outbox", || bench::outbox(&[]));
             steps.run("bench dlq", || bench::dlq(false, &[]));
+            steps.run("bench panel", || bench::panel(false, &[]));
             steps.run("bench broker", || bench::broker(&[]));
         }
     }

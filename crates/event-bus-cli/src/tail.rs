@@ -4,12 +4,12 @@ use std::io::{IsTerminal, stdout};
 
 use event_bus::kafka::admin::{Admin, Position};
 use event_bus::kafka::reader::{Reader, Until};
+use event_bus_ops::seen::Seen;
 
 use crate::exit::Exit;
 use crate::global::Global;
-use crate::selection;
 use crate::settings::Settings;
-use crate::view::Seen;
+use crate::{selection, view};
 
 /// How much of a payload a terminal shows; elsewhere it is whole.
 const PAYLOAD_CHARS_MAX: usize = 200;
@@ -61,7 +61,7 @@ impl Args {
                 if output.is_json() {
                     output.json_line(&seen.json())?;
                 } else {
-                    output.line(&seen.line(payload_chars_max))?;
+                    output.line(&view::line(&seen, payload_chars_max))?;
                 }
                 shown += 1;
                 if self.max == Some(shown) {

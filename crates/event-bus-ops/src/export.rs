@@ -68,11 +68,8 @@ pub fn row(cells: impl IntoIterator<Item = String>) -> Result<String, csv::Error
 }
 
 fn harmless(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'']) {
-        format!("'{cell}")
-    } else {
-        cell
-    }
+    let begins_one = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n', '\''];
+    if cell.starts_with(begins_one) { format!("'{cell}") } else { cell }
 }
 
 #[cfg(test)]

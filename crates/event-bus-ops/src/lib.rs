@@ -18,8 +18,12 @@ pub mod otlp;
 pub mod panel;
 pub mod patch;
 mod progress;
+pub mod seen;
 mod serving;
 pub mod snapshot;
+mod stream;
+mod stretch;
+pub mod trace;
 mod watch;
 
 pub use health::{Health, Problem};

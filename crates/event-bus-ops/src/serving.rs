@@ -31,6 +31,10 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
+/// Turns true when the process ends, for answers that would not end by themselves.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(pub(crate) watch::Receiver<bool>);
+
 /// Answers on `listener` by these routes until `stop` turns true.
 ///
 /// # Errors
@@ -40,6 +44,7 @@ pub async fn answer(
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let stopping = Stopping(stop.clone());
     let (open, connections) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     loop {
         let accepted = async {
@@ -61,9 +66,10 @@ pub async fn answer(
                 continue;
             }
         };
-        let routes = TowerToHyperService::new(router.clone());
+        let (routes, stopping) = (TowerToHyperService::new(router.clone()), stopping.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(stopping.clone());
             routes.call(request)
         });
         let mut http = http1::Builder::new();

@@ -142,6 +142,13 @@ pub enum Object<'a> {
         /// Whose it is.
         service: &'a str,
     },
+    /// An event.
+    Event {
+        /// The services that publish or consume it.
+        services: &'a [&'a str],
+        /// The tenant whose event it is, where that can be read.
+        tenant: Option<&'a str>,
+    },
     /// All of the bus, such as its users.
     Everything,
 }
@@ -197,6 +204,9 @@ pub fn decide(actor: &Actor, action: Action, object: Object<'_>) -> Result<(), D
         Object::Letter { service, tenant } => actor.scope.covers(service, tenant),
         // How far a group is says nothing of any tenant.
         Object::Group { service } => actor.scope.covers_service(service),
+        Object::Event { services, tenant } => {
+            services.iter().any(|service| actor.scope.covers(service, tenant))
+        }
         // Who may not see all would give others what is not theirs to give.
         Object::Everything => actor.scope.is_all(),
     };
@@ -263,6 +273,19 @@ mod tests {
                             );
                             if has_role && !is_theirs {
                                 assert_eq!(decided, Err(Denied::OutOfScope));
+                            }
+                            // An event is theirs as soon as one of its services is.
+                            for (event, is_one_of) in
+                                [(&[service][..], false), (&["stock", "payment"], true)]
+                            {
+                                let event = Object::Event { services: event, tenant };
+                                let is_theirs = is_theirs
+                                    || (is_one_of
+                                        && (of_tenants.is_empty() || tenant == Some("acme")));
+                                assert_eq!(
+                                    decide(&actor, action, event).is_ok(),
+                                    has_role && is_theirs
+                                );
                             }
                             cells += 1;
                         }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use event_bus::store::StoreError;
 use serde_json::json;
@@ -69,6 +70,7 @@ impl DeskError {
             | Self::NoEvent(_)
             | Self::NoRequest(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         }
     }
@@ -89,6 +91,11 @@ impl IntoResponse for ApiError {
         if let Self::Desk(DeskError::Failed(why)) = &self {
             tracing::warn!(why, "a request of the API failed");
         }
-        (self.status(), Json(json!({ "error": self.to_string() }))).into_response()
+        let told = Json(json!({ "error": self.to_string() }));
+        let mut response = (self.status(), told).into_response();
+        if let Self::Desk(DeskError::Busy { seconds }) = self {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

@@ -16,6 +16,8 @@ mod replays;
 mod topics;
 mod requests;
 mod values;
+mod live;
+mod timeline;
 
 use axum::Router;
 use axum::body::Body;
@@ -116,6 +118,12 @@ pub enum Endpoint {
     Events,
     /// An event of it.
     Event,
+    /// The way of an order or of an event.
+    Timeline,
+    /// The latest events.
+    Latest,
+    /// Events as they come.
+    Live,
 }
 
 const SEE: Needs = Needs::May(Action::See);
@@ -125,7 +133,7 @@ const AUDIT: Needs = Needs::May(Action::Audit);
 const REVEAL: Needs = Needs::May(Action::Reveal);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 32] = [
+pub const ROUTES: [Route<Endpoint>; 35] = [
     Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
@@ -158,6 +166,9 @@ pub const ROUTES: [Route<Endpoint>; 32] = [
     Route::get("/api/v1/topics", SEE, Endpoint::Topics),
     Route::get("/api/v1/catalogue", SEE, Endpoint::Events),
     Route::get("/api/v1/catalogue/{event}", SEE, Endpoint::Event),
+    Route::get("/api/v1/timeline", SEE, Endpoint::Timeline),
+    Route::get("/api/v1/events/latest", SEE, Endpoint::Latest),
+    Route::get("/api/v1/events/live/stream", SEE, Endpoint::Live),
 ];
 
 /// The API of this desk.
@@ -204,6 +215,9 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Topics => on(verb, topics::list),
         Endpoint::Events => on(verb, catalogue::list),
         Endpoint::Event => on(verb, catalogue::show),
+        Endpoint::Timeline => on(verb, timeline::show),
+        Endpoint::Latest => on(verb, live::latest),
+        Endpoint::Live => on(verb, live::live),
     }
 }
 

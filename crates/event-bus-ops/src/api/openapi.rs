@@ -51,7 +51,8 @@ mod tests {
         }
         let responses = &operation["responses"];
         let answer = ["200", "202"].iter().find(|status| !responses[**status].is_null());
-        let answer = answer.map(|status| &responses[*status]["content"]["application/json"]);
+        let kind = if path.ends_with("/stream") { "text/event-stream" } else { "application/json" };
+        let answer = answer.map(|status| &responses[*status]["content"][kind]);
         if answer.is_none_or(|answer| answer["schema"].is_null()) {
             wrong.push("it has no schema of its answer".to_owned());
         }

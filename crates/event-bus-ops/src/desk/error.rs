@@ -43,6 +43,12 @@ pub enum DeskError {
     /// No request has this id, or none in scope.
     #[error("no request has the id {0}")]
     NoRequest(Uuid),
+    /// As many ask for it at once as may.
+    #[error("as many are reading the topics as may at once: ask again in {seconds} seconds")]
+    Busy {
+        /// When to ask again.
+        seconds: u64,
+    },
     /// Kafka or the ops store did not do its part.
     #[error("{0}")]
     Failed(String),

@@ -14,6 +14,8 @@ mod topics;
 mod requests;
 mod seen;
 mod trail;
+mod live;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use event_bus::kafka::admin::Admin;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::OpsStore;
 use event_bus::{Catalogue, KafkaConfig};
+use tokio::sync::Semaphore;
 
 use crate::Watch;
 use crate::access::policy::{Action, Actor, Object, decide};
@@ -33,16 +36,20 @@ pub use error::DeskError;
 pub use failures::FailureRow;
 pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};
 pub use letters::{Decided, Edited, Lineage, Page};
+pub use live::{Glimpse, Looking, Told, Wanted};
 pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
 pub(crate) use resets::target;
 pub use resets::{AskForReset, PlannedMove, PlannedReset, ResetDone};
 pub(crate) use seen::VALUES;
 pub use seen::{Content, Contents, Known, Seen};
+pub use timeline::{AskedWay, Moment, Settled, Stopped, Timeline, What};
 pub use topics::{TopicRow, Topics};
 
 /// So many dead letters are decided about at once, or judged by what their events say.
 const MOST: u32 = 100_000;
+/// So many read topics at once for those who look.
+const READERS: usize = 4;
 
 /// What it all stands on.
 #[derive(Clone)]
@@ -55,6 +62,8 @@ pub struct Desk {
     pub(crate) admin: Admin,
     /// More dead letters at once than this take two.
     second_person_above: Option<u64>,
+    readers: Arc<Semaphore>,
+    live: Arc<live::Live>,
 }
 
 impl Desk {
@@ -68,7 +77,19 @@ impl Desk {
         watch: Watch,
         admin: Admin,
     ) -> Self {
-        Self { store, catalogue, kafka, publisher, watch, admin, second_person_above: None }
+        let readers = Arc::new(Semaphore::new(READERS));
+        let live = live::Live::new(Arc::clone(&catalogue), kafka.clone());
+        Self {
+            store,
+            catalogue,
+            kafka,
+            publisher,
+            watch,
+            admin,
+            readers,
+            live,
+            second_person_above: None,
+        }
     }
 
     /// What a filter means for somebody who wants to do this: nothing out of scope, and in place of a condition the dead

@@ -19,6 +19,7 @@ mod letter;
 mod letters;
 mod notes;
 mod map;
+mod live;
 mod page;
 mod pretty;
 mod query;
@@ -29,6 +30,7 @@ mod sign_in;
 mod text;
 mod trend;
 mod topics;
+mod timeline;
 mod users;
 mod welcome;
 
@@ -143,6 +145,12 @@ pub enum Endpoint {
     Catalogue,
     /// An event of it.
     Event,
+    /// The way of an order or of an event.
+    Timeline,
+    /// The latest events.
+    Live,
+    /// Events as they come.
+    LiveEvents,
     /// Who may sign in.
     Users,
     /// One more.
@@ -168,7 +176,7 @@ const REVEAL: Needs = Needs::May(Action::Reveal);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 50] = [
+pub const ROUTES: [Route<Endpoint>; 53] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -214,6 +222,9 @@ pub const ROUTES: [Route<Endpoint>; 50] = [
     Route::get("/access/audit/state", AUDIT, Endpoint::AuditState),
     Route::get("/events/catalogue", SEE, Endpoint::Catalogue),
     Route::get("/events/catalogue/{event}", SEE, Endpoint::Event),
+    Route::get("/events/timeline", SEE, Endpoint::Timeline),
+    Route::get("/events/live", SEE, Endpoint::Live),
+    Route::get("/events/live/stream", SEE, Endpoint::LiveEvents),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -300,6 +311,9 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::AuditState => on(verb, audit::state),
         Endpoint::Catalogue => on(verb, catalogue::page),
         Endpoint::Event => on(verb, catalogue::event),
+        Endpoint::Timeline => on(verb, timeline::page),
+        Endpoint::Live => on(verb, live::page),
+        Endpoint::LiveEvents => on(verb, live::events),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

@@ -65,6 +65,11 @@ impl Shell {
         self.signed.as_ref().is_some_and(|signed| signed.actor.role >= Role::Operator)
     }
 
+    /// Whether there is something that who looks at it does not see.
+    pub(super) fn is_scoped(&self) -> bool {
+        self.signed.as_ref().is_some_and(|signed| !signed.actor.scope.is_all())
+    }
+
     /// Whether who looks at it may manage users.
     pub(super) fn manages(&self) -> bool {
         self.signed.as_ref().is_some_and(|signed| {
@@ -186,6 +191,7 @@ impl Refusal {
                 | DeskError::NoEvent(_)
                 | DeskError::NoRequest(_)),
             ) => ("Not found", format!("{error}.")),
+            Self::Desk(error @ DeskError::Busy { .. }) => ("Too many at once", format!("{error}.")),
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (
                 "Too many tries",
@@ -224,7 +230,7 @@ impl IntoResponse for Refusal {
             Ok(page) => (status, Html(page)).into_response(),
             Err(_) => (status, [(CONTENT_TYPE, "text/plain")], title).into_response(),
         };
-        if let Self::TooMany { seconds } = self {
+        if let Self::TooMany { seconds } | Self::Desk(DeskError::Busy { seconds }) = self {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response

@@ -285,6 +285,11 @@ impl Workshop {
         }
     }
 
+    /// How many pieces there were, which are numbered from 0.
+    pub fn published(&self) -> u64 {
+        u64::try_from(self.next.load(Ordering::Relaxed)).expect("they are counted up")
+    }
+
     /// Records that are no events.
     pub async fn publish_junk(&self, count: usize) {
         let junk = |nth: usize| {

@@ -5,11 +5,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::dead_letter::capped;
 use crate::envelope::{Envelope, OutgoingRecord};
 use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::names::{EventId, GroupName, TopicName};
 use crate::replay::{Original, Replay};
+
+/// Kinds of errors, reasons and the like have so many bytes at most; ours are far shorter.
+const MAX_NAME_BYTES: usize = 256;
 
 /// A dead letter without its value, which may be large.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,11 +110,11 @@ impl Letter {
             partition: parsed(record, headers::DLQ_ERRORS_PARTITION)?,
             offset: parsed(record, headers::DLQ_ERRORS_OFFSET)?,
             group: parsed(record, headers::DLQ_ERRORS_GROUP)?,
-            service: text(record, headers::DLQ_SERVICE)?.to_owned(),
-            reason: text(record, headers::DLQ_REASON)?.to_owned(),
-            error_type: text(record, headers::DLQ_ERROR_TYPE)?.to_owned(),
-            message: text(record, headers::DLQ_ERRORS_MESSAGE)?.to_owned(),
-            fingerprint: text(record, headers::DLQ_FINGERPRINT)?.to_owned(),
+            service: name(record, headers::DLQ_SERVICE)?,
+            reason: name(record, headers::DLQ_REASON)?,
+            error_type: name(record, headers::DLQ_ERROR_TYPE)?,
+            message: capped(text(record, headers::DLQ_ERRORS_MESSAGE)?.to_owned()),
+            fingerprint: name(record, headers::DLQ_FINGERPRINT)?,
             attempts: parsed(record, headers::DLQ_ERRORS_DELIVERY_COUNT)?,
             first_failed_at: parsed(record, headers::DLQ_FIRST_FAILED_AT)?,
             failed_at: parsed(record, headers::DLQ_FAILED_AT)?,
@@ -153,6 +157,12 @@ fn text<'a>(record: &'a Record, header: &'static str) -> Result<&'a str, LetterE
         offset: record.offset,
         header,
     })
+}
+
+/// What a header names. Others may write longer texts, and an index over those would be refused.
+fn name(record: &Record, header: &'static str) -> Result<String, LetterError> {
+    let name = text(record, header)?;
+    Ok(name[..name.floor_char_boundary(MAX_NAME_BYTES)].to_owned())
 }
 
 fn parsed<T: std::str::FromStr>(record: &Record, header: &'static str) -> Result<T, LetterError> {
@@ -228,6 +238,19 @@ pub(super) mod tests {
         );
         assert_eq!(letter.tenant.as_deref(), Some("acme"));
         assert_eq!((letter.replays, letter.previous, letter.chain_seq), (0, None, None));
+    }
+
+    #[test]
+    fn what_others_wrote_at_length_is_cut() {
+        let mut record = dead(7, "x", "2026-01-02T00:00:00Z");
+        for header in &mut record.headers {
+            if [headers::DLQ_ERROR_TYPE, headers::DLQ_ERRORS_MESSAGE].contains(&&*header.name) {
+                header.value = Some("ü".repeat(10_000).into());
+            }
+        }
+        let letter = Letter::read(&record).unwrap();
+        assert_eq!(letter.error_type, "ü".repeat(MAX_NAME_BYTES / 2));
+        assert!(letter.message.len() <= crate::limits::MAX_ERROR_TEXT_BYTES);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the thread and not the process.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,18 @@ impl Reader {
             Some((at, Span { start, end }))
         });
         Self::of(config, spans.collect(), until)
+    }
+
+    /// Starts reading what these partitions have between two offsets each, and nothing else.
+    ///
+    /// # Errors
+    /// When the consumer can't be made.
+    pub fn within(
+        config: &KafkaConfig,
+        ranges: BTreeMap<TopicPartition, Range<i64>>,
+    ) -> Result<Self, ReadError> {
+        let span = |(at, Range { start, end })| (at, Span { start, end });
+        Self::of(config, ranges.into_iter().map(span).collect(), Until::CaughtUp)
     }
 
     fn of(

@@ -1,8 +1,8 @@
 //! An ops process with many dead letters: the index from scratch, its pages, its memory, and the rate of a replay beside
 //! the publisher's.
 
-mod letters;
-mod process;
+pub mod letters;
+pub mod process;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ mod contract;
 mod database;
 mod dlq;
 mod outbox;
+mod panel;
 mod publish;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum What {
     Outbox(outbox::Args),
     /// An ops process with many dead letters
     Dlq(dlq::Args),
+    /// The panel of an ops process with many dead letters and partitions
+    Panel(panel::Args),
     /// A writer of an outbox, as `outbox` starts it
     #[command(hide = true)]
     Write(outbox::write::Args),
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
         What::Consume(args) => consume::run(&args).await,
         What::Outbox(args) => outbox::run(&args).await,
         What::Dlq(args) => dlq::run(&args).await,
+        What::Panel(args) => panel::run(&args).await,
         What::Write(args) => {
             outbox::write::run(&args).await;
             ExitCode::SUCCESS

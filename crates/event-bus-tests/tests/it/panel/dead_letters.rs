@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
-use event_bus::dead_letters::{Filter, Scope};
-use event_bus::headers::Header;
-use event_bus::kafka::Record;
-use event_bus::names::EventId;
+use event_bus::dead_letters::Scope;
 use event_bus::store::ops::Role;
 use event_bus_tests::databases::Databases;
-use event_bus_tests::eventually::{equal, eventually};
-use event_bus_tests::kafka::{everything_in, send_all};
+use event_bus_tests::eventually::eventually;
+use event_bus_tests::kafka::everything_in;
 
 use super::served::{PASSWORD, Served};
 use super::visitor::{Answer, Visitor};
@@ -194,108 +190,4 @@ async fn dead_letters_are_discarded_with_a_reason_restored_and_edited_after_a_ch
     let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
     assert!(value.contains("\"piece\":\"board\"") && !value.contains('\n'), "{value}");
     served.stop().await;
-}
-
-/// What others may write wherever they write something.
-const HOSTILE: [&str; 9] = [
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
-    "' onfocus=alert(1) autofocus '",
-    "</textarea></pre><svg onload=alert(1)>",
-    "{{7*7}} {% raw %} ${7*7}",
-    "=HYPERLINK(\"http://evil.example\")",
-    "@SUM(1+1)|cmd",
-    "pay\u{202e}gnp.exe\u{200b}",
-    "\u{1b}[2J__proto__",
-];
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_wrote_is_text_on_every_page() {
-    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
-    let served = Served::start(&workshop, &databases).await;
-    bury_hostile(&workshop).await;
-    let mut ann = served.signed_in("ann", Role::Operator, &ALL).await;
-    let count = async || served.store.count(&Filter::default()).await.expect("the store answers");
-    eventually(SOON, async || equal(count().await, Some(HOSTILE.len() as u64))).await;
-    let shown = served.store.letters(&Filter::default(), None, 100).await;
-    let letters = shown.expect("the store answers").letters;
-    let mut paths: Vec<String> =
-        ["/events/dead-letters", LIST, "/events/dead-letters/replay"].map(str::to_owned).into();
-    for found in &letters {
-        let path = format!("/events/dead-letters/{}", found.letter.id);
-        paths.extend([format!("{path}/history"), format!("{path}/edit"), path]);
-    }
-    for text in HOSTILE {
-        let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        paths.push(format!("{LIST}?text={escaped}&tenant={escaped}&fingerprint={escaped}"));
-        paths.push(format!("/events/dead-letters?text={escaped}"));
-        paths.push(format!("/sign-in?next={escaped}"));
-        paths.push(format!("/welcome?token={escaped}"));
-        paths.push(format!("/events/dead-letters/{escaped}"));
-        paths.push(format!("/events/dead-letters/discard?key={escaped}"));
-    }
-    for path in paths {
-        let page = ann.get(&path).await;
-        assert!(page.status < 500, "{path} {page:?}");
-        for markup in ["<script>alert", "<img", "<svg", " onfocus=alert(1) autofocus '"] {
-            assert!(!page.shows(markup), "{path} has {markup}: {page:?}");
-        }
-        // The fields of a form hold what was written, as it is.
-        if !path.contains("text=") && !path.ends_with("/edit") && !path.contains("token=") {
-            let hidden =
-                ['\u{202e}', '\u{200b}', '\u{1b}'].into_iter().find(|one| page.body.contains(*one));
-            assert_eq!(hidden, None, "{path} {page:?}");
-        }
-    }
-    let csv = ann.get("/events/dead-letters/export?format=csv").await;
-    assert_eq!(csv.header("content-disposition"), "attachment; filename=\"dead-letters.csv\"");
-    assert!(csv.shows("\"'=HYPERLINK") && csv.shows("'@SUM(1+1)|cmd"), "{csv:?}");
-    assert!(csv.body.starts_with("id,state,"), "{csv:?}");
-    let ids = letters.iter().map(|found| found.letter.id.to_string());
-    assert!(ids.into_iter().all(|id| csv.shows(&id)), "{csv:?}");
-    let some = ann.get("/events/dead-letters/export?format=ndjson&text=HYPERLINK").await;
-    assert_eq!(some.body.lines().count(), 1, "{some:?}");
-    let raw = ann.get(&format!("/events/dead-letters/{}/raw", letters[0].letter.id)).await;
-    assert_eq!(raw.header("content-type"), "application/octet-stream");
-    served.stop().await;
-}
-
-/// Dead letters that say hostile things in their errors, keys, headers and values.
-async fn bury_hostile(workshop: &Workshop) {
-    let event = workshop.catalogue.event("PieceCut").expect("the workshop has it");
-    let consumer = &event.consumers[0];
-    let now = jiff::Timestamp::now();
-    let letters = HOSTILE.iter().zip(0..).map(|(text, offset)| {
-        // One that can't be judged is personal as a whole, and then nothing of it would be seen.
-        let value = serde_json::json!({
-            "event": "PieceCut", "version": "1.0", "occurred_at": now, "service": "cutting", "tenant_id": "acme",
-            "payload": { "piece": text, "number": offset, *text: [text] },
-        });
-        let value = value.to_string();
-        let original = Record {
-            topic: event.topic.clone(),
-            partition: 0,
-            offset,
-            timestamp_ms: 0,
-            key: Some(text.as_bytes().to_vec().into()),
-            value: Some(value.into()),
-            headers: vec![Header::text("x-hostile", *text)],
-        };
-        let value = original.value.as_deref().unwrap_or_default();
-        Obituary {
-            id: dlq_id(&consumer.group, &original),
-            record: &original,
-            event_id: EventId::of_position(&event.topic, 0, offset, 0, value),
-            group: &consumer.group,
-            service: &consumer.service,
-            cause: &Cause::new(Reason::Malformed, "Hostile", *text),
-            attempts: 1,
-            first_failed_at: now,
-            failed_at: now,
-            chain_seq: None,
-            previous: None,
-        }
-        .record(&event.dead_letter_topic)
-    });
-    send_all(letters.collect()).await;
 }

@@ -19,8 +19,15 @@ const ALL: Scope = Scope { services: None, tenants: None };
 const ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
 
 fn path(path: &str) -> String {
-    let path = path.replace("{id}", ID).replace("{name}", "nobody");
-    path.replace("{group}", "nobodys").replace("{event}", "Nothing")
+    filled(path, ID, "nobody", "nobodys")
+}
+
+/// A path with real names, or those of nobody, in its places.
+fn filled(path: &str, id: &str, name: &str, group: &str) -> String {
+    let path = path.replace("{id}", id).replace("{name}", name).replace("{group}", group);
+    let path = path.replace("{event}", "PieceCut");
+    // What is streamed has no end, and this no beginning.
+    if path.ends_with("/stream") { format!("{path}?event=nobody") } else { path }
 }
 
 fn method(verb: Verb) -> &'static str {
@@ -144,10 +151,7 @@ async fn no_get_changes_anything() {
     };
     let before = state().await;
     let group = workshop.group("packing");
-    let path = |path: &str| {
-        let path = path.replace("{id}", &id).replace("{name}", "ann");
-        path.replace("{group}", group.as_str()).replace("{event}", "PieceCut")
-    };
+    let path = |path: &str| filled(path, &id, "ann", group.as_str());
     for route in panel::ROUTES.iter().filter(|route| route.verb == Verb::Get) {
         let path = path(route.path);
         let answer = ann.get(&path).await;

@@ -18,11 +18,12 @@ use super::visitor::Visitor;
 const SOON: Duration = Duration::from_secs(90);
 
 /// What is shown to nobody as a page.
-const NO_PAGES: [&str; 5] = [
+const NO_PAGES: [&str; 6] = [
     "/",
     "/assets/{name}",
     "/events/dead-letters/export",
     "/events/dead-letters/{id}/raw",
+    "/events/live/stream",
     "/events/replays/{id}/progress",
 ];
 
@@ -56,6 +57,8 @@ impl Known {
                 "state=open".to_owned()
             }
             "/events/dead-letters/restore" => "state=discarded".to_owned(),
+            // Of whom nothing comes meanwhile.
+            "/events/live" => "tenant=nobody".to_owned(),
             _ => return address,
         };
         format!("{address}?{query}")

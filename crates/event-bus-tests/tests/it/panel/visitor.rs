@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 
 /// What was answered.
 #[derive(Clone, Debug)]
@@ -83,6 +85,21 @@ impl Visitor {
         self.get("/account").await;
     }
 
+    /// How each request begins.
+    fn head(&self, method: &str, path: &str) -> String {
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let cookies = cookies.collect::<Vec<_>>().join("; ");
+        format!("{method} {path} HTTP/1.0\r\nHost: {}\r\nCookie: {cookies}\r\n", self.address)
+    }
+
+    /// Follows what is streamed.
+    pub async fn follow(&self, path: &str, headers: &[(&str, &str)]) -> Followed {
+        let headers: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = format!("{}{headers}\r\n", self.head("GET", path));
+        Followed::start(self.address, &request).await
+    }
+
     /// Asks for whatever is said, and takes cookies.
     pub async fn ask(
         &mut self,
@@ -91,10 +108,8 @@ impl Visitor {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
-        let cookies = cookies.collect::<Vec<_>>().join("; ");
-        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address);
-        head.push_str(&format!("Cookie: {cookies}\r\nContent-Length: {}\r\n", body.len()));
+        let mut head = self.head(method, path);
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "Content-Type") {
             head.push_str("Content-Type: application/x-www-form-urlencoded\r\n");
         }
@@ -111,6 +126,44 @@ impl Visitor {
             self.csrf = answer.field("csrf");
         }
         answer
+    }
+}
+
+/// What is streamed, as far as it came. It is read from the first call of [`Followed::text`] on.
+pub struct Followed {
+    stream: Option<TcpStream>,
+    text: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
+}
+
+impl Followed {
+    async fn start(address: SocketAddr, request: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        // Whoever reads slowly is noticed soon.
+        socket.set_recv_buffer_size(4_096).expect("a buffer can be small");
+        let mut stream = socket.connect(address).await.expect("somebody listens");
+        stream.write_all(request.as_bytes()).await.expect("it listens");
+        Self { stream: Some(stream), text: Arc::default(), reading: None }
+    }
+
+    /// All that came until now.
+    pub fn text(&mut self) -> String {
+        if let Some(mut stream) = self.stream.take() {
+            let text = Arc::clone(&self.text);
+            self.reading = Some(tokio::spawn(async move {
+                let mut bytes = vec![0; 64 * 1024];
+                while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                    let came = String::from_utf8_lossy(&bytes[..count]);
+                    text.lock().expect("nobody panics").push_str(&came);
+                }
+            }));
+        }
+        self.text.lock().expect("nobody panics").clone()
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.reading.as_ref().is_some_and(JoinHandle::is_finished)
     }
 }
 

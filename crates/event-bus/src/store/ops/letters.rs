@@ -13,6 +13,7 @@ use super::{OpsStore, in_turn, replays, search};
 use crate::audit::{Action, Deed};
 use crate::dead_letters::{Histories, Letter, State};
 use crate::kafka::admin::TopicPartition;
+use crate::limits::MAX_KEY_BYTES;
 use crate::replay::{Outcome, OutcomeReport};
 
 /// So many dead letters are looked up by one statement.
@@ -136,7 +137,8 @@ impl OpsStore {
         let id = |name: &str| self.names.id(&clean(name)).unwrap_or(NOTHING);
         let optional = |name: &Option<String>| name.as_deref().map_or(NOTHING, id);
         let row = |letter: &Letter| -> [Value; COLUMNS] {
-            let key = letter.key.as_deref().map(|key| clean(&String::from_utf8_lossy(key)));
+            let key = letter.key.as_deref().map(|key| &key[..key.len().min(MAX_KEY_BYTES)]);
+            let key = key.map(|key| clean(&String::from_utf8_lossy(key)));
             [
                 letter.id.to_string().into(),
                 letter.event_id.to_string().into(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::super::sql::Row;
 use super::OpsStore;
 use super::letters::{moment, stamp};
 use super::tokens::{secret, sha256};
@@ -61,23 +62,33 @@ impl OpsStore {
     /// # Errors
     /// The database's.
     pub async fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, sqlx::Error> {
+        let Some(row) = self.open_row(id, now).await? else { return Ok(None) };
+        if row.get::<i64>("seen_at")? < before(now, Session::NOTE) {
+            let update = "UPDATE ops_sessions SET seen_at = $2 WHERE id_sha256 = $1";
+            self.write.execute(update, &[sha256(id).into(), stamp(now).into()]).await?;
+        }
+        let proved_at = moment(row.get("proved_at")?)?;
+        Ok(Some(Session { user: user_of(&row)?, proved_at }))
+    }
+
+    async fn open_row(&self, id: &str, now: Timestamp) -> Result<Option<Row>, sqlx::Error> {
         let select = format!(
             "SELECT session.seen_at, session.proved_at, {USER} FROM ops_sessions AS session
              JOIN ops_users AS account ON account.name = session.user_name
              WHERE session.id_sha256 = $1 AND session.seen_at >= $2 AND session.opened_at >= $3
                AND account.is_disabled = 0"
         );
-        let id = sha256(id);
         let since = [before(now, Session::IDLE), before(now, Session::LONGEST)];
-        let values = [id.as_str().into(), since[0].into(), since[1].into()];
-        let rows = self.read.read_all(select, &values).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        if row.get::<i64>("seen_at")? < before(now, Session::NOTE) {
-            let update = "UPDATE ops_sessions SET seen_at = $2 WHERE id_sha256 = $1";
-            self.write.execute(update, &[id.as_str().into(), stamp(now).into()]).await?;
-        }
-        let proved_at = moment(row.get("proved_at")?)?;
-        Ok(Some(Session { user: user_of(row)?, proved_at }))
+        let values = [sha256(id).into(), since[0].into(), since[1].into()];
+        Ok(self.read.read_all(select, &values).await?.into_iter().next())
+    }
+
+    /// Whether a session is open; asking is no use of it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_signed_in(&self, id: &str, now: Timestamp) -> Result<bool, sqlx::Error> {
+        Ok(self.open_row(id, now).await?.is_some())
     }
 
     /// Ends a session.

@@ -45,7 +45,7 @@ impl Store {
         }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         match self {
             Self::Sqlite(folder) => format!("sqlite://{}/ops.db", folder.path().display()),
             Self::Postgres { url, .. } => url.clone(),
@@ -77,6 +77,7 @@ impl Store {
 /// The process.
 pub struct Ops {
     child: Child,
+    address: String,
     pub client: Client,
 }
 
@@ -104,7 +105,17 @@ impl Ops {
             }
         });
         let url = format!("http://{address}").parse().expect("it is a URL");
-        (Self { child, client: Client::new(url, token.trim()) }, watch.peak_bytes())
+        (Self { child, address, client: Client::new(url, token.trim()) }, watch.peak_bytes())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The memory that it has now, in bytes.

@@ -1,0 +1,210 @@
+//! The panel of an ops process with many dead letters and partitions: what each page takes, and the process's memory.
+
+mod page;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_bus::dead_letters::{Filter, Scope};
+use event_bus::kafka::admin::Admin;
+use event_bus::names::{Namespace, TopicName};
+use event_bus::store::ops::{OpsStore, Role};
+use event_bus::{Catalogue, KafkaConfig, topics};
+use event_bus_ops::access::route::Verb;
+use event_bus_ops::api::AskForReplay;
+use event_bus_ops::panel::{COOKIE, HOME, ROUTES};
+use jiff::Timestamp;
+
+use crate::broker::memory::{Watch, mebibytes};
+use crate::dlq::letters::Letters;
+use crate::dlq::process::{Ops, Program, Store};
+use crate::publish::turn::Quartiles;
+use page::Page;
+
+/// What a page may take, the first one, and all of the process's memory.
+const AIM: Duration = Duration::from_millis(200);
+const FIRST_AIM: Duration = Duration::from_millis(100);
+const MEMORY_AIM_MIB: u64 = 256;
+/// How long brokers may take until all partitions have a leader.
+const LEADERS: Duration = Duration::from_secs(600);
+/// Who looks.
+const USER: &str = "bench";
+/// Pages that mean something only with a query, and what is asked of them; a page may stand here several times.
+const QUERIES: [(&str, &str); 9] = [
+    ("/events/dead-letters", "text=declined"),
+    ("/events/dead-letters/list", "state=open"),
+    ("/events/dead-letters/list", "tenant=tenant-7"),
+    ("/events/dead-letters/export", "format=csv&tenant=tenant-7"),
+    ("/events/dead-letters/replay", "tenant=tenant-7"),
+    ("/events/dead-letters/discard", "tenant=tenant-7"),
+    ("/events/dead-letters/restore", "tenant=tenant-7"),
+    ("/events/timeline", "value=tenant-7/ORD-7&as=key"),
+    ("/events/live", "event=OrderPlaced"),
+];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Kafka's `host:port`
+    #[arg(long)]
+    bootstrap: String,
+    /// The `event-bus` program
+    #[arg(long)]
+    program: String,
+    /// PostgreSQL's maintenance database; without it the ops store is SQLite
+    #[arg(long)]
+    postgres: Option<String>,
+    /// How many dead letters there are
+    #[arg(long, default_value_t = 1_000_000)]
+    letters: usize,
+    /// About how many partitions the topics have together
+    #[arg(long, default_value_t = 10_000)]
+    partitions: usize,
+    /// Requests for each page, after one that is not counted
+    #[arg(long, default_value_t = 100)]
+    requests: usize,
+}
+
+/// Prints the figures; fails when a page takes longer, or the process more memory, than it should.
+pub async fn run(args: &Args) -> ExitCode {
+    let kafka = KafkaConfig::plain(&args.bootstrap);
+    let namespace = format!("bench-{:08x}", rand::random::<u32>());
+    let catalogue = blindstrader::catalogue()
+        .with_namespace(Namespace::new(&namespace).expect("a valid namespace"));
+    let catalogue = Arc::new(catalogue);
+    let partitions = make_topics(&kafka, &catalogue, args.partitions).await;
+    let letters = Letters::new(Arc::clone(&catalogue), kafka.clone());
+    letters.write(args.letters, None).await;
+    println!("{} dead letters, {partitions} partitions", args.letters);
+
+    let program =
+        Program { path: args.program.clone(), bootstrap: args.bootstrap.clone(), namespace };
+    let store = Store::new(args.postgres.as_deref()).await;
+    let session = signed_in(&store.url()).await;
+    let (ops, peak) = Ops::start(&program, &store).await;
+    println!("index from scratch: at most {} MiB", mebibytes(peak));
+    let ids = Ids::of(&ops, &catalogue).await;
+    let watch = Watch::start(ops.pid());
+    let mut is_well = true;
+    for path in paths() {
+        is_well &= measure(args, &ops, &session, &path, &ids).await;
+    }
+    let (peak, now) = (mebibytes(watch.peak_bytes()), mebibytes(ops.memory()));
+    let is_small = peak <= MEMORY_AIM_MIB;
+    let mark = if is_small { "" } else { "  MORE THAN IT SHOULD HAVE" };
+    println!("memory: {now} MiB, at most {peak} MiB{mark}");
+    if is_well && is_small { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes the catalogue's topics with more partitions than it says, and says how many there are.
+async fn make_topics(kafka: &KafkaConfig, catalogue: &Catalogue, wanted: usize) -> usize {
+    let admin = Admin::connect(kafka).expect("an admin client can be made");
+    let cluster = admin.cluster().await.expect("Kafka answers");
+    let options = topics::Options { replication: Some(1), ..topics::Options::default() };
+    let plan = topics::plan(catalogue, &cluster, options);
+    let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
+    topics::apply(&admin, &plan, report).await.expect("Kafka answers");
+    let all: Vec<TopicName> = catalogue
+        .events()
+        .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
+        .collect();
+    let cluster = admin.cluster().await.expect("Kafka answers");
+    let each = i32::try_from(wanted / all.len()).expect("it is small");
+    let fewer = all.iter().filter(|topic| cluster.topics[*topic].partitions < each);
+    let more: Vec<(TopicName, i32)> = fewer.map(|topic| (topic.clone(), each)).collect();
+    for (topic, made) in admin.extend_topics(&more).await.expect("Kafka answers") {
+        made.unwrap_or_else(|error| panic!("{topic}: {error}"));
+    }
+    admin.await_topics(&more, LEADERS).await.expect("all partitions have leaders");
+    let cluster = admin.cluster().await.expect("Kafka answers");
+    all.iter().map(|topic| cluster.partitions(topic).count()).sum()
+}
+
+/// The cookie of an administrator.
+async fn signed_in(url: &str) -> String {
+    let store = OpsStore::open(url).await.expect("the ops store opens");
+    let name = USER.parse().expect("a name");
+    let made = store.make_user(&name, Role::Admin, &Scope::default(), Some("none")).await;
+    assert!(made.expect("the store answers"), "the user is new");
+    let session = store.open_session(&name, Timestamp::now()).await.expect("the store answers");
+    store.close().await;
+    format!("{COOKIE}={session}")
+}
+
+/// Real objects, for the places in the paths. Of a place that may hold several kinds, each is tried.
+struct Ids(Vec<String>);
+
+impl Ids {
+    async fn of(ops: &Ops, catalogue: &Catalogue) -> Self {
+        let shown = ops.client.letters(&Filter::default(), None, 1).await.expect("it answers");
+        let letter = &shown.letters.first().expect("there are some").letter;
+        let filter = Filter { ids: vec![letter.id], ..Filter::default() };
+        let asked = AskForReplay { id: None, filter, guard: Default::default(), reason: None };
+        let replay = ops.client.ask_for_replay(&asked).await.expect("it answers");
+        let event = catalogue.event_of_topic(letter.topic.as_str()).expect("it is the catalogue's");
+        Self(vec![
+            letter.id.to_string(),
+            replay.id.to_string(),
+            letter.group.to_string(),
+            letter.topic.to_string(),
+            event.name.to_string(),
+            letter.fingerprint.clone(),
+            letter.service.clone(),
+            USER.to_owned(),
+            "panel.css".to_owned(),
+        ])
+    }
+
+    /// The path with each of them in its place.
+    fn in_place<'a>(&'a self, path: &'a str) -> impl Iterator<Item = String> + 'a {
+        let place = path.split_once('{').and_then(|(before, rest)| {
+            let (_, after) = rest.split_once('}')?;
+            Some((before, after))
+        });
+        let whole = place.is_none().then(|| path.to_owned());
+        let placed = place.into_iter().flat_map(|(before, after)| {
+            self.0.iter().map(move |id| format!("{before}{id}{after}"))
+        });
+        whole.into_iter().chain(placed)
+    }
+}
+
+/// What is asked for: each page once, and with each of its queries. A stream has no end that could be waited for.
+fn paths() -> Vec<String> {
+    let pages = ROUTES.iter().filter(|route| route.verb == Verb::Get);
+    let pages = pages.map(|route| route.path).filter(|path| !path.ends_with("/stream"));
+    let asked = pages.flat_map(|path| {
+        let queries = QUERIES.iter().filter(move |(page, _)| *page == path);
+        [path.to_owned()].into_iter().chain(queries.map(|(page, query)| format!("{page}?{query}")))
+    });
+    asked.collect()
+}
+
+async fn measure(args: &Args, ops: &Ops, session: &str, path: &str, ids: &Ids) -> bool {
+    let mut page = None;
+    for path in ids.in_place(path) {
+        let tried = Page::ask(ops.address(), &path, session).await;
+        if tried.status < 400 {
+            page = Some((path, tried));
+            break;
+        }
+    }
+    let Some((asked, first)) = page else {
+        println!("{path}: not measured, for it is refused without more");
+        return true;
+    };
+    let mut took = Vec::with_capacity(args.requests);
+    for _ in 0..args.requests {
+        let began = Instant::now();
+        let page = Page::ask(ops.address(), &asked, session).await;
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+        assert_eq!(page.status, first.status, "{asked}");
+    }
+    let took = Quartiles::of(took.into_iter());
+    let aim = if path == HOME { FIRST_AIM } else { AIM };
+    let is_fast = took.median() <= aim.as_secs_f64() * 1e3;
+    let mark = if is_fast { "" } else { "  SLOWER THAN IT SHOULD BE" };
+    let (half, most) = (took.median(), took.at_percent(99));
+    println!("{path}: {half:.1} ms, 99 of 100 in {most:.1} ms, {} KiB{mark}", first.bytes >> 10);
+    is_fast
+}
