@@ -149,6 +149,8 @@ fn of_event(event: &Event) -> Value {
         "min_insync_replicas": event.min_insync_replicas,
         "retention_ms": retention(event.retention),
         "dlq_retention_ms": retention(event.dlq_retention),
+        "lag_warning": event.lag.warning,
+        "lag_critical": event.lag.critical,
         "consumers": consumers,
     })
 }
