@@ -1,12 +1,13 @@
 //! What a new machine lacks, installed from Debian's packages when we may.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::child;
+use crate::{child, dirs};
 
 /// Something this repository needs from the system, and the package that brings it.
 #[derive(Clone, Copy)]
@@ -83,6 +84,34 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
     child::run(apt_get().args(["-qq", "update"]))?;
     child::run(apt_get().args(["-qq", "-y", "--no-install-recommends", "install"]).args(&missing))?;
     Ok(())
+}
+
+/// A program of a Debian package that is unpacked beneath `target/xtask` and not installed, for an installation would
+/// start the package's server; or the system's, where it has it.
+pub fn unpacked(program: &str, package: &str) -> Result<PathBuf> {
+    if let Some(installed) = find_program(program) {
+        return Ok(installed);
+    }
+    let dir = dirs::cache("debian")?.join(package);
+    let unpacked = dir.join("usr/bin").join(program);
+    if !unpacked.is_file() {
+        if find_program("apt-get").is_none() {
+            bail!(
+                "{program} is missing, which Debian has in its package {package}: put it on the search path"
+            );
+        }
+        let download = tempfile::tempdir_in(dirs::cache("debian")?)?;
+        println!("unpacking {package}");
+        // Without root the lists of packages have to be there already.
+        if rustix::process::geteuid().is_root() {
+            child::run(apt_get().args(["-qq", "update"]))?;
+        }
+        child::run(apt_get().args(["-qq", "download", package]).current_dir(download.path()))?;
+        for file in fs::read_dir(download.path())? {
+            child::run(Command::new("dpkg-deb").arg("--extract").arg(file?.path()).arg(&dir))?;
+        }
+    }
+    Ok(unpacked)
 }
 
 fn apt_get() -> Command {

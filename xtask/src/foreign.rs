@@ -1,6 +1,5 @@
 //! Other people's clients: brought, built, and set on a broker.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -8,15 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::apt::{self, Need};
 use crate::test::{ALL, cargo};
-use crate::{child, dirs, kafka_tool};
+use crate::{child, dirs, kafka_tool, python};
 
-const NEEDS: [Need; 5] = [
-    apt::KCAT,
-    apt::JAVA,
-    Need::Program { name: "go", package: "golang-go" },
-    Need::Program { name: "python3", package: "python3" },
-    Need::PythonModule { name: "ensurepip", package: "python3-venv" },
-];
+const NEEDS: [Need; 3] = [apt::KCAT, apt::JAVA, Need::Program { name: "go", package: "golang-go" }];
 
 /// Set kcat, Java's tools, kafka-python, franz-go and krafka on a broker: each creates, produces, consumes in a group of
 /// three, commits, resets, describes and deletes.
@@ -47,11 +40,15 @@ impl Clients {
     /// Fetches and builds what isn't there.
     pub fn bring() -> Result<Self> {
         apt::ensure(&NEEDS)?;
+        apt::ensure(&python::NEEDS)?;
         let sources = dirs::root().join("crates/event-bus-conformance/foreign");
         let built = dirs::cache("foreign")?;
         Ok(Self {
             kafka_tools: kafka_tool::class_path()?,
-            python: python(&sources.join("python/requirements.txt"), &built.join("python"))?,
+            python: python::environment(
+                &sources.join("python/requirements.txt"),
+                &built.join("python"),
+            )?,
             go: go(&sources.join("go"), &built.join("go-matrix"))?,
             rust: rust(&sources.join("rust/Cargo.toml"), &built.join("rust"))?,
         })
@@ -69,24 +66,6 @@ impl Clients {
         tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
         child::run(&mut tests)
     }
-}
-
-/// The interpreter of an environment with the pinned packages, and no others.
-fn python(requirements: &Path, environment: &Path) -> Result<PathBuf> {
-    let interpreter = environment.join("bin/python");
-    let wanted = fs::read_to_string(requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
-    // Written last, so that an installation that was ended half-way doesn't count.
-    let stamp = environment.join("installed.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(interpreter);
-    }
-    child::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
-    let mut pip = Command::new(&interpreter);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    child::run(pip.arg(requirements))?;
-    fs::write(&stamp, wanted)?;
-    Ok(interpreter)
 }
 
 fn go(module: &Path, program: &Path) -> Result<PathBuf> {

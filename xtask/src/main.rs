@@ -2,11 +2,13 @@
 //!
 //! It fetches and runs the real servers that tests need, and runs the tests.
 
+mod alerts;
 mod apt;
 mod axe;
 mod bench;
 mod brokers;
 mod child;
+mod deploy;
 mod dirs;
 mod embedded;
 mod foreign;
@@ -19,6 +21,7 @@ mod peers;
 mod ports;
 mod postgres;
 mod prove;
+mod python;
 mod screenshots;
 mod steps;
 mod test;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 
 use crate::steps::Steps;
-use crate::{apt, brokers, child, dirs, torture};
+use crate::{alerts, apt, brokers, child, deploy, dirs, torture};
 
 /// Run every check and test, with the set-up they need.
 #[derive(clap::Args)]
@@ -49,6 +49,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             steps.run("unit tests", || run_unit_tests(filter));
             if filter.is_none() {
                 steps.run("simulation of the consumer", || simulate(SIMULATED_SEEDS));
+                steps.run("alerts", alerts::check);
+                steps.run("files to deploy", deploy::check);
             }
             if !args.quick {
                 brokers::run_integration_tests(&mut steps, filter, Length::Short);

@@ -1,4 +1,6 @@
-//! `event-bus catalogue`: what the contract is, and whether it is sound.
+//! `event-bus catalogue`: what the contract is, whether it is sound, and what follows from it for others.
+
+mod export;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use crate::exit::Exit;
 use crate::global::Global;
 use crate::output::Output;
 use crate::settings::Settings;
+use export::Export;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -21,6 +24,9 @@ pub enum Command {
     },
     /// Show events, topics, dead letter topics and consumer groups
     Show,
+    /// Write a file that follows from the catalogue to stdout
+    #[command(subcommand)]
+    Export(Export),
 }
 
 impl Command {
@@ -32,6 +38,7 @@ impl Command {
                 check(file.as_deref().or(settings.catalogue_file()), &mut output)
             }
             Self::Show => show(&*settings.catalogue()?, &mut output),
+            Self::Export(export) => export.run(&*settings.catalogue()?, &mut output),
         }
     }
 }
@@ -149,6 +156,8 @@ fn of_event(event: &Event) -> Value {
         "min_insync_replicas": event.min_insync_replicas,
         "retention_ms": retention(event.retention),
         "dlq_retention_ms": retention(event.dlq_retention),
+        "lag_warning": event.lag.warning,
+        "lag_critical": event.lag.critical,
         "consumers": consumers,
     })
 }

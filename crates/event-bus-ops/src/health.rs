@@ -82,6 +82,37 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// All kinds that there are.
+    pub const KINDS: [&str; 9] = [
+        "starting",
+        "kafka-unreachable",
+        "topic-missing",
+        "events-lost",
+        "stalled",
+        "database-unreachable",
+        "outbox-stalled",
+        "outbox-quarantined",
+        "part-ended",
+    ];
+
+    /// What is wrong, in a word, as in JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::KafkaUnreachable { .. } => "kafka-unreachable",
+            Self::TopicMissing { .. } => "topic-missing",
+            Self::EventsLost { .. } => "events-lost",
+            Self::Stalled { .. } => "stalled",
+            Self::DatabaseUnreachable { .. } => "database-unreachable",
+            Self::OutboxStalled { .. } => "outbox-stalled",
+            Self::OutboxQuarantined { .. } => "outbox-quarantined",
+            Self::PartEnded { .. } => "part-ended",
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

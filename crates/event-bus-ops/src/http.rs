@@ -3,6 +3,7 @@
 //! `/livez` says that the process answers, `/readyz` whether the bus does its work: 200, or 503 with everything that
 //! is wrong. `/metrics` is for Prometheus.
 
+use std::fmt::{self, Write as _};
 use std::time::Instant;
 
 use axum::Json;
@@ -15,7 +16,7 @@ use event_bus::metrics::Metrics;
 use serde::Serialize;
 
 use crate::Watch;
-use crate::health::Problem;
+use crate::health::{Health, Problem};
 
 pub use crate::serving::answer;
 pub use axum::Router;
@@ -56,11 +57,29 @@ impl FromRef<Told> for Metrics {
     }
 }
 
-async fn exposition(State(metrics): State<Metrics>) -> Response {
-    match metrics.encode(Instant::now()) {
+async fn exposition(State(metrics): State<Metrics>, State(watch): State<Watch>) -> Response {
+    let now = Instant::now();
+    match metrics.encode(now).and_then(|text| with_health(text, &watch.health(now))) {
         Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Metrics, and whether the process is ready, which is asked for when it is told.
+fn with_health(mut metrics: String, health: &Health) -> Result<String, fmt::Error> {
+    const END: &str = "# EOF\n";
+    if metrics.ends_with(END) {
+        metrics.truncate(metrics.len() - END.len());
+    }
+    metrics.push_str("# HELP event_bus_ready Whether what is there to do gets done.\n# TYPE event_bus_ready gauge\n");
+    writeln!(metrics, "event_bus_ready {}", u8::from(health.is_ready()))?;
+    metrics.push_str("# HELP event_bus_problems What keeps it from being ready.\n# TYPE event_bus_problems gauge\n");
+    for kind in Problem::KINDS {
+        let count = health.problems.iter().filter(|problem| problem.kind() == kind).count();
+        writeln!(metrics, "event_bus_problems{{kind=\"{kind}\"}} {count}")?;
+    }
+    metrics.push_str(END);
+    Ok(metrics)
 }
 
 #[derive(Serialize)]
@@ -96,4 +115,36 @@ async fn readyz(State(watch): State<Watch>) -> (StatusCode, Json<Readiness>) {
     let told = |problem: Problem| Sentence { message: problem.to_string(), problem };
     let problems = health.problems.into_iter().map(told).collect();
     (code, Json(Readiness { status, problems }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_tell_whether_the_process_is_ready_and_what_keeps_it() {
+        let told = |problems| with_health("a 1\n# EOF\n".to_owned(), &Health { problems }).unwrap();
+        assert!(told(vec![]).starts_with("a 1\n# HELP event_bus_ready "));
+        assert!(told(vec![]).contains("\nevent_bus_ready 1\n"));
+        let rows = Problem::OutboxQuarantined { rows: 2 };
+        let text = told(vec![rows.clone(), Problem::Starting, rows]);
+        assert!(text.contains("\nevent_bus_ready 0\n"), "{text}");
+        for line in ["outbox-quarantined\"} 2", "starting\"} 1", "stalled\"} 0"] {
+            assert!(text.contains(&format!("\nevent_bus_problems{{kind=\"{line}\n")), "{text}");
+        }
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+        assert_eq!(text.matches("# EOF").count(), 1);
+    }
+
+    #[test]
+    fn a_kind_is_called_as_in_the_answer_of_readyz() {
+        for problem in [
+            Problem::Starting,
+            Problem::OutboxStalled { seconds: 1 },
+            Problem::OutboxQuarantined { rows: 1 },
+        ] {
+            assert_eq!(serde_json::to_value(&problem).unwrap()["kind"], problem.kind());
+            assert!(Problem::KINDS.contains(&problem.kind()));
+        }
+    }
 }

@@ -2,12 +2,14 @@
 //!
 //! [`watch`](Watch::run) asks Kafka again and again how far topics and groups are, [`health`] judges by progress, and
 //! [`http`] answers those who ask; [`api`] and [`panel`] are what operators ask an ops process for, [`desk`] does it for both
-//! where [`access`] allows it, and [`client`] asks the API; [`otlp`] exports the spans of traces. Nothing is decided here that the library decides: this crate calls its verbs.
+//! where [`access`] allows it, and [`client`] asks the API; [`otlp`] exports the spans of traces;
+//! [`deploy`] writes files for Prometheus and Kubernetes. Nothing is decided here that the library decides: this crate calls its verbs.
 
 pub mod access;
 pub mod api;
 pub mod client;
 pub mod condition;
+pub mod deploy;
 pub mod desk;
 mod exchange;
 pub mod export;

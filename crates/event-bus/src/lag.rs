@@ -67,6 +67,22 @@ pub struct PartitionOffsets {
     pub log_end: i64,
 }
 
+/// From how many unsettled events on somebody is told that a group is behind on a topic, all its partitions together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Thresholds {
+    /// Above so many it is looked at in time, at least 1.
+    pub warning: u64,
+    /// Above so many it is looked at now, more than `warning`.
+    pub critical: u64,
+}
+
+impl Default for Thresholds {
+    /// What holds where a catalogue has no default of its own.
+    fn default() -> Thresholds {
+        Thresholds { warning: 1_000, critical: 10_000 }
+    }
+}
+
 /// How a group's commit stands to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,6 +1,7 @@
 use std::{num::NonZeroU16, time::Duration};
 
 use super::{OrderingKey, Schema, SchemaVersion, UnsupportedVersion, Version};
+use crate::lag::Thresholds;
 use crate::names::{EventName, GroupName, Namespace, ServiceName, ShortTopic, TopicName, topic};
 
 /// An event of the catalogue: its topic, who publishes it, who consumes it and what it looks like.
@@ -36,6 +37,8 @@ pub struct Event {
     pub retention: Retention,
     /// How long the dead letter topic keeps its records, at least `retention`.
     pub dlq_retention: Retention,
+    /// How far behind a consumer may be before somebody is told.
+    pub lag: Thresholds,
     /// In the catalogue's order; a service stands here at most once.
     pub consumers: Vec<Consumer>,
 }

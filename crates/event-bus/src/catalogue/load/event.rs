@@ -64,6 +64,7 @@ impl<'t> Reader<'t> {
             min_insync_replicas: settings.min_insync_replicas,
             retention: settings.retention,
             dlq_retention: settings.dlq_retention,
+            lag: settings.lag,
             consumers,
         })
     }

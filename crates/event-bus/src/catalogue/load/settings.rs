@@ -1,7 +1,10 @@
 use std::{num::NonZeroU16, time::Duration};
 
 use super::fields::{Node, Problems, Table};
-use crate::catalogue::{BehindDeadLetter, Execution, Retention};
+use crate::{
+    catalogue::{BehindDeadLetter, Execution, Retention},
+    lag::Thresholds,
+};
 
 /// More waits than this hold a key up for longer than a look into the dead letters would take.
 const RETRIES_MAX: usize = 10;
@@ -16,6 +19,7 @@ pub(super) struct TopicSettings {
     pub(super) min_insync_replicas: i32,
     pub(super) retention: Retention,
     pub(super) dlq_retention: Retention,
+    pub(super) lag: Thresholds,
 }
 
 /// What a consumer says about how it runs, or the defaults say for it.
@@ -36,6 +40,7 @@ impl Default for TopicSettings {
             min_insync_replicas: 2,
             retention: Retention::Unlimited,
             dlq_retention: Retention::Unlimited,
+            lag: Thresholds::default(),
         }
     }
 }
@@ -70,12 +75,21 @@ impl TopicSettings {
         };
         let retention = or("retention", base.retention);
         let dlq_retention = or("dlq-retention", base.dlq_retention);
+        let mut or = |key, fallback| {
+            let count = table.optional(key).and_then(|node| node.count(problems));
+            count.map_or(fallback, |count| count.unsigned_abs().into())
+        };
+        let lag = Thresholds {
+            warning: or("lag-warning", base.lag.warning),
+            critical: or("lag-critical", base.lag.critical),
+        };
         let read = TopicSettings {
             partitions,
             replication,
             min_insync_replicas,
             retention,
             dlq_retention,
+            lag,
         };
         // Inherited contradictions are the defaults' own, and noted there.
         if read != *base {
@@ -100,6 +114,14 @@ impl TopicSettings {
                     self.replication, self.min_insync_replicas
                 ),
                 "raise `replication`, or lower `min-insync-replicas`",
+            );
+        }
+        let Thresholds { warning, critical } = self.lag;
+        if warning >= critical {
+            problems.add(
+                node,
+                format_args!("has lag-warning {warning} not below lag-critical {critical}"),
+                "raise `lag-critical`, or lower `lag-warning`",
             );
         }
     }

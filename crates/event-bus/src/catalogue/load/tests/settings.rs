@@ -1,4 +1,5 @@
 use super::*;
+use crate::lag::Thresholds;
 
 #[test]
 fn an_entry_overrides_the_defaults_and_the_defaults_what_is_built_in() {
@@ -51,6 +52,28 @@ fn partitions_and_replication_must_be_possible() {
         &format!("{TOPIC}\nreplication = 1"),
         "acme.toml:8: events.OrderPlaced: has replication 1 below min-insync-replicas 2, so nothing could be published; raise \
          `replication`, or lower `min-insync-replicas`",
+    );
+}
+
+#[test]
+fn a_lag_warns_before_it_is_critical() {
+    let event =
+        |toml: &str| load_with(toml, &order_schema()).unwrap().event("OrderPlaced").unwrap().lag;
+    assert_eq!(event(GOOD), Thresholds { warning: 1_000, critical: 10_000 });
+    let toml = GOOD
+        .replace("[events.OrderPlaced]", "[defaults]\nlag-warning = 50\n\n[events.OrderPlaced]")
+        .replace(TOPIC, &format!("{TOPIC}\nlag-critical = 51"));
+    assert_eq!(event(&toml), Thresholds { warning: 50, critical: 51 });
+    one(
+        TOPIC,
+        &format!("{TOPIC}\nlag-critical = 1000"),
+        "acme.toml:8: events.OrderPlaced: has lag-warning 1000 not below lag-critical 1000; raise `lag-critical`, or lower \
+         `lag-warning`",
+    );
+    one(
+        TOPIC,
+        &format!("{TOPIC}\nlag-warning = 0"),
+        "acme.toml:10: events.OrderPlaced.lag-warning: 0 is out of range; write a whole number of at least 1",
     );
 }
 
