@@ -38,7 +38,7 @@ impl Words {
     pub(super) fn add(&mut self, text: &str) {
         let quoted = format!("{text:?}");
         let quoted = quoted.trim_matches('"');
-        let address: String = text.bytes().map(|byte| in_address(byte)).collect();
+        let address: String = text.bytes().map(in_address).collect();
         // Some letters are two in capitals.
         for form in [text, quoted, &address, &text.to_uppercase()] {
             self.add_form(form);
