@@ -7,34 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{GroupName, TopicName};
 
-/// A group that is further behind on its topic needs a look.
-pub const WARNING: u64 = 1_000;
-/// A group that is further behind on its topic needs somebody now.
-pub const CRITICAL: u64 = 10_000;
-
 /// How bad a group's lag is, summed over the partitions of its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// At most [`WARNING`].
+    /// Not above [`Thresholds::warning`].
     Well,
-    /// Above [`WARNING`].
+    /// Above [`Thresholds::warning`].
     Warning,
-    /// Above [`CRITICAL`].
+    /// Above [`Thresholds::critical`].
     Critical,
 }
 
 impl Level {
-    /// Of so many events.
-    #[must_use]
-    pub const fn of(lag: u64) -> Self {
-        match lag {
-            0..=WARNING => Self::Well,
-            _ if lag <= CRITICAL => Self::Warning,
-            _ => Self::Critical,
-        }
-    }
-
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -42,16 +27,6 @@ impl Level {
             Self::Well => "well",
             Self::Warning => "warning",
             Self::Critical => "critical",
-        }
-    }
-
-    /// What the lag is above.
-    #[must_use]
-    pub const fn threshold(self) -> Option<u64> {
-        match self {
-            Self::Well => None,
-            Self::Warning => Some(WARNING),
-            Self::Critical => Some(CRITICAL),
         }
     }
 }
@@ -68,12 +43,36 @@ pub struct PartitionOffsets {
 }
 
 /// From how many unsettled events on somebody is told that a group is behind on a topic, all its partitions together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Thresholds {
     /// Above so many it is looked at in time, at least 1.
     pub warning: u64,
     /// Above so many it is looked at now, more than `warning`.
     pub critical: u64,
+}
+
+impl Thresholds {
+    /// How bad it is to be so many events behind.
+    #[must_use]
+    pub const fn level(self, lag: u64) -> Level {
+        if lag > self.critical {
+            Level::Critical
+        } else if lag > self.warning {
+            Level::Warning
+        } else {
+            Level::Well
+        }
+    }
+
+    /// What a lag of this level is above.
+    #[must_use]
+    pub const fn below(self, level: Level) -> Option<u64> {
+        match level {
+            Level::Well => None,
+            Level::Warning => Some(self.warning),
+            Level::Critical => Some(self.critical),
+        }
+    }
 }
 
 impl Default for Thresholds {
@@ -234,14 +233,17 @@ mod tests {
 
     #[test]
     fn a_level_begins_above_its_threshold() {
-        let levels = [0, WARNING, WARNING + 1, CRITICAL, CRITICAL + 1].map(Level::of);
-        use Level::{Critical, Warning, Well};
-        assert_eq!(levels, [Well, Well, Warning, Warning, Critical]);
-        assert!(
-            levels
-                .iter()
-                .all(|level| level.threshold().is_none_or(|least| Level::of(least + 1) == *level))
-        );
+        let thresholds = Thresholds { warning: 5, critical: 50 };
+        for (lag, level, below) in [
+            (0, Level::Well, None),
+            (5, Level::Well, None),
+            (6, Level::Warning, Some(5)),
+            (50, Level::Warning, Some(5)),
+            (51, Level::Critical, Some(50)),
+        ] {
+            assert_eq!(thresholds.level(lag), level, "{lag}");
+            assert_eq!(thresholds.below(level), below);
+        }
     }
 
     #[test]

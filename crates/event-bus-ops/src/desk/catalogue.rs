@@ -153,7 +153,11 @@ impl Desk {
         let consumers = event.consumers.iter().map(|consumer| {
             let in_scope = may(actor, Action::See, Subscription { event, consumer });
             let lag = newest.as_ref().and_then(|newest| newest.lag_of(&consumer.group));
-            ConsumerRow::of(consumer, in_scope, lag.filter(|_| in_scope).map(Behind::from))
+            ConsumerRow::of(
+                consumer,
+                in_scope,
+                lag.filter(|_| in_scope).map(|lag| Behind::of(lag, event.lag)),
+            )
         });
         EventRow {
             event: event.name.clone(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use event_bus::catalogue::Subscription;
 use event_bus::kafka::admin::GroupMember;
-use event_bus::lag::{GroupLag, Level, PartitionReading};
+use event_bus::lag::{GroupLag, Level, PartitionReading, Thresholds};
 use event_bus::names::{EventName, GroupName, ServiceName, TopicName};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ pub struct Behind {
     pub lag: u64,
     /// How bad that is.
     pub level: Level,
+    /// The threshold that it is above, where it is above one.
+    pub above: Option<u64>,
     /// Events that retention took before it settled them.
     pub lost: u64,
     /// Partitions whose lag is unknown, so that all of it is too low.
@@ -77,6 +79,8 @@ pub struct Standing {
     /// How far behind it is; none before Kafka told that.
     #[serde(flatten)]
     pub behind: Option<Behind>,
+    /// From how many events on somebody is told, as the catalogue says of the topic.
+    pub thresholds: Thresholds,
     /// When Kafka told the offsets.
     pub at: Option<Timestamp>,
     /// Each partition.
@@ -107,11 +111,17 @@ pub struct LagAt {
     pub lag: u64,
 }
 
-impl From<&GroupLag> for Behind {
-    fn from(group: &GroupLag) -> Self {
+impl Behind {
+    pub(super) fn of(group: &GroupLag, thresholds: Thresholds) -> Self {
         let lag = group.total();
-        let (lost, unknown_partitions) = (group.lost(), group.unknown());
-        Self { lag, level: Level::of(lag), lost, unknown_partitions }
+        let level = thresholds.level(lag);
+        Self {
+            lag,
+            level,
+            above: thresholds.below(level),
+            lost: group.lost(),
+            unknown_partitions: group.unknown(),
+        }
     }
 }
 
@@ -159,7 +169,7 @@ impl Desk {
                 topic: found.event.topic.clone(),
                 state: state.map_or(ABSENT, |state| &state.state).to_owned(),
                 members: state.map_or(0, |state| state.members.len()),
-                behind: lag.map(Behind::from),
+                behind: lag.map(|lag| Behind::of(lag, found.event.lag)),
             }
         });
         Ok(rows.collect())
@@ -182,7 +192,7 @@ impl Desk {
             members: members.map(|member| Member::of(member, topic)).collect(),
             protocol: state.as_ref().map(|state| state.protocol.clone()).unwrap_or_default(),
             state: state.map_or_else(|| ABSENT.to_owned(), |state| state.state),
-            standing: self.standing_of(group),
+            standing: self.standing_of(found),
         })
     }
 
@@ -192,14 +202,18 @@ impl Desk {
     /// See [`DeskError`].
     pub fn standing(&self, actor: &Actor, group: &str) -> Result<Standing, DeskError> {
         let found = self.subscription(actor, Action::See, group)?;
-        Ok(self.standing_of(&found.consumer.group))
+        Ok(self.standing_of(found))
     }
 
-    fn standing_of(&self, group: &GroupName) -> Standing {
-        let Some(newest) = self.watch.newest() else { return Standing::default() };
+    fn standing_of(&self, found: Subscription<'_>) -> Standing {
+        let group = &found.consumer.group;
+        let Some(newest) = self.watch.newest() else {
+            return Standing { thresholds: found.event.lag, ..Standing::default() };
+        };
         let lag = newest.lag_of(group);
         Standing {
-            behind: lag.map(Behind::from),
+            behind: lag.map(|lag| Behind::of(lag, found.event.lag)),
+            thresholds: found.event.lag,
             at: Some(time_of(newest.at)),
             partitions: lag.map(|lag| lag.partitions.clone()).unwrap_or_default(),
             lag_over_time: self.watch.lag_of(group).iter().map(LagAt::of).collect(),

@@ -1,6 +1,6 @@
 //! A lag over time as a picture: its lines, for a template that draws them. Pure.
 
-use event_bus::lag::{CRITICAL, Level, WARNING};
+use event_bus::lag::{Level, Thresholds};
 use jiff::Timestamp;
 
 use super::text::{ago, count};
@@ -72,7 +72,7 @@ impl Scale {
 
 impl Chart {
     /// Of a group's lag, at a time.
-    pub(super) fn of(lags: &[LagAt], now: Timestamp) -> Self {
+    pub(super) fn of(lags: &[LagAt], thresholds: Thresholds, now: Timestamp) -> Self {
         let highest = lags.iter().map(|lag| lag.lag).max().unwrap_or(0);
         let last = seconds_of(now);
         let first = lags.first().map_or(last, |lag| seconds_of(lag.at));
@@ -98,9 +98,9 @@ impl Chart {
         Self {
             lines,
             newest,
-            levels: levels(&scale),
+            levels: levels(&scale, thresholds),
             times: times(&scale),
-            told: told(lags, highest, now),
+            told: told(lags, highest, thresholds, now),
             rows: rows(lags),
         }
     }
@@ -131,7 +131,7 @@ fn round_above(highest: u64) -> u64 {
 }
 
 /// The bottom, the middle and the top, and the thresholds that are within.
-fn levels(scale: &Scale) -> Vec<Mark> {
+fn levels(scale: &Scale, thresholds: Thresholds) -> Vec<Mark> {
     let mark = |lag: u64, kind| {
         let label = match kind {
             "grid" => count(lag),
@@ -140,7 +140,7 @@ fn levels(scale: &Scale) -> Vec<Mark> {
         Mark { at: format!("{:.1}", scale.y(lag)), label, kind }
     };
     let grid = [0, scale.top / 2, scale.top].map(|lag| mark(lag, "grid"));
-    let thresholds = [(WARNING, Level::Warning), (CRITICAL, Level::Critical)];
+    let thresholds = [(thresholds.warning, Level::Warning), (thresholds.critical, Level::Critical)];
     let thresholds = thresholds.into_iter().filter(|(lag, _)| *lag <= scale.top);
     grid.into_iter().chain(thresholds.map(|(lag, level)| mark(lag, level.as_str()))).collect()
 }
@@ -157,14 +157,14 @@ fn times(scale: &Scale) -> Vec<Mark> {
     times.collect()
 }
 
-fn told(lags: &[LagAt], highest: u64, now: Timestamp) -> String {
+fn told(lags: &[LagAt], highest: u64, thresholds: Thresholds, now: Timestamp) -> String {
     let (Some(first), Some(last)) = (lags.first(), lags.last()) else {
         return "Kafka has not told any lag yet.".to_owned();
     };
-    let level = match Level::of(last.lag) {
+    let level = match thresholds.level(last.lag) {
         Level::Well => String::new(),
         level => {
-            let least = level.threshold().map(count).unwrap_or_default();
+            let least = thresholds.below(level).map(count).unwrap_or_default();
             format!(", which is {} above {least}", level.as_str())
         }
     };
@@ -193,7 +193,7 @@ mod tests {
 
     fn chart(all: &[(i64, u64)]) -> Chart {
         let now = all.last().map_or(0, |(second, _)| *second);
-        Chart::of(&lags(all), Timestamp::from_second(now).unwrap())
+        Chart::of(&lags(all), Thresholds::default(), Timestamp::from_second(now).unwrap())
     }
 
     fn kinds(chart: &Chart) -> Vec<&str> {

@@ -65,7 +65,7 @@ impl Lag {
         Self {
             clock,
             group: group.to_owned(),
-            chart: Chart::of(&standing.lag_over_time, clock.0),
+            chart: Chart::of(&standing.lag_over_time, standing.thresholds, clock.0),
             shown: shown(&standing.partitions),
             standing,
             turn,

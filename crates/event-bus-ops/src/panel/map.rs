@@ -191,7 +191,7 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
-    use event_bus::lag::Level;
+    use event_bus::lag::Thresholds;
 
     use super::*;
     use crate::desk::Behind;
@@ -200,7 +200,8 @@ mod tests {
         let consumer = |(service, lag): &(&str, Option<u64>)| {
             let behind = lag.map(|lag| Behind {
                 lag,
-                level: Level::of(lag),
+                level: Thresholds::default().level(lag),
+                above: None,
                 lost: 0,
                 unknown_partitions: 0,
             });

@@ -200,7 +200,7 @@ impl Panel {
         match planned {
             Ok(planned) => page.planned = Some(planned),
             Err(DeskError::Unclear(why) | DeskError::Conflict(why)) => {
-                page.problem = format!("{why}.")
+                page.problem = format!("{why}.");
             }
             Err(error) => return Err(error.into()),
         }
