@@ -127,6 +127,7 @@ impl Asker {
 struct Known {
     letters: Vec<String>,
     fingerprint: String,
+    group: String,
     /// By the id of the operation that made them.
     made: BTreeMap<String, String>,
 }
@@ -139,9 +140,10 @@ impl Known {
             Some("replays") => made("askForReplay"),
             _ => self.letters.first().cloned().expect("there are enough"),
         };
-        let path = operation.path.replace("{id}", &id);
+        let path = operation.path.replace("{id}", &id).replace("{group}", &self.group);
         match operation.id() {
             "listNotes" => format!("{path}?fingerprint={}", self.fingerprint),
+            "planReset" => format!("{path}?to=latest"),
             _ => path,
         }
     }
@@ -168,10 +170,13 @@ impl Known {
 async fn what_is_answered_is_as_the_document_says() {
     let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
     let served = Served::start(&workshop, &databases).await;
+    workshop.publish(3, None).await;
     workshop.bury(LETTERS, Flaw(0)).await;
     let document = strict();
     let mut admin = Asker::of(&served, Role::Admin).await;
-    let mut known = Known::default();
+    let event = workshop.catalogue.events().next().expect("it has one");
+    let group = event.consumers[0].group.to_string();
+    let mut known = Known { group, ..Known::default() };
     let page = eventually(SOON, async || {
         let page = admin.clone().json("/api/v1/dead-letters").await;
         if page["total"] == LETTERS { Ok(page) } else { Err(page) }
@@ -187,7 +192,10 @@ async fn what_is_answered_is_as_the_document_says() {
     let mut failed = Vec::new();
     for operation in operations(&document) {
         let path = known.path(&operation);
-        let body = known.body(&operation, &value);
+        let mut body = known.body(&operation, &value);
+        if let (Some(body), "resetGroup") = (&mut body, operation.id()) {
+            *body = as_shown(&mut admin, &path, body.clone()).await;
+        }
         if let Some(body) = &body {
             let schema = &operation.told["requestBody"]["content"]["application/json"]["schema"];
             let complaints = complaints(&document, schema, body);
@@ -208,12 +216,25 @@ async fn what_is_answered_is_as_the_document_says() {
     served.stop().await;
 }
 
+/// The reset of the example, of all that its preview shows.
+async fn as_shown(admin: &mut Asker, path: &str, mut body: Value) -> Value {
+    let plan = admin.json(&format!("{path}?to=latest")).await;
+    let mut shown = plan["moves"].clone();
+    for step in shown.as_array_mut().expect("it shows moves") {
+        let step = step.as_object_mut().expect("it is one");
+        step.retain(|name, _| !["again", "skipped"].contains(&name.as_str()));
+    }
+    body["to"] = json!("latest");
+    body["shown"] = shown;
+    body
+}
+
 /// What is answered to those who may not, or who ask for nothing that there is.
 async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
     let mut viewer = Asker::of(served, Role::Viewer).await;
     let mut nobody = Asker { visitor: served.visitor(), token: String::new() };
     for operation in operations(document) {
-        let path = operation.path.replace("{id}", EXAMPLE_ID);
+        let path = operation.path.replace("{id}", EXAMPLE_ID).replace("{group}", "nobodys");
         let answer = nobody.ask(&operation.verb, &path, None).await;
         assert_eq!(answer.status, 401, "{path} {answer:?}");
         check(document, &operation, &answer);
@@ -236,6 +257,8 @@ async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
                 "state" => "open",
                 "since" | "until" => "2026-01-02T03:04:05Z",
                 "limit" => "7",
+                "to" => "latest",
+                "partition" => "0&to=latest",
                 "after" => "7-7",
                 "where" => "true",
                 _ => "none",
