@@ -78,7 +78,7 @@ impl Thresholds {
 impl Default for Thresholds {
     /// What holds where a catalogue has no default of its own.
     fn default() -> Thresholds {
-        Thresholds { warning: WARNING, critical: CRITICAL }
+        Thresholds { warning: 1_000, critical: 10_000 }
     }
 }
 
