@@ -60,9 +60,10 @@ const STEPS: &[Migration] = &[
         include_str!("migrations/0002.sql"),
     ),
     Migration::same(3, "users, sessions, scopes", include_str!("migrations/0003.sql")),
-    Migration::same(4, "the audit; no personal data", include_str!("migrations/0004.sql")),
+    Migration::same(4, "the audit", include_str!("migrations/0004.sql")),
     Migration::same(5, "requests", include_str!("migrations/0005.sql")),
     Migration::same(6, "hours of failures, notes", include_str!("migrations/0006.sql")),
+    Migration::same(8, "no personal data", include_str!("migrations/0008.sql")),
 ];
 
 /// The database of an ops process. Its times are nanoseconds since 1970.
