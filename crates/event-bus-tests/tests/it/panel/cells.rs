@@ -38,6 +38,16 @@ impl Objects {
     }
 }
 
+/// Whether a route is about one thing. A note is of a failure, which tenants share.
+fn is_of_one(path: &str) -> bool {
+    path.contains("{id}") && !path.contains("/notes/")
+}
+
+/// Whether a route shows more than one thing, and needs not be told which.
+fn is_of_all(verb: Verb, path: &str) -> bool {
+    verb == Verb::Get && !path.contains('{') && !path.ends_with("/notes")
+}
+
 /// What is answered to one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
@@ -150,10 +160,8 @@ async fn each_cell_of_roles_routes_tenants_and_objects_is_answered_as_it_is_writ
             cells += of_all(&mut somebody).await;
         }
     }
-    let named = |path: &str| path.contains("{id}");
-    let of_objects = panel::ROUTES.iter().filter(|route| named(route.path)).count()
-        + api::ROUTES.iter().filter(|route| named(route.path)).count();
-    let is_of_all = |verb: Verb, path: &str| verb == Verb::Get && !path.contains('{');
+    let of_objects = panel::ROUTES.iter().filter(|route| is_of_one(route.path)).count()
+        + api::ROUTES.iter().filter(|route| is_of_one(route.path)).count();
     let of_all = panel::ROUTES.iter().filter(|route| is_of_all(route.verb, route.path)).count()
         + api::ROUTES.iter().filter(|route| is_of_all(route.verb, route.path)).count();
     assert_eq!(cells, 3 * 3 * (2 * of_objects + of_all));
@@ -163,7 +171,7 @@ async fn each_cell_of_roles_routes_tenants_and_objects_is_answered_as_it_is_writ
 /// All routes that are about one thing, each with the thing that it is about.
 async fn of_objects(somebody: &mut Somebody, objects: &Objects) -> usize {
     let (role, sees, mut cells) = (somebody.role, somebody.sees(objects), 0);
-    for route in panel::ROUTES.iter().filter(|route| route.path.contains("{id}")) {
+    for route in panel::ROUTES.iter().filter(|route| is_of_one(route.path)) {
         let path = route.path.replace("{id}", objects.of(route.path));
         let answer = match route.verb {
             Verb::Get => somebody.visitor.get(&path).await,
@@ -180,7 +188,7 @@ async fn of_objects(somebody: &mut Somebody, objects: &Objects) -> usize {
         );
         cells += 1;
     }
-    for route in api::ROUTES.iter().filter(|route| route.path.contains("{id}")) {
+    for route in api::ROUTES.iter().filter(|route| is_of_one(route.path)) {
         let path = route.path.replace("{id}", objects.of(route.path));
         let status = somebody.api(route.verb, &path, &body_of(&path)).await;
         let wanted = Wanted::of(route.needs, role, sees);
@@ -201,7 +209,7 @@ async fn of_all(somebody: &mut Somebody) -> usize {
     let routes =
         routes.chain(api::ROUTES.iter().map(|route| (route.verb, route.path, route.needs, true)));
     for (verb, path, needs, is_api) in routes {
-        if verb == Verb::Post || path.contains('{') {
+        if !is_of_all(verb, path) {
             continue;
         }
         let status = match is_api {
@@ -242,7 +250,7 @@ async fn by_command_line(
         path == "/api/v1/dead-letters/{id}"
             || commands.iter().any(|(of, ..)| path == format!("/api/v1{of}"))
     };
-    for route in api::ROUTES.iter().filter(|route| route.path.contains("{id}")) {
+    for route in api::ROUTES.iter().filter(|route| is_of_one(route.path)) {
         assert!(asked(route.path), "no command asks {}", route.path);
     }
     let url = format!("http://{}", served.address);
