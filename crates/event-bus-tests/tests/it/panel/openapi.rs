@@ -19,7 +19,7 @@ const ALL: Scope = Scope { services: None, tenants: None };
 /// What the examples in the document are about.
 const EXAMPLE_ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
 const EXAMPLE_FINGERPRINT: &str = "0123456789abcdef";
-const LETTERS: usize = 12;
+const LETTERS: usize = 20;
 
 /// These come before all others, which ask for what they make; and those after them, which take it away.
 const FIRST: [&str; 2] = ["writeNote", "askForReplay"];
