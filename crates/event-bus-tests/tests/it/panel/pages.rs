@@ -18,7 +18,7 @@ use super::visitor::Visitor;
 const SOON: Duration = Duration::from_secs(90);
 
 /// What is shown to nobody as a page.
-const NO_PAGES: [&str; 6] = [
+const NO_PAGES: [&str; 7] = [
     "/",
     "/assets/{name}",
     "/events/groups/{group}/lag",
@@ -51,7 +51,7 @@ impl Known {
     fn address(&self, path: &str) -> String {
         let id = if path.starts_with("/events/replays") { &self.replay } else { &self.letter };
         let address = path.replace("{id}", id).replace("{name}", "bob");
-        let address = address.replace("{group}", &self.group);
+        let address = address.replace("{group}", &self.group).replace("{event}", "OrderPlaced");
         assert!(!address.contains('{'), "say here which {path} is looked at");
         let query = match path {
             "/welcome" => format!("token={}", self.invitation),
@@ -186,7 +186,7 @@ async fn each_page_is_for_everybody() {
 /// What axe-core has against a page. Its script is no page's: the browser runs it past their policy.
 async fn violations(browser: &Chromium, axe: &str) -> Vec<String> {
     let script = format!(
-        "{axe}; return axe.run(document, {{ runOnly: {LEVELS}, resultTypes: ['violations'] }}).then(found => \
+        "{axe}; document.activeElement?.blur(); return axe.run(document, {{ runOnly: {LEVELS}, resultTypes: ['violations'] }}).then(found => \
            found.violations.flatMap(rule => rule.nodes.map(node => \
              `${{rule.id}}: ${{node.html}} ${{node.failureSummary}}`)))"
     );
