@@ -180,12 +180,12 @@ mod tests {
             |name: &str| Yaml::map([("name", name.into()), ("args", Yaml::list(["a", "b c"]))]);
         let document = Yaml::map([
             ("z", Yaml::List(vec![item("one"), item("two")])),
-            ("a", Yaml::map([("none", Yaml::List(vec![])), ("map", Yaml::Map(vec![]))])),
-            ("n", (-7).into()),
+            ("a", Yaml::map([("empty", Yaml::List(vec![])), ("map", Yaml::Map(vec![]))])),
+            ("count", (-7).into()),
             ("is", true.into()),
         ]);
         let expected = "z:\n  - name: one\n    args:\n      - a\n      - b c\n  - name: two\n    args:\n      - a\n      - b c\n\
-                        a:\n  none: []\n  map: {}\nn: -7\nis: true\n";
+                        a:\n  empty: []\n  map: {}\ncount: -7\nis: true\n";
         assert_eq!(document.document(), expected);
     }
 
