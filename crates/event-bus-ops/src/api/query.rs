@@ -21,6 +21,8 @@ impl Query {
     pub(crate) fn of(pairs: Vec<(String, String)>) -> Result<Self, DeskError> {
         let mut query = Self { limit: PAGE, ..Self::default() };
         for (name, value) in pairs {
+            // As the index has it, for PostgreSQL's text has no zero.
+            let value = value.replace('\0', "\u{fffd}");
             let bad = |why: &str| DeskError::Unclear(format!("{name}={value}: {why}"));
             let filter = &mut query.filter;
             match name.as_str() {
