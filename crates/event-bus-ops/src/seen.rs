@@ -9,13 +9,11 @@ use event_bus::envelope::{Envelope, ParseError};
 use event_bus::headers;
 use event_bus::kafka::Record;
 use event_bus::names::EventId;
+use event_bus::personal::Personal;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::access::policy::{Action, Actor, Object, decide};
-
-/// Stands for personal data.
-const HIDDEN: &str = "•••";
 
 /// A record that was read, of an event's topic or of its dead letter topic.
 #[derive(Debug)]
@@ -53,20 +51,14 @@ impl Seen {
         self.envelope.as_ref().ok().map(|envelope| envelope.tenant_id.as_str())
     }
 
-    /// What the payload says without what the catalogue calls personal data; `None` where that can't be told.
-    pub(crate) fn impersonal_payload(&self, catalogue: &Catalogue) -> Option<Value> {
-        let envelope = self.envelope.as_ref().ok()?;
-        let topic = &self.record.topic;
-        let event = catalogue
-            .event_of_topic(topic.as_str())
-            .or_else(|| catalogue.event_of_dead_letter_topic(topic))?;
-        let mut payload = envelope.payload.to_value();
-        for pointer in &event.personal_data {
-            let tokens = pointer.split('/').skip(2);
-            let tokens = tokens.map(|token| token.replace("~1", "/").replace("~0", "~"));
-            hide(&mut payload, &tokens.collect::<Vec<_>>());
-        }
-        Some(payload)
+    /// It without what is personal, and why it is no event, where it is none. It is asked beforehand who may see it.
+    #[must_use]
+    pub(crate) fn without_personal(self, catalogue: &Catalogue) -> (Self, Option<String>) {
+        let personal = Personal::of_record(catalogue, &self.record);
+        let problem = self.envelope.as_ref().err().map(|error| personal.text(&error_chain(error)));
+        let record = personal.record(&self.record);
+        let envelope = Envelope::parse(record.value.as_deref().unwrap_or_default());
+        (Self { record, envelope, ..self }, problem)
     }
 
     /// Everything of the record.
@@ -156,49 +148,9 @@ pub(crate) fn may_see(catalogue: &Catalogue, actor: &Actor, seen: &Seen) -> bool
     })
 }
 
-/// Hides what is at a pointer of the catalogue and below it. A star stands for every item.
-fn hide(value: &mut Value, tokens: &[String]) {
-    let Some((first, rest)) = tokens.split_first() else {
-        *value = HIDDEN.into();
-        return;
-    };
-    match value {
-        Value::Object(fields) if first == "*" => {
-            fields.values_mut().for_each(|field| hide(field, rest));
-        }
-        Value::Object(fields) => {
-            if let Some(field) = fields.get_mut(first) {
-                hide(field, rest);
-            }
-        }
-        Value::Array(items) => {
-            // Whichever item a number names, what it is like says something of a person.
-            items.iter_mut().for_each(|item| hide(item, rest));
-        }
-        _ => {}
-    }
-}
-
 /// When a record came onto its topic, as it is shown.
 #[must_use]
 pub fn time(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
         .map_or_else(|_| millis.to_string(), |time| format!("{time:.3}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_at_a_pointer_is_hidden_with_all_below_it() {
-        let mut payload = json!({ "a": { "b": 1, "c": [1] }, "d": [{ "e": "x", "f": 2 }, { "e": null }], "g": 1 });
-        for pointer in [&["a"][..], &["d", "*", "e"], &["g", "h"], &["i"]] {
-            let tokens: Vec<String> = pointer.iter().map(|token| (*token).to_owned()).collect();
-            hide(&mut payload, &tokens);
-        }
-        let hidden =
-            json!({ "a": HIDDEN, "d": [{ "e": HIDDEN, "f": 2 }, { "e": HIDDEN }], "g": 1 });
-        assert_eq!(payload, hidden);
-    }
 }

@@ -76,7 +76,8 @@ pub struct Glimpse {
 }
 
 impl Glimpse {
-    fn of(seen: &Seen, catalogue: &Catalogue) -> Option<Self> {
+    /// Of a record without what is personal.
+    fn of(seen: &Seen) -> Option<Self> {
         let envelope = seen.envelope.as_ref().ok();
         let record = &seen.record;
         Some(Self {
@@ -90,12 +91,13 @@ impl Glimpse {
             service: envelope.map(|envelope| envelope.service.to_string()),
             tenant: seen.tenant().map(str::to_owned),
             key: seen.key().map(std::borrow::Cow::into_owned),
-            payload: seen.impersonal_payload(catalogue),
+            payload: envelope.map(|envelope| envelope.payload.to_value()),
         })
     }
 }
 
 impl Wanted {
+    /// Whether it is a record, without what is personal: nobody finds out what that says by asking for it.
     fn is(&self, seen: &Seen, catalogue: &Catalogue) -> bool {
         let event = catalogue.event_of_topic(seen.record.topic.as_str());
         self.event.as_deref().is_none_or(|name| event.is_some_and(|event| event.name == *name))
@@ -242,26 +244,24 @@ impl Live {
                 let at =
                     TopicPartition { topic: record.topic.clone(), partition: record.partition };
                 places.insert(at, record.offset + 1);
-                self.tell(&Seen::new(record, &self.catalogue));
+                self.tell(Seen::new(record, &self.catalogue));
             }
         }
         Ok(())
     }
 
     /// Tells an event to those who want it and may see it.
-    fn tell(&self, seen: &Seen) {
-        let mut glimpse = None;
-        for viewer in self.viewers().looking.values() {
-            if !viewer.wanted.is(seen, &self.catalogue)
-                || !may_see(&self.catalogue, &viewer.actor, seen)
-            {
-                continue;
-            }
-            if glimpse.is_none() {
-                glimpse = Glimpse::of(seen, &self.catalogue).map(Arc::new);
-            }
-            let Some(glimpse) = &glimpse else { return };
-            if viewer.events.try_send(Arc::clone(glimpse)).is_err() {
+    fn tell(&self, seen: Seen) {
+        let viewers = self.viewers();
+        let may = |viewer: &&Viewer| may_see(&self.catalogue, &viewer.actor, &seen);
+        let those: Vec<&Viewer> = viewers.looking.values().filter(may).collect();
+        if those.is_empty() {
+            return;
+        }
+        let (seen, _) = seen.without_personal(&self.catalogue);
+        let Some(glimpse) = Glimpse::of(&seen).map(Arc::new) else { return };
+        for viewer in those.into_iter().filter(|viewer| viewer.wanted.is(&seen, &self.catalogue)) {
+            if viewer.events.try_send(Arc::clone(&glimpse)).is_err() {
                 viewer.left_out.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -303,10 +303,11 @@ impl Desk {
             && let Some(records) = read.map_err(|error| DeskError::failed(&error))?
         {
             let seen = records.into_iter().map(|record| Seen::new(record, &self.catalogue));
-            let wanted = seen.filter(|seen| {
-                wanted.is(seen, &self.catalogue) && may_see(&self.catalogue, actor, seen)
-            });
-            latest.extend(wanted.filter_map(|seen| Glimpse::of(&seen, &self.catalogue)));
+            let seen = seen
+                .filter(|seen| may_see(&self.catalogue, actor, seen))
+                .map(|seen| seen.without_personal(&self.catalogue).0);
+            let wanted = seen.filter(|seen| wanted.is(seen, &self.catalogue));
+            latest.extend(wanted.filter_map(|seen| Glimpse::of(&seen)));
             latest.sort_by_key(|one| std::cmp::Reverse((one.at, one.offset)));
             latest.truncate(LATEST_SHOWN);
         }

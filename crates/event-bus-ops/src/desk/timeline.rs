@@ -162,6 +162,13 @@ pub struct Settled {
 }
 
 impl AskedWay {
+    fn is_carried_by(&self, seen: &Seen) -> bool {
+        match self.is_key {
+            true => seen.key().is_some_and(|key| key == self.value),
+            false => trace::carries(seen, trace::whole_payload(seen), &self.value),
+        }
+    }
+
     /// From when until when is looked, as of now.
     fn time(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), DeskError> {
         let of_id = self.value.parse::<Uuid>().ok().and_then(|id| id.get_timestamp());
@@ -252,8 +259,14 @@ impl Desk {
             for record in records {
                 timeline.read += 1;
                 let seen = Seen::new(record, &self.catalogue);
-                if timeline.moments.len() <= 2 * MOST_SHOWN && self.is_of_way(actor, asked, &seen) {
-                    timeline.moments.extend(moment(seen));
+                let has_room = timeline.moments.len() <= 2 * MOST_SHOWN;
+                if !has_room || !may_see(&self.catalogue, actor, &seen) {
+                    continue;
+                }
+                // Nobody finds out what personal data says by asking for it.
+                let (seen, problem) = seen.without_personal(&self.catalogue);
+                if asked.is_carried_by(&seen) {
+                    timeline.moments.extend(moment(seen, problem));
                 }
             }
             if timeline.read >= MOST_READ {
@@ -261,16 +274,6 @@ impl Desk {
                 return Ok(());
             }
         }
-    }
-
-    fn is_of_way(&self, actor: &Actor, asked: &AskedWay, seen: &Seen) -> bool {
-        let carries = if asked.is_key {
-            seen.key().is_some_and(|key| key == asked.value)
-        } else {
-            // Nobody finds out what personal data says by asking for it.
-            trace::carries(seen, seen.impersonal_payload(&self.catalogue), &asked.value)
-        };
-        carries && may_see(&self.catalogue, actor, seen)
     }
 
     /// Says of each event how far the groups in scope are with it.
@@ -341,7 +344,7 @@ impl Moment {
 }
 
 /// What a record tells; nothing where its time or its headers are none of the bus's.
-fn moment(seen: Seen) -> Option<Moment> {
+fn moment(seen: Seen, problem: Option<String>) -> Option<Moment> {
     let place = trace::place(&seen);
     let key = seen.key().map(std::borrow::Cow::into_owned);
     let Seen { record, envelope, event_id, is_dead_letter } = seen;
@@ -369,7 +372,9 @@ fn moment(seen: Seen) -> Option<Moment> {
                 occurred_at: envelope.occurred_at,
                 groups: Vec::new(),
             },
-            Err(error) => What::Unreadable { problem: error_chain(&error) },
+            Err(error) => {
+                What::Unreadable { problem: problem.unwrap_or_else(|| error_chain(&error)) }
+            }
         }
     };
     Some(Moment {

@@ -260,7 +260,8 @@ async fn finds_nothing_out(visitor: &mut Visitor, token: &str, role: Role) {
     ] {
         let escaped: String = condition.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let (status, told) =
-            ask(visitor, token, Verb::Get, &format!("{list}?event=PieceCut&where={escaped}"), "").await;
+            ask(visitor, token, Verb::Get, &format!("{list}?event=PieceCut&where={escaped}"), "")
+                .await;
         let found: Value = serde_json::from_str(&told).unwrap_or_default();
         let found = found["letters"].as_array().map_or(0, Vec::len);
         assert_eq!(found > 0, role >= Role::Operator, "{role} {condition} {status} {told}");
@@ -268,8 +269,14 @@ async fn finds_nothing_out(visitor: &mut Visitor, token: &str, role: Role) {
     let (_, told) = ask(visitor, token, Verb::Get, &format!("{list}?text={CANARY}"), "").await;
     let told: Value = serde_json::from_str(&told).expect("it is JSON");
     assert_eq!(told["letters"], json!([]), "{told}");
-    let (status, told) =
-        ask(visitor, token, Verb::Get, &format!("{list}?event=PieceCut&where=payload.owner.name"), "").await;
+    let (status, told) = ask(
+        visitor,
+        token,
+        Verb::Get,
+        &format!("{list}?event=PieceCut&where=payload.owner.name"),
+        "",
+    )
+    .await;
     assert!(status == 400 || role == Role::Viewer, "{told}");
     assert!(!has_canary(&told), "{told}");
 }
