@@ -169,6 +169,10 @@ pub struct Note {
 impl Note {
     /// That this is done with an object.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an id or a number is told as it is, and a name by reference"
+    )]
     pub fn of(deed: Deed, object: impl ToString) -> Self {
         Self { deed, object: object.to_string(), reason: None, detail: json!({}) }
     }

@@ -43,9 +43,10 @@ fn is_of_one(path: &str) -> bool {
     path.contains("{id}") && !path.contains("/notes/")
 }
 
-/// Whether a route shows more than one thing, and needs not be told which.
+/// Whether a route shows more than one thing, needs not be told which, and comes to an end.
 fn is_of_all(verb: Verb, path: &str) -> bool {
-    verb == Verb::Get && !path.contains('{') && !path.ends_with("/notes")
+    let has_end = !path.ends_with("/stream");
+    verb == Verb::Get && has_end && !path.contains('{') && !path.ends_with("/notes")
 }
 
 /// What is answered to one cell.

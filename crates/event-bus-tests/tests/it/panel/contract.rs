@@ -94,7 +94,7 @@ async fn the_contract_is_everybodys_and_how_a_group_is_that_of_its_service() {
     let other = of(&told, "sawing");
     assert_eq!((&other["in_scope"], other.get("lag")), (&json!(false), None), "{told}");
     assert_eq!(told["contracts"][0]["schema"]["required"][0], "piece", "{told}");
-    let all = tells(&mut ann, &token, "/catalogue", |told| told.is_array()).await;
+    let all = tells(&mut ann, &token, "/catalogue", Value::is_array).await;
     assert_eq!((&all[0]["event"], &all[0]["versions"]), (&json!("PieceCut"), &json!(["1.0"])));
 
     let page = ann.get("/events/catalogue").await;

@@ -12,7 +12,10 @@ use super::{OpsStore, search};
 use crate::dead_letters::Scope;
 
 /// So many hours are a trend, the one that runs among them.
-pub const TREND_HOURS: usize = 24;
+pub const TREND_HOURS: usize = EARLIER as usize + 1;
+
+/// The hours of a trend before the one that runs.
+const EARLIER: u8 = 23;
 
 const NANOSECONDS: i64 = 3_600_000_000_000;
 /// Hours that are longer ago are forgotten.
@@ -89,7 +92,7 @@ impl OpsStore {
             within.push_str(&format!(" AND tenant = {ALL_TENANTS}"));
         }
         let last = hour_of(now);
-        let first = last - (TREND_HOURS as i64 - 1);
+        let first = last - i64::from(EARLIER);
         let select = format!(
             "SELECT fingerprint, hour, CAST(sum(letters) AS bigint) AS letters FROM ops_hours
              WHERE fingerprint IN ({}) AND hour BETWEEN $1 AND $2{within} GROUP BY fingerprint, hour",
