@@ -170,6 +170,6 @@ mod tests {
         }
         let newest = snapshot(at(100), 0, 900);
         assert_eq!(history.rate_of(&newest, &event), Some(10.0));
-        assert_eq!(history.rate_of(&newest, &"Other".parse().unwrap()), None);
+        assert_eq!(history.rate_of(&newest, &"NothingHappened".parse().unwrap()), None);
     }
 }

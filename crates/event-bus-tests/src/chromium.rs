@@ -157,7 +157,7 @@ impl Chromium {
         self.ask("POST", "/goog/cdp/execute", Some(&asked)).await.expect("the browser does it")
     }
 
-    /// What the browser complained of, such as what a page's policy forbids.
+    /// What the browser complained of, such as what a page's policy forbids. What it only proposes, `DEBUG`, is no complaint.
     ///
     /// # Panics
     /// When it does not tell.
@@ -165,7 +165,8 @@ impl Chromium {
         let log = self.ask("POST", "/se/log", Some(&json!({ "type": "browser" }))).await;
         let log = log.expect("the browser tells its log");
         let log = log.as_array().into_iter().flatten();
-        log.filter_map(|entry| entry["message"].as_str()).map(str::to_owned).collect()
+        let complaints = log.filter(|entry| entry["level"] != "DEBUG");
+        complaints.filter_map(|entry| entry["message"].as_str()).map(str::to_owned).collect()
     }
 
     /// Ends the browser.

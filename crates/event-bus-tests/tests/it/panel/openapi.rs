@@ -68,7 +68,9 @@ fn operations(document: &Value) -> Vec<Operation> {
         let operation = |(verb, told)| Operation { path: path.clone(), verb, told };
         verbs.into_iter().map(operation).collect::<Vec<_>>()
     };
-    let mut operations: Vec<Operation> = paths.iter().flat_map(of).collect();
+    // What is streamed has no end.
+    let ends = |(path, _): &(&String, &Value)| !path.ends_with("/stream");
+    let mut operations: Vec<Operation> = paths.iter().filter(ends).flat_map(of).collect();
     operations.sort_by_key(Operation::order);
     operations
 }
@@ -141,7 +143,9 @@ impl Known {
             _ => self.letters.first().cloned().expect("there are enough"),
         };
         let path = operation.path.replace("{id}", &id).replace("{group}", &self.group);
+        let path = path.replace("{event}", "PieceCut");
         match operation.id() {
+            "showTimeline" => format!("{path}?value=1"),
             "listNotes" => format!("{path}?fingerprint={}", self.fingerprint),
             "planReset" => format!("{path}?to=latest"),
             _ => path,
@@ -203,7 +207,9 @@ async fn what_is_answered_is_as_the_document_says() {
         }
         let answer = admin.ask(&operation.verb, &path, body.as_ref()).await;
         let told = check(&document, &operation, &answer);
-        if answer.status >= 300 {
+        // Nothing waits for somebody else: two.rs has that.
+        let is_request = path.contains("/requests/") && answer.status == 404;
+        if answer.status >= 300 && !is_request {
             failed.push(format!("{} {path}: {answer:?}", operation.verb));
         }
         if let (0, Some(id)) = (operation.order(), told["id"].as_str()) {
@@ -235,6 +241,7 @@ async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
     let mut nobody = Asker { visitor: served.visitor(), token: String::new() };
     for operation in operations(document) {
         let path = operation.path.replace("{id}", EXAMPLE_ID).replace("{group}", "nobodys");
+        let path = path.replace("{event}", "NothingHappened");
         let answer = nobody.ask(&operation.verb, &path, None).await;
         assert_eq!(answer.status, 401, "{path} {answer:?}");
         check(document, &operation, &answer);
@@ -254,6 +261,9 @@ async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
             let name = parameter["name"].as_str().expect("it has one");
             let value = match name {
                 "id" => EXAMPLE_ID,
+                "event" => "PieceCut",
+                "as" => "id",
+                "before" => "7",
                 "state" => "open",
                 "since" | "until" => "2026-01-02T03:04:05Z",
                 "limit" => "7",
@@ -263,7 +273,9 @@ async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
                 "where" => "true",
                 _ => "none",
             };
-            let answer = admin.ask("get", &format!("{path}?{name}={value}"), None).await;
+            let is_timeline = operation.id() == "showTimeline" && name != "value";
+            let of = if is_timeline { "&value=1" } else { "" };
+            let answer = admin.ask("get", &format!("{path}?{name}={value}{of}"), None).await;
             if parameter["in"] == "query" {
                 assert_ne!(answer.status, 400, "{path} {name} {answer:?}");
                 check(document, &operation, &answer);
