@@ -82,8 +82,7 @@ impl Desk {
         why: Option<&str>,
     ) -> Result<RequestRow, DeskError> {
         let row = self.waiting(actor, id).await?;
-        let said = json!({ "action": row.action, "letters": row.letters, "asked_by": row.by });
-        let note = Note::of(Deed::Approve, id).because(why).with(said);
+        let note = verdict(Deed::Approve, &row, why);
         let approved = async {
             match row.action {
                 RequestedAction::Replay => self.begin(actor, &row, why).await,
@@ -159,8 +158,7 @@ impl Desk {
         why: Option<&str>,
     ) -> Result<RequestRow, DeskError> {
         let row = self.waiting(actor, id).await?;
-        let said = json!({ "action": row.action, "letters": row.letters, "asked_by": row.by });
-        let note = Note::of(Deed::Deny, id).because(why).with(said);
+        let note = verdict(Deed::Deny, &row, why);
         let denied = async {
             let now = Timestamp::now();
             let stage = RequestStage::Denied;
@@ -189,6 +187,12 @@ impl Desk {
             reason: reason.map(str::to_owned),
         }
     }
+}
+
+/// What is written about a request that somebody decides about.
+fn verdict(deed: Deed, row: &RequestRow, why: Option<&str>) -> Note {
+    let said = json!({ "action": row.action, "letters": row.letters, "asked_by": row.by });
+    Note::of(deed, row.id).because(why).with(said)
 }
 
 fn decided_meanwhile() -> DeskError {

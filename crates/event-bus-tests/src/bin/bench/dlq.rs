@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event_bus::KafkaConfig;
 use event_bus::dead_letters::Filter;
 use event_bus::dead_letters::guarded::Guard;
-use event_bus::kafka::admin::Admin;
 use event_bus::names::Namespace;
-use event_bus::{KafkaConfig, topics};
 use event_bus_ops::api::AskForReplay;
 use event_bus_ops::client::Client;
+use event_bus_tests::kafka::create_topics_at;
 
 use crate::broker::memory::mebibytes;
 use crate::publish::turn::Quartiles;
@@ -55,12 +55,7 @@ pub async fn run(args: &Args) -> ExitCode {
     let catalogue = blindstrader::catalogue()
         .with_namespace(Namespace::new(&namespace).expect("a valid namespace"));
     let catalogue = Arc::new(catalogue);
-    let admin = Admin::connect(&kafka).expect("an admin client can be made");
-    let cluster = admin.cluster().await.expect("Kafka answers");
-    let options = topics::Options { replication: Some(1), ..topics::Options::default() };
-    let plan = topics::plan(&catalogue, &cluster, options);
-    let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
-    topics::apply(&admin, &plan, report).await.expect("Kafka answers");
+    create_topics_at(&kafka, &catalogue).await;
 
     let letters = Letters::new(Arc::clone(&catalogue), kafka.clone());
     let written = Instant::now();

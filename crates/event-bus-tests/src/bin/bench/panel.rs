@@ -10,10 +10,11 @@ use event_bus::dead_letters::{Filter, Scope};
 use event_bus::kafka::admin::Admin;
 use event_bus::names::{Namespace, TopicName};
 use event_bus::store::ops::{OpsStore, Role};
-use event_bus::{Catalogue, KafkaConfig, topics};
+use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::access::route::Verb;
 use event_bus_ops::api::AskForReplay;
 use event_bus_ops::panel::{COOKIE, HOME, ROUTES};
+use event_bus_tests::kafka::create_topics_at;
 use jiff::Timestamp;
 
 use crate::broker::memory::{Watch, mebibytes};
@@ -99,11 +100,7 @@ pub async fn run(args: &Args) -> ExitCode {
 /// Makes the catalogue's topics with more partitions than it says, and says how many there are.
 async fn make_topics(kafka: &KafkaConfig, catalogue: &Catalogue, wanted: usize) -> usize {
     let admin = Admin::connect(kafka).expect("an admin client can be made");
-    let cluster = admin.cluster().await.expect("Kafka answers");
-    let options = topics::Options { replication: Some(1), ..topics::Options::default() };
-    let plan = topics::plan(catalogue, &cluster, options);
-    let report = |applied: topics::Applied| applied.outcome.expect("Kafka takes the step");
-    topics::apply(&admin, &plan, report).await.expect("Kafka answers");
+    create_topics_at(kafka, catalogue).await;
     let all: Vec<TopicName> = catalogue
         .events()
         .flat_map(|event| [event.topic.clone(), event.dead_letter_topic.clone()])
