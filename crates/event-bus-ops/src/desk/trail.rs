@@ -1,5 +1,7 @@
 //! What is done from here is written to the audit before.
 
+use event_bus::dead_letter::error_chain;
+
 use super::{Desk, DeskError};
 use crate::access::policy::Actor;
 use crate::access::trail::{Note, not_done};
@@ -14,8 +16,15 @@ impl Desk {
     ) -> Result<T, DeskError> {
         let link = note.write(&self.store, actor.into()).await?;
         let done = deed.await;
-        if let Err(error) = &done {
-            not_done(&self.store, &link, &error.to_string()).await?;
+        if let Err(error) = &done
+            && let Err(unwritten) = not_done(&self.store, &link, &error.to_string()).await
+        {
+            let unwritten = error_chain(&unwritten);
+            tracing::warn!(
+                error = unwritten,
+                seq = link.seq,
+                "what was not done is audited as done"
+            );
         }
         done
     }
