@@ -13,14 +13,15 @@ use event_bus::audit::Mirror;
 use event_bus::audit::chain::Link;
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Progress, Scope};
-use event_bus::kafka::admin::Admin;
+use event_bus::kafka::admin::{Admin, Wanted};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::access::trail::{By, Deed, Note, not_done};
 use event_bus_ops::desk::Desk;
-use event_bus_ops::{Watch, http, panel};
+use event_bus_ops::{LagCollector, Watch, http, panel};
 use jiff::Timestamp;
+use regex::Regex;
 use serde_json::json;
 
 use crate::address::address;
@@ -84,6 +85,38 @@ pub struct Serve {
     rebuild: bool,
     #[command(flatten)]
     two: Two,
+    #[command(flatten)]
+    lag: Lag,
+}
+
+/// Of which groups `/metrics` tells the lag.
+#[derive(clap::Args)]
+pub struct Lag {
+    /// Collect the lag of all groups every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    lag_every: u64,
+    /// Only of groups whose whole name this regular expression matches, as with kafka_exporter's --group.filter
+    #[arg(long, value_name = "REGEX", default_value = ".*", value_parser = whole)]
+    lag_groups: Regex,
+    /// Only of topics whose whole name this regular expression matches; Kafka's own, which begin with two underscores, are never told of
+    #[arg(long, value_name = "REGEX", default_value = ".*", value_parser = whole)]
+    lag_topics: Regex,
+}
+
+impl Lag {
+    fn collector(&self, catalogue: &Arc<Catalogue>) -> LagCollector {
+        let (groups, topics) = (self.lag_groups.clone(), self.lag_topics.clone());
+        let wanted = Wanted {
+            group: Arc::new(move |name| groups.is_match(name)),
+            topic: Arc::new(move |name| !name.starts_with("__") && topics.is_match(name)),
+        };
+        LagCollector::new(Arc::clone(catalogue), wanted, Duration::from_secs(self.lag_every))
+    }
+}
+
+/// A regular expression for whole names.
+fn whole(text: &str) -> Result<Regex, String> {
+    Regex::new(&format!("^(?:{text})$")).map_err(|error| error.to_string())
 }
 
 /// What takes two.
@@ -185,8 +218,8 @@ impl Serve {
         if self.rebuild {
             store.forget_index().await.context("the index could not be forgotten")?;
         }
-        let Ops { store, indexer, worker, mirror, desk, watch, admin } =
-            Ops::on(store, &catalogue, &kafka, &self.two)?;
+        let Ops { store, indexer, worker, mirror, lag, desk, watch, admin, kafka } =
+            Ops::on(store, &catalogue, &kafka, &self.two, &self.lag)?;
         tokio::select! {
             caught_up = catch_up(&indexer) => caught_up?,
             _ = requested.wait_for(|stop| *stop) => return Ok(Exit::Done),
@@ -195,11 +228,14 @@ impl Serve {
         tracing::info!(http = %address, "the API answers");
         let mut output = global.output();
         tell(&mut output, address, set_up_link(&store, address).await?)?;
-        let answering = http::answer(listener, panel::router(&desk), requested.clone());
-        let looking = watch.run(admin, LOOK, stop::of(requested.clone()));
-        let (answered, (), (), (), ()) = tokio::join!(
+        let router = panel::router(&desk, http::of_lag(lag.clone()));
+        let answering = http::answer(listener, router, requested.clone());
+        let looking = watch.run(admin.clone(), LOOK, stop::of(requested.clone()));
+        let collecting = lag.run(admin, kafka, &store, stop::of(requested.clone()));
+        let (answered, (), (), (), (), ()) = tokio::join!(
             answering,
             looking,
+            collecting,
             indexer.run(requested.clone()),
             mirror.run(requested.clone()),
             worker.run(requested)
@@ -218,10 +254,12 @@ pub struct Ops {
     pub indexer: Indexer,
     pub worker: Worker,
     pub mirror: Mirror,
+    pub lag: LagCollector,
     pub desk: Desk,
     /// What the desk tells of topics and groups, once somebody has it look.
     pub watch: Watch,
     pub admin: Admin,
+    pub kafka: KafkaConfig,
 }
 
 impl Ops {
@@ -231,6 +269,7 @@ impl Ops {
         catalogue: &Arc<Catalogue>,
         kafka: &KafkaConfig,
         two: &Two,
+        lag: &Lag,
     ) -> anyhow::Result<Self> {
         let (store, catalogue) = (Arc::new(store), Arc::clone(catalogue));
         let publisher = Publisher::connect(Arc::clone(&catalogue), &kafka.without_linger())?;
@@ -240,6 +279,7 @@ impl Ops {
             indexer: Indexer::new(Arc::clone(&store), kafka.clone(), Arc::clone(&catalogue)),
             worker: Worker::new(Arc::clone(&store), kafka.clone(), Arc::clone(&publisher)),
             mirror: Mirror::new(Arc::clone(&store), Arc::clone(&publisher)),
+            lag: lag.collector(&catalogue),
             desk: Desk::new(
                 Arc::clone(&store),
                 catalogue,
@@ -252,6 +292,7 @@ impl Ops {
             store,
             watch,
             admin,
+            kafka: kafka.clone(),
         })
     }
 }

@@ -24,7 +24,7 @@ pub async fn answer(
     metrics: Metrics,
     stop: watch::Receiver<bool>,
 ) {
-    answer_by(listener, watch.clone(), http::router(watch, metrics), stop).await;
+    answer_by(listener, watch.clone(), http::router(watch, metrics, None), stop).await;
 }
 
 /// Answers by these routes until the stop.

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::address::address;
 use crate::exit::Exit;
 use crate::global::Global;
-use crate::ops::{self, Ops, Two};
+use crate::ops::{self, Lag, Ops, Two};
 use crate::otlp::{Otlp, Traces};
 use crate::settings::Settings;
 use crate::{logging, stop, telling};
@@ -63,6 +63,8 @@ pub struct Args {
     #[command(flatten)]
     two: Two,
     #[command(flatten)]
+    lag: Lag,
+    #[command(flatten)]
     otlp: Otlp,
 }
 
@@ -92,7 +94,7 @@ impl Args {
         let cluster = Cluster::start(&settings, listen, &data).await?;
         let databases = data.databases(settings.bootstrap_given(), catalogue.namespace())?;
         let store = OpsStore::open(&databases.of(OPS_STORE)).await?;
-        let ops = Ops::on(store, &catalogue, &cluster.kafka, &self.two)?;
+        let ops = Ops::on(store, &catalogue, &cluster.kafka, &self.two, &self.lag)?;
         let facts = Facts {
             set_up: ops::set_up_link(&ops.store, http).await?,
             started,

@@ -1,22 +1,27 @@
 //! HTTP for those who look after the process: health and metrics.
 //!
 //! `/livez` says that the process answers, `/readyz` whether the bus does its work: 200, or 503 with everything that
-//! is wrong. `/metrics` is for Prometheus.
+//! is wrong. `/metrics` is for Prometheus. An ops process judges nobody, so it is not ready or unready, but tells of all
+//! groups.
 
+use std::convert::Infallible;
 use std::fmt::{self, Write as _};
+use std::iter;
 use std::time::Instant;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use event_bus::metrics::Metrics;
+use futures_util::stream;
 use serde::Serialize;
 
-use crate::Watch;
 use crate::health::{Health, Problem};
+use crate::{LagCollector, Watch};
 
 pub use crate::serving::answer;
 pub use axum::Router;
@@ -24,18 +29,21 @@ pub use axum::Router;
 /// OpenMetrics 1.0, section "Overall structure": what Prometheus negotiates as its text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Only whether the process answers, where nothing else is looked at.
-pub fn alive() -> Router {
-    Router::new().route("/livez", get(livez))
+/// What ends an exposition.
+const END: &str = "# EOF\n";
+
+/// The routes of an ops process: whether it answers, and the lag of all groups.
+pub fn of_lag(lag: LagCollector) -> Router {
+    Router::new().route("/livez", get(livez)).route("/metrics", get(lag_alone)).with_state(lag)
 }
 
-/// The routes of health and metrics.
-pub fn router(watch: Watch, metrics: Metrics) -> Router {
+/// The routes of health and metrics; with the lag of all groups, where this process collects it.
+pub fn router(watch: Watch, metrics: Metrics, lag: Option<LagCollector>) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(exposition))
-        .with_state(Told { watch, metrics })
+        .with_state(Told { watch, metrics, lag })
 }
 
 /// What is told of.
@@ -43,6 +51,7 @@ pub fn router(watch: Watch, metrics: Metrics) -> Router {
 struct Told {
     watch: Watch,
     metrics: Metrics,
+    lag: Option<LagCollector>,
 }
 
 impl FromRef<Told> for Watch {
@@ -51,23 +60,30 @@ impl FromRef<Told> for Watch {
     }
 }
 
-impl FromRef<Told> for Metrics {
-    fn from_ref(told: &Told) -> Metrics {
-        told.metrics.clone()
-    }
+async fn lag_alone(State(lag): State<LagCollector>) -> Response {
+    open_metrics(lag.exposition())
 }
 
-async fn exposition(State(metrics): State<Metrics>, State(watch): State<Watch>) -> Response {
+async fn exposition(State(told): State<Told>) -> Response {
     let now = Instant::now();
-    match metrics.encode(now).and_then(|text| with_health(text, &watch.health(now))) {
-        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    let text = told.metrics.encode(now);
+    match text.and_then(|text| with_health(text, &told.watch.health(now))) {
+        Ok(text) => {
+            let lag = told.lag.as_ref().map(LagCollector::exposition);
+            open_metrics(iter::once(text).chain(lag.into_iter().flatten()))
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-/// Metrics, and whether the process is ready, which is asked for when it is told.
+/// Pieces of an exposition, as they are written, and its end.
+fn open_metrics(pieces: impl Iterator<Item = String> + Send + 'static) -> Response {
+    let pieces = pieces.chain(iter::once(END.to_owned())).map(Ok::<_, Infallible>);
+    ([(CONTENT_TYPE, OPEN_METRICS)], Body::from_stream(stream::iter(pieces))).into_response()
+}
+
+/// Metrics, and whether the process is ready, which is asked for when it is told. What ends them is left out.
 fn with_health(mut metrics: String, health: &Health) -> Result<String, fmt::Error> {
-    const END: &str = "# EOF\n";
     if metrics.ends_with(END) {
         metrics.truncate(metrics.len() - END.len());
     }
@@ -78,7 +94,6 @@ fn with_health(mut metrics: String, health: &Health) -> Result<String, fmt::Erro
         let count = health.problems.iter().filter(|problem| problem.kind() == kind).count();
         writeln!(metrics, "event_bus_problems{{kind=\"{kind}\"}} {count}")?;
     }
-    metrics.push_str(END);
     Ok(metrics)
 }
 
@@ -132,8 +147,7 @@ mod tests {
         for line in ["outbox-quarantined\"} 2", "starting\"} 1", "stalled\"} 0"] {
             assert!(text.contains(&format!("\nevent_bus_problems{{kind=\"{line}\n")), "{text}");
         }
-        assert!(text.ends_with("\n# EOF\n"), "{text}");
-        assert_eq!(text.matches("# EOF").count(), 1);
+        assert!(!text.contains("# EOF"), "{text}");
     }
 
     #[test]

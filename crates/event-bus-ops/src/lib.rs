@@ -16,6 +16,7 @@ pub mod export;
 pub mod health;
 mod history;
 pub mod http;
+mod lag;
 pub mod otlp;
 pub mod panel;
 pub mod patch;
@@ -30,6 +31,7 @@ mod watch;
 
 pub use health::{Health, Problem};
 pub use history::{Moment, STEP};
+pub use lag::{Exposition, LagCollector};
 pub use progress::STALLED_AFTER;
 pub use snapshot::{Snapshot, TopicCount};
 pub use watch::Watch;

@@ -3,7 +3,11 @@
 //! Committed offsets must be read before the ends of the logs: then a group that goes on meanwhile looks a little
 //! further behind than it is, and never ahead of the log.
 
+mod ends;
+
 use serde::{Deserialize, Serialize};
+
+pub use ends::Ends;
 
 use crate::names::{GroupName, TopicName};
 

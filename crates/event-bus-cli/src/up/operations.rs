@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use event_bus::KafkaConfig;
 use event_bus::audit::Mirror;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::Indexer;
@@ -10,7 +11,7 @@ use event_bus::dead_letters::guarded::Worker;
 use event_bus::kafka::admin::Admin;
 use event_bus::metrics::Metrics;
 use event_bus::store::ops::OpsStore;
-use event_bus_ops::{Watch, http, panel};
+use event_bus_ops::{LagCollector, Watch, http, panel};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,9 +23,10 @@ use crate::{stop, telling};
 pub struct Operations {
     pub watch: Watch,
     admin: Admin,
+    kafka: KafkaConfig,
     store: Arc<OpsStore>,
     /// Until they work.
-    workers: Option<(Indexer, Worker, Mirror)>,
+    workers: Option<(Indexer, Worker, Mirror, LagCollector)>,
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
 }
@@ -34,10 +36,12 @@ impl Operations {
     pub fn start(metrics: Metrics, listener: TcpListener, ops: Ops) -> Self {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
-        let Ops { store, indexer, worker, mirror, desk, watch, admin } = ops;
-        let router = panel::answering(&desk, http::router(watch.clone(), metrics));
+        let Ops { store, indexer, worker, mirror, lag, desk, watch, admin, kafka } = ops;
+        let telling = http::router(watch.clone(), metrics, Some(lag.clone()));
+        let router = panel::router(&desk, telling);
         running.spawn(telling::answer_by(listener, watch.clone(), router, stopping));
-        Self { watch, admin, store, workers: Some((indexer, worker, mirror)), stop, running }
+        let workers = Some((indexer, worker, mirror, lag));
+        Self { watch, admin, kafka, store, workers, stop, running }
     }
 
     /// Looks at Kafka from now on, with a pause between two looks. Returns after the first.
@@ -49,10 +53,13 @@ impl Operations {
         drop(self.watch.snapshots().wait_for(Option::is_some).await);
     }
 
-    /// Knows all dead letters from now on, and carries replays out. Their topics are there.
+    /// Knows all dead letters and every lag from now on, and carries replays out. Their topics are there.
     pub fn index(&mut self) {
-        let Some((indexer, worker, mirror)) = self.workers.take() else { return };
+        let Some((indexer, worker, mirror, lag)) = self.workers.take() else { return };
         let (watch, stopping) = (self.watch.clone(), self.stop.subscribe());
+        let (admin, kafka) = (self.admin.clone(), self.kafka.clone());
+        let (store, stopped) = (Arc::clone(&self.store), stop::of(stopping.clone()));
+        self.running.spawn(async move { lag.run(admin, kafka, &store, stopped).await });
         self.running.spawn(async move {
             let caught_up = tokio::select! {
                 caught_up = indexer.catch_up(|_| ()) => caught_up,

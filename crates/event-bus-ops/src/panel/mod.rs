@@ -43,8 +43,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use crate::access::policy::Action;
 use crate::access::route::{Needs, Route};
 use crate::access::throttle::Throttle;
+use crate::api;
 use crate::desk::Desk;
-use crate::{api, http};
 use decisions::Kind;
 
 /// The page that one begins with.
@@ -239,13 +239,9 @@ pub(crate) struct Panel {
     throttle: Arc<Mutex<Throttle>>,
 }
 
-/// The panel and the API of this desk. Every answer has the headers that keep a browser from doing more than it should.
-pub fn router(desk: &Desk) -> Router {
-    answering(desk, http::alive())
-}
-
-/// As [`router`], beside other routes.
-pub fn answering(desk: &Desk, beside: Router) -> Router {
+/// The panel and the API of this desk, beside other routes. Every answer has the headers that keep a browser from doing more
+/// than it should.
+pub fn router(desk: &Desk, beside: Router) -> Router {
     let panel = Panel { desk: desk.clone(), throttle: Arc::default() };
     let mut router = Router::new();
     for route in ROUTES {

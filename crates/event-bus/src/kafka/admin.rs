@@ -2,6 +2,7 @@
 
 mod groups;
 mod lag;
+mod survey;
 mod topics;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use super::{KafkaConfig, READER_GROUP, admin_native};
 use crate::names::TopicName;
 
 pub use groups::{GroupMember, GroupState, Offsets, Position};
+pub use survey::{Committed, GroupOffsets, Span, Survey, TopicOffsets, Wanted};
 pub use topics::{Cluster, NewTopic, TopicState};
 
 /// How long one request may take, finding the broker included.

@@ -5,8 +5,10 @@
 //! What the native side allocates is owned by [`Owned`] and freed by its drop.
 #![expect(unsafe_code, reason = "rdkafka has no safe wrapper for these admin calls")]
 
+mod groups;
+
 use std::ffi::{CStr, CString, c_char};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -18,11 +20,10 @@ use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_admin_op_t as Operation;
 use rdkafka_sys::types::RDKafkaRespErr;
 
+pub(super) use groups::{describe_groups, list_group_offsets, list_groups, member_counts};
+
 /// How much longer than the request's own time-out its answer is awaited: librdkafka reports the time-out itself.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// The longest time-out of a request that librdkafka takes.
-const LONGEST: Duration = Duration::from_hours(1);
 
 /// A consumer's client without the consumer: it has a consumer group, which it does not join.
 pub(super) fn consumer_client<C: ClientContext>(
@@ -37,6 +38,7 @@ pub(super) fn consumer_client<C: ClientContext>(
 }
 
 /// One partition's answer.
+#[derive(Debug)]
 pub(super) struct PartitionOffset {
     pub(super) topic: String,
     pub(super) partition: i32,
@@ -49,7 +51,7 @@ pub(super) struct PartitionOffset {
 /// Where in a partition an offset is asked for; a time otherwise, in milliseconds since the Unix epoch.
 pub(super) const SPEC_EARLIEST: i64 =
     native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64;
-/// The last stable offset: what a consumer that reads committed events can get to.
+/// Behind the last record, see [`Isolation`].
 pub(super) const SPEC_LATEST: i64 =
     native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
 
@@ -57,11 +59,20 @@ pub(super) const SPEC_LATEST: i64 =
 pub(super) const SPEC_NEWEST: i64 =
     native::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_MAX_TIMESTAMP as i64;
 
+/// Which records count, where the end of a partition is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Isolation {
+    /// Those before the first transaction that is open: up to the last stable offset.
+    Committed,
+    /// All that are replicated: up to the high watermark.
+    Uncommitted,
+}
+
 /// The offsets at `spec` of all these partitions, each of which must be named once. Blocks.
 pub(super) fn list_offsets<C: ClientContext>(
     client: &Client<C>,
     partitions: &[(&str, i32)],
-    spec: i64,
+    (spec, isolation): (i64, Isolation),
     timeout: Duration,
 ) -> KafkaResult<Vec<PartitionOffset>> {
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
@@ -77,11 +88,16 @@ pub(super) fn list_offsets<C: ClientContext>(
         }
     }
     let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
-    let committed = native::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+    let level = match isolation {
+        Isolation::Committed => {
+            native::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
+        }
+        Isolation::Uncommitted => {
+            native::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
+        }
+    };
     // SAFETY: `options` was made for this operation; a returned error is owned by us and freed in `checked`.
-    checked(unsafe {
-        native::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), committed)
-    })?;
+    checked(unsafe { native::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), level) })?;
     let event = performed(client, timeout, |queue| {
         // SAFETY: all four are alive for the call; librdkafka copies the list and the options.
         unsafe {
@@ -111,71 +127,6 @@ pub(super) fn list_offsets<C: ClientContext>(
             Ok(PartitionOffset { timestamp, ..found })
         })
         .collect()
-}
-
-/// All offsets that a group has committed, whether it has members or not. Blocks.
-///
-/// After [`RDKafkaErrorCode::OperationTimedOut`] the request is still there, and the client must be dropped within an
-/// hour: a request to a coordinator that librdkafka 2.12 itself has timed out takes its process along once that
-/// coordinator is found (`rd_kafka_admin_coord_request` gives its last reference back, and fails the request, which gives
-/// it back once more).
-pub(super) fn list_group_offsets<C: ClientContext>(
-    client: &Client<C>,
-    group: &str,
-    timeout: Duration,
-) -> KafkaResult<Vec<PartitionOffset>> {
-    let name = CString::new(group)?;
-    // SAFETY: the name is copied; a null list asks for all partitions.
-    let request =
-        unsafe { native::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null()) };
-    let request = Owned::new(request, native::rd_kafka_ListConsumerGroupOffsets_destroy)?;
-    let options =
-        Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, LONGEST)?;
-    let event = performed(client, timeout, |queue| {
-        let mut requests = [request.ptr()];
-        let list = requests.as_mut_ptr();
-        // SAFETY: one request in a list of one; librdkafka copies it and the options.
-        unsafe {
-            native::rd_kafka_ListConsumerGroupOffsets(
-                client.native_ptr(),
-                list,
-                1,
-                options.ptr(),
-                queue,
-            );
-        }
-    })?;
-    // SAFETY: the event is alive; the result borrows from it.
-    let result = unsafe { native::rd_kafka_event_ListConsumerGroupOffsets_result(event.ptr()) };
-    let mut count = 0;
-    // SAFETY: as above; a null result means an event of another type and is checked for first.
-    let groups = unsafe {
-        not_null(result)?;
-        native::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count)
-    };
-    let mut offsets = Vec::new();
-    for index in 0..count {
-        // SAFETY: `groups` has `count` pointers that live as long as the event, and so do error and list of each.
-        let (error, list) = unsafe {
-            let group = *groups.add(index);
-            (
-                native::rd_kafka_group_result_error(group),
-                native::rd_kafka_group_result_partitions(group),
-            )
-        };
-        if !error.is_null() {
-            // SAFETY: the error lives as long as the event.
-            return Err(KafkaError::AdminOp(unsafe { native::rd_kafka_error_code(error) }.into()));
-        }
-        // SAFETY: a group without error has a list of `cnt` elements.
-        let elements = unsafe { if list.is_null() { 0..0 } else { 0..(*list).cnt } };
-        for element in elements {
-            let index = usize::try_from(element).expect("an index below cnt is not negative");
-            // SAFETY: within the list, which lives as long as the event.
-            offsets.push(unsafe { copied((*list).elems.add(index)) }?);
-        }
-    }
-    Ok(offsets)
 }
 
 /// The id that a topic got when it was made, as two halves of 64 bits; `None` where there is no such topic. Blocks.

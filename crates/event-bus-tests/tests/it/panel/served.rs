@@ -74,7 +74,8 @@ impl Served {
         let of_worker = stopping.clone();
         running.spawn(async move { worker.run(of_worker).await });
         running.spawn(async move {
-            let answered = http::answer(listener, panel::router(&desk), stopping).await;
+            let answered =
+                http::answer(listener, panel::router(&desk, http::Router::new()), stopping).await;
             answered.expect("it can be listened");
         });
         Self { store, address, stop, running }

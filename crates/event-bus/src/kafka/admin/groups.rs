@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::groups::GroupMemberInfo;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::super::admin_native::{self, PartitionOffset};
+use super::super::admin_native::{self, Isolation, PartitionOffset};
 use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
 use crate::names::{GroupName, TopicName};
 
@@ -195,7 +195,8 @@ impl Admin {
     async fn ask_committed_offsets(&self, group: GroupName) -> Result<Offsets, AdminError> {
         let answers = self
             .blocking_grouped("tell a group's committed offsets", move |client| {
-                admin_native::list_group_offsets(client, group.as_str(), REQUEST)
+                let answers = admin_native::list_group_offsets(client, &[group.as_str()], REQUEST)?;
+                answers.into_iter().next().unwrap_or(Err(KafkaError::NoMessageReceived))
             })
             .await?;
         Ok(by_partition("tell the committed offset of", answers))
@@ -213,8 +214,7 @@ impl Admin {
         if partitions.is_empty() {
             return Ok(Offsets::new());
         }
-        let spec = position.spec();
-        let answers = self.list_offsets(partitions, spec).await?;
+        let answers = self.list_offsets(partitions, position.spec()).await?;
         Ok(by_partition("tell the offset of", answers))
     }
 
@@ -249,6 +249,7 @@ impl Admin {
         self.blocking("tell the offsets of its partitions", move |client| {
             let asked: Vec<_> =
                 partitions.iter().map(|asked| (asked.topic.as_str(), asked.partition)).collect();
+            let spec = (spec, Isolation::Committed);
             admin_native::list_offsets(client.inner(), &asked, spec, REQUEST)
         })
         .await

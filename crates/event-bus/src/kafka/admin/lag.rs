@@ -68,7 +68,7 @@ fn reading(
     }
 }
 
-fn with_causes(error: &AdminError) -> String {
+pub(super) fn with_causes(error: &AdminError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
