@@ -38,6 +38,9 @@ pub struct Args {
     /// Listen here [default: a free port, or the one that DIR was used with]
     #[arg(long)]
     port: Option<u16>,
+    /// Be the second broker of the cluster that runs on this directory, and no controller
+    #[arg(long, value_name = "DIR")]
+    joins: Option<PathBuf>,
     /// A broker setting, such as log.retention.ms=1000
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -57,6 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {
         data: args.data.clone(),
         port: args.port,
+        joins: args.joins.clone(),
         settings: args.settings.clone(),
         ..Options::default()
     };
@@ -79,6 +83,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Where it listens; `None`: a free port, or the one that `data` was used with before.
     pub port: Option<u16>,
+    /// The directory of a cluster that it joins as its second broker; `None`: it is a cluster of its own.
+    pub joins: Option<PathBuf>,
     /// Further broker settings, `KEY=VALUE`.
     pub settings: Vec<String>,
     /// The virtual machine's options; `None`: a small heap that grows, for tests.
@@ -145,9 +151,10 @@ impl Kafka {
     fn try_start(class_path: &str, options: &Options) -> Result<Self, Failed> {
         let (dir, temporary) = data_dir(options)?;
         let ports = choose_ports(&dir, options.port)?;
-        let config = write_config(&dir, ports, &options.settings)?;
+        let role = Role::of(options.joins.as_deref(), ports)?;
+        let config = write_config(&dir, ports, &role, &options.settings)?;
         let log = Log::create(&format!("kafka-{}", ports.broker))?;
-        format_storage(class_path, &dir, &config, &log)?;
+        format_storage(class_path, &dir, &config, &role, &log)?;
 
         let mut command = child::tied("java", "TERM");
         command.args(options.machine.unwrap_or(TEST_MACHINE)).arg("-Djava.awt.headless=true");
@@ -224,14 +231,10 @@ fn data_dir(options: &Options) -> Result<(PathBuf, Option<TempDir>)> {
 /// The ports that the directory was used with, as long as they are free; else new ones. Clients
 /// of a kept cluster find it where it was.
 fn choose_ports(dir: &Path, wanted: Option<u16>) -> Result<Ports> {
-    let file = dir.join("ports");
     let [mut broker, mut controller] = ports::free()?;
-    if let Ok(text) = fs::read_to_string(&file) {
-        let had: Vec<u16> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        if let [had_broker, had_controller] = had[..] {
-            broker = if ports::is_free(had_broker) { had_broker } else { broker };
-            controller = if ports::is_free(had_controller) { had_controller } else { controller };
-        }
+    if let Some(had) = used_ports(dir) {
+        broker = if ports::is_free(had.broker) { had.broker } else { broker };
+        controller = if ports::is_free(had.controller) { had.controller } else { controller };
     }
     if let Some(wanted) = wanted {
         if !ports::is_free(wanted) {
@@ -239,21 +242,54 @@ fn choose_ports(dir: &Path, wanted: Option<u16>) -> Result<Ports> {
         }
         broker = wanted;
     }
-    fs::write(&file, format!("{broker} {controller}\n"))?;
+    fs::write(dir.join("ports"), format!("{broker} {controller}\n"))?;
     Ok(Ports { broker, controller })
 }
 
-fn write_config(dir: &Path, ports: Ports, settings: &[String]) -> Result<PathBuf> {
+/// The ports of the last Kafka on this directory.
+fn used_ports(dir: &Path) -> Option<Ports> {
+    let text = fs::read_to_string(dir.join("ports")).ok()?;
+    let mut ports = text.split_whitespace().map_while(|word| word.parse().ok());
+    Some(Ports { broker: ports.next()?, controller: ports.next()? })
+}
+
+/// What a node is in its cluster.
+enum Role {
+    /// All of it.
+    Alone,
+    /// Its second broker, beside a node whose controller listens there.
+    Second { controller: u16 },
+}
+
+impl Role {
+    fn of(joins: Option<&Path>, ports: Ports) -> Result<Self> {
+        let Some(dir) = joins else { return Ok(Self::Alone) };
+        let used = used_ports(dir).with_context(|| format!("no Kafka ran on {}", dir.display()))?;
+        if ports.broker == used.broker {
+            bail!("the cluster on {} has the port {}", dir.display(), used.broker);
+        }
+        Ok(Self::Second { controller: used.controller })
+    }
+}
+
+fn write_config(dir: &Path, ports: Ports, role: &Role, settings: &[String]) -> Result<PathBuf> {
     let Ports { broker, controller } = ports;
-    let mut text = format!(
-        "node.id=1\n\
-         process.roles=broker,controller\n\
-         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-         controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
-         log.dirs={}\n",
-        dir.join("data").display()
-    );
+    let mut text = match role {
+        Role::Alone => format!(
+            "node.id=1\n\
+             process.roles=broker,controller\n\
+             listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n",
+        ),
+        Role::Second { controller } => format!(
+            "node.id=2\n\
+             process.roles=broker\n\
+             listeners=PLAINTEXT://127.0.0.1:{broker}\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n",
+        ),
+    };
+    text.push_str(&format!("log.dirs={}\n", dir.join("data").display()));
     text.push_str(include_str!("../kafka.properties"));
     for setting in settings {
         text.push_str(setting);
@@ -271,14 +307,23 @@ fn log4j_config(dir: &Path) -> Result<PathBuf> {
 }
 
 /// Makes a new directory a cluster's; one that is so already stays as it is.
-fn format_storage(class_path: &str, dir: &Path, config: &Path, log: &Log) -> Result<()> {
+fn format_storage(
+    class_path: &str,
+    dir: &Path,
+    config: &Path,
+    role: &Role,
+    log: &Log,
+) -> Result<()> {
     if dir.join("data/meta.properties").exists() {
         return Ok(());
     }
     let mut command = child::tied("java", "TERM");
     command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", class_path]);
-    command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "--standalone", "-c"]);
-    command.arg(config);
+    command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID]);
+    if let Role::Alone = role {
+        command.arg("--standalone");
+    }
+    command.arg("-c").arg(config);
     log.take_output(&mut command)?;
     child::run(&mut command).map_err(|error| log.explain(error))
 }

@@ -68,7 +68,18 @@ impl Restartable {
     /// When it does not start.
     pub async fn start() -> Self {
         let data = tempfile::tempdir().expect("a temporary directory can be made");
-        let (process, address) = spawn(&data).await;
+        let (process, address) = spawn(&data, &[]).await;
+        Self { data, process, address }
+    }
+
+    /// Starts a second broker of this one's cluster, on an empty directory. Kafka's only.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn second(&self) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory can be made");
+        let joins = self.data.path().to_str().expect("its name is text");
+        let (process, address) = spawn(&data, &["--joins", joins]).await;
         Self { data, process, address }
     }
 
@@ -83,7 +94,7 @@ impl Restartable {
     /// When it does not start.
     pub async fn restart(&mut self) {
         self.stop().await;
-        (self.process, self.address) = spawn(&self.data).await;
+        (self.process, self.address) = spawn(&self.data, &[]).await;
     }
 
     /// Ends it orderly.
@@ -98,14 +109,15 @@ impl Restartable {
     }
 }
 
-/// Runs the command and waits for the line that tells the address.
-async fn spawn(data: &TempDir) -> (Child, String) {
+/// Runs the command, with these words at its end, and waits for the line that tells the address.
+async fn spawn(data: &TempDir, last: &[&str]) -> (Child, String) {
     let command = variable(START);
     let mut words = command.lines();
     let program = words.next().expect("the command has a program");
     let mut process = Command::new(program)
         .args(words)
         .arg(data.path())
+        .args(last)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

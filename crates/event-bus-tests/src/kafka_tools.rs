@@ -1,18 +1,20 @@
 //! Kafka's own command-line tools, which know nothing of the bus.
 
 use std::io::Write;
+use std::process::Stdio;
 use std::time::Duration;
 
 use event_bus::kafka::admin::Admin;
 use event_bus::names::{GroupName, TopicName};
 use tempfile::NamedTempFile;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::eventually::{equal, eventually};
 use crate::{kafka, servers};
 
 const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+const SHARE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleShareConsumer";
 const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
 
 /// How long a member may take to leave.
@@ -34,6 +36,19 @@ pub async fn run(class: &str, arguments: &[&str]) -> String {
     );
     assert!(output.status.success(), "{class} {arguments:?} failed: {text}");
     text
+}
+
+/// A member of a share group (KIP-932), which runs until it is dropped.
+///
+/// # Panics
+/// When java can't be started.
+pub fn share_consumer(group: &str, topic: &TopicName) -> Child {
+    let mut command = Command::new("java");
+    command.args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", &servers::kafka_tools()]);
+    command.args([SHARE_CONSUMER, "--bootstrap-server", &servers::bootstrap()]);
+    command.args(["--group", group, "--topic", topic.as_str()]).kill_on_drop(true);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("java can be started")
 }
 
 /// Moves a group to the earliest records, or to an offset, once all its members have left.

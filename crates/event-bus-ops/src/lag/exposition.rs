@@ -357,3 +357,53 @@ fn put(text: &mut String, arguments: fmt::Arguments<'_>) {
     // A string takes all that is written into it.
     let _: fmt::Result = text.write_fmt(arguments);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(source: Source) -> String {
+        Exposition::new(source).collect()
+    }
+
+    fn nothing() -> Source {
+        Source { lag: None, topics: vec!["t".to_owned()], open: None, last: None, failures: 7 }
+    }
+
+    #[test]
+    fn before_the_first_collection_it_tells_of_itself_alone() {
+        let text = text(nothing());
+        assert!(text.contains("\nevent_bus_lag_collection_errors_total 7\n"), "{text}");
+        for family in &FAMILIES {
+            assert_eq!(text.matches(&format!("# TYPE {} ", family.name)).count(), 1, "{text}");
+        }
+        let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(samples, 1, "{text}");
+    }
+
+    #[test]
+    fn a_topic_without_open_dead_letters_has_none_and_a_strange_one_is_escaped() {
+        let open = OpenLetters {
+            topic: "a\"b\\c\nd".to_owned(),
+            letters: 3,
+            oldest: jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1),
+        };
+        let text = text(Source { open: Some(Arc::new(vec![open])), ..nothing() });
+        let letters = "event_bus_dead_letters_open{topic=\"a\\\"b\\\\c\\nd\"} 3\n";
+        assert!(text.contains(letters), "{text}");
+        assert!(text.contains("\nevent_bus_dead_letters_open{topic=\"t\"} 0\n"), "{text}");
+        let age = "event_bus_dead_letters_oldest_open_age_seconds{topic=\"a";
+        let line = text.lines().find(|line| line.starts_with(age)).expect("it is told");
+        let seconds: f64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
+        assert!((3_600.0..3_700.0).contains(&seconds), "{line}");
+    }
+
+    #[test]
+    fn a_long_exposition_comes_in_pieces_of_whole_lines() {
+        let topics = (0..5_000).map(|nth| format!("topic-{nth}")).collect();
+        let source = Source { open: Some(Arc::default()), topics, ..nothing() };
+        let pieces: Vec<String> = Exposition::new(source).collect();
+        assert!(pieces.iter().all(|piece| piece.ends_with('\n')));
+        assert_eq!(pieces.concat().matches("event_bus_dead_letters_open{").count(), 5_000);
+    }
+}

@@ -12,6 +12,7 @@ mod health;
 mod hostile;
 mod order;
 mod killed;
+mod lags;
 mod membership;
 mod middleware;
 mod platform;
