@@ -26,6 +26,9 @@ pub const XZ: Need = Need::Program { name: "xz", package: "xz-utils" };
 pub const KCAT: Need = Need::Program { name: "kcat", package: "kcat" };
 pub const CHROMIUM: Need = Need::Program { name: "chromium", package: "chromium" };
 pub const CHROMEDRIVER: Need = Need::Program { name: "chromedriver", package: "chromium-driver" };
+/// Installed, for it reads its templates from where its package puts them.
+pub const ALERTMANAGER: Need =
+    Need::Program { name: "prometheus-alertmanager", package: "prometheus-alertmanager" };
 pub const STRACE: Need = Need::Program { name: "strace", package: "strace" };
 
 /// What compiling the workspace needs besides Rust.

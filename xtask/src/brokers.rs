@@ -93,6 +93,11 @@ fn on_the_embedded_broker(steps: &mut Steps, equipment: &Equipment) {
     });
 }
 
+/// A program of the system.
+fn program_named(name: &str) -> Result<PathBuf> {
+    apt::find_program(name).with_context(|| format!("{name} is not on the search path"))
+}
+
 /// The `event-bus` program that was built with the tests.
 fn program() -> Result<PathBuf> {
     Ok(dirs::target()?.join("debug").join("event-bus"))
@@ -134,6 +139,8 @@ impl Equipment {
             for module in ["canary", "cells", "hostile", "matrix", "openapi", "pages"] {
                 tests.args(["--skip", &format!("panel::{module}")]);
             }
+            // Nor does what Prometheus makes of it.
+            tests.args(["--skip", "monitored::"]);
         }
         tests.env("EVENT_BUS_TEST_BOOTSTRAP", &subject.bootstrap);
         tests.env("EVENT_BUS_TEST_BROKER", subject.kind);
@@ -149,7 +156,9 @@ impl Equipment {
         tests.env("EVENT_BUS_TEST_BIN", program()?);
         tests.env("EVENT_BUS_TEST_KAFKA_TOOLS", &self.kafka_tools);
         tests.env("EVENT_BUS_TEST_AXE", &self.axe);
-        tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
+        tests.env("EVENT_BUS_TEST_PROMETHEUS", apt::unpacked("prometheus", "prometheus")?);
+        tests.env("EVENT_BUS_TEST_ALERTMANAGER", program_named("prometheus-alertmanager")?);
+        tests.env("KCAT", program_named("kcat")?);
         if self.length == Length::Full {
             tests.env("EVENT_BUS_TEST_FULL", "1");
         }

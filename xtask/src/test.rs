@@ -75,6 +75,7 @@ pub fn set_up() -> Result<()> {
         apt::STRACE,
         apt::CHROMIUM,
         apt::CHROMEDRIVER,
+        apt::ALERTMANAGER,
     ]);
     apt::ensure(&needs)?;
     for component in ["fmt", "clippy"] {

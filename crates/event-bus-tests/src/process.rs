@@ -150,8 +150,8 @@ async fn kill(signal: &str, target: &str) {
 pub async fn get(address: &str, path: &str) -> Result<(u16, String), String> {
     let answer = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        // Of version 1.0, so that the body comes as it is, and not in chunks.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

@@ -72,6 +72,16 @@ pub fn axe() -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// The Prometheus program.
+pub fn prometheus() -> String {
+    variable("EVENT_BUS_TEST_PROMETHEUS")
+}
+
+/// The Alertmanager program.
+pub fn alertmanager() -> String {
+    variable("EVENT_BUS_TEST_ALERTMANAGER")
+}
+
 /// Where pictures of pages are wanted, if they are.
 pub fn pictures() -> Option<PathBuf> {
     env::var_os("EVENT_BUS_TEST_PICTURES").map(PathBuf::from)

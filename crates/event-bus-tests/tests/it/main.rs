@@ -15,6 +15,7 @@ mod killed;
 mod lags;
 mod membership;
 mod middleware;
+mod monitored;
 mod platform;
 mod program;
 mod publishing;

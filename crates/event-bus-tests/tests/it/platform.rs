@@ -27,7 +27,7 @@ fn envelope(event: &str, service: &str, tenant: &str, payload: &Value) -> String
 }
 
 /// The organisation with this number: brands first have their suppliers, those their retailers behind them.
-fn organisation(prefix: &str, number: usize) -> String {
+pub fn organisation(prefix: &str, number: usize) -> String {
     let (brand, place) = (number / ORGANISATIONS_PER_BRAND, number % ORGANISATIONS_PER_BRAND);
     let brand_id = format!("{prefix}-brand-{brand}");
     let (kind, id, trades_with) = match place {
@@ -55,7 +55,7 @@ fn retailer(prefix: &str, number: usize) -> String {
     format!("{prefix}-retailer-{number}")
 }
 
-fn order(prefix: &str, number: usize) -> String {
+pub fn order(prefix: &str, number: usize) -> String {
     let tenant = retailer(prefix, ORGANISATIONS_PER_BRAND - 1 - number % RETAILERS_PER_SUPPLIER);
     let discontinued = number.is_multiple_of(DISCONTINUED_EVERY);
     let sku = if discontinued { "DISC-RB-0900".to_owned() } else { format!("RB-{}", number % 50) };

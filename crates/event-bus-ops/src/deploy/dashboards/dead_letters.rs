@@ -21,7 +21,7 @@ pub(super) fn dashboard(catalogue: &Catalogue) -> Dashboard {
             Panel::number("Oldest open one", "s", "max(event_bus_dead_letters_oldest_open_age_seconds)")
                 .says("How old the oldest is that nobody has decided about.").limits(86_400.0, 604_800.0).wide(6),
             Panel::number("In the last hour", "short",
-                format!("sum({end} - max by (topic, partition) (kafka_topic_partition_current_offset{{{letters}}} offset 1h))"))
+                format!("round(sum(max by (topic, partition) (increase(kafka_topic_partition_current_offset{{{letters}}}[1h]))))"))
                 .says("Dead letters that came within an hour.").limits(1.0, 100.0).wide(6),
             Panel::number("Ever, and still there", "short", format!("sum({end} - {start})"))
                 .says("All records in the dead letter topics, decided or not.").wide(6),
