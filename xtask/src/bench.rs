@@ -58,6 +58,12 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// The lag of 300 groups, collected by an ops process and by klag-exporter
+    Lag {
+        /// Passed on to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// The embedded broker beside Apache Kafka: rates, latency, memory and start
     Broker {
         /// Passed on to the benchmark
@@ -104,6 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         What::Outbox { rest } => outbox(rest)?,
         What::Dlq { postgres, rest } => dlq(*postgres, rest)?,
         What::Panel { postgres, rest } => panel(*postgres, rest)?,
+        What::Lag { rest } => lag(rest)?,
         What::Broker { rest } => broker(rest)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -173,6 +180,20 @@ fn ops(what: &str, in_postgres: bool, rest: &[String]) -> Result<()> {
     if let Some(postgres) = &postgres {
         bench.args(["--postgres", &postgres.url()]);
     }
+    child::run(bench.args(rest))
+}
+
+/// Fails when a collection takes more than half of what the peer's takes.
+pub fn lag(rest: &[String]) -> Result<()> {
+    child::run(cargo().arg("build").args(BENCH).args(PROGRAM))?;
+    let peer = peers::klag_exporter()?;
+    let settings = KAFKA_DEFAULTS.iter().map(ToString::to_string).collect();
+    let options = Options { settings, machine: Some(SCRIPT_MACHINE), ..Options::default() };
+    let kafka = Kafka::start(&options)?;
+    let release = dirs::target()?.join("release");
+    let mut bench = child::tied(release.join("bench"), "TERM");
+    bench.args(["lag", "--bootstrap", &kafka.bootstrap()]);
+    bench.arg("--program").arg(release.join("event-bus")).arg("--peer").arg(peer);
     child::run(bench.args(rest))
 }
 

@@ -1,4 +1,5 @@
-//! Other libraries that benchmarks run beside ours: the Maven projects of `bench/peers/`.
+//! Other libraries that benchmarks run beside ours: the Maven projects of `bench/peers/`, and a program of the crates
+//! registry.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::apt::{self, Need};
 use crate::log::Log;
+use crate::test::cargo;
 use crate::{child, dirs};
 
 const NEEDS: [Need; 2] =
@@ -33,4 +35,19 @@ pub fn build(projects: &[&str]) -> Result<PathBuf> {
             .with_context(|| format!("cannot build the peer {project}"))?;
     }
     Ok(built)
+}
+
+/// The exporter of lag that the crates registry has, at the version that was measured.
+const KLAG_EXPORTER: [&str; 4] = ["klag-exporter", "--version", "0.1.29", "--locked"];
+
+/// Builds the exporter of lag, once: its program.
+pub fn klag_exporter() -> Result<PathBuf> {
+    let root = dirs::cache("peers")?.join("klag-exporter");
+    let program = root.join("bin/klag-exporter");
+    if !program.is_file() {
+        let mut install = cargo();
+        install.arg("install").args(KLAG_EXPORTER).arg("--root").arg(root);
+        child::run(&mut install).context("cannot build the peer klag-exporter")?;
+    }
+    Ok(program)
 }

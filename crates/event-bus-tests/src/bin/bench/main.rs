@@ -6,6 +6,7 @@ mod consume;
 mod contract;
 mod database;
 mod dlq;
+mod lag;
 mod outbox;
 mod panel;
 mod publish;
@@ -38,6 +39,8 @@ enum What {
     Dlq(dlq::Args),
     /// The panel of an ops process with many dead letters and partitions
     Panel(panel::Args),
+    /// The lag of many groups, beside a peer
+    Lag(lag::Args),
     /// A writer of an outbox, as `outbox` starts it
     #[command(hide = true)]
     Write(outbox::write::Args),
@@ -55,6 +58,7 @@ async fn main() -> ExitCode {
         What::Outbox(args) => outbox::run(&args).await,
         What::Dlq(args) => dlq::run(&args).await,
         What::Panel(args) => panel::run(&args).await,
+        What::Lag(args) => lag::run(&args).await,
         What::Write(args) => {
             outbox::write::run(&args).await;
             ExitCode::SUCCESS

@@ -51,9 +51,11 @@ impl Collected {
         let admin = Admin::connect(&kafka).expect("an admin client can be made");
         let (collecting, asking) = (collector.clone(), admin.clone());
         let mut running = JoinSet::new();
+        let databases = Databases::sqlite();
+        let store = OpsStore::open(&databases.url("ops")).await.expect("the ops store opens");
         running.spawn(async move {
-            let databases = Databases::sqlite();
-            let store = OpsStore::open(&databases.url("ops")).await.expect("the ops store opens");
+            // It goes with the collector.
+            let _databases = databases;
             collecting.run(asking, kafka, &store, std::future::pending()).await;
         });
         Self { catalogue, admin, bootstrap, namespace, collector, _running: running }

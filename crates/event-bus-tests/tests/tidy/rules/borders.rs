@@ -9,10 +9,13 @@ const LIBRARY: &str = "crates/event-bus/src/";
 /// Where the Kafka client may be named.
 const KAFKA: [&str; 2] = ["crates/event-bus/src/kafka/", "crates/event-bus/src/kafka.rs"];
 
-/// The benchmark compares the library with bare calls of the client; the embedded broker is tested with calls that the
-/// library does not make.
-const BARE_CLIENT: [&str; 2] =
-    ["crates/event-bus-tests/src/bin/bench", "crates/event-bus-tests/tests/durability/"];
+/// The benchmark compares the library with bare calls of the client; the embedded broker, and the lag of what others do, are
+/// tested with calls that the library does not make.
+const BARE_CLIENT: [&str; 3] = [
+    "crates/event-bus-tests/src/bin/bench",
+    "crates/event-bus-tests/tests/durability/",
+    "crates/event-bus-tests/tests/it/lags/",
+];
 
 /// Modules that take `now` as an argument and never wait: files and directories of these names.
 const PURE: [&str; 25] = [
