@@ -2,24 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Subcommand;
 use event_bus::audit::OffsetMove;
 use event_bus::catalogue::Catalogue;
 use event_bus::control::Asker;
+use event_bus::dead_letter::error_chain;
 use event_bus::kafka::KafkaConfig;
 use event_bus::kafka::admin::{Admin, GroupState};
 use event_bus::lag::{GroupLag, PartitionReading, Reading, Standing};
 use event_bus::names::{GroupName, TopicName};
 use event_bus::publisher::Publisher;
 use event_bus::reset::{Moves, Reset, ResetError, Target};
+use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::operator::Operator;
 use crate::output::{Output, printable};
 use crate::settings::Settings;
+use crate::stop;
 
 /// The state shown for a group of the catalogue that the cluster has never seen.
 const ABSENT: &str = "absent";
@@ -39,6 +44,9 @@ pub enum Command {
         /// A row per partition
         #[arg(long)]
         partitions: bool,
+        /// Look again every so many seconds, until Ctrl-C
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
+        watch: Option<u64>,
     },
     /// Have a group that nobody is in go on from somewhere else. What its inbox knows takes no effect again
     Reset {
@@ -76,9 +84,14 @@ impl Command {
         let mut output = global.output();
         match self {
             Self::List { all } => list(&catalogue, admin.groups().await?, all, &mut output)?,
-            Self::Lag { groups, partitions } => {
-                let lags = lag(&catalogue, &admin, &groups).await?;
-                show_lag(&lags, partitions, &mut output)?;
+            Self::Lag { groups, partitions, watch } => {
+                let groups = named(&catalogue, &groups)?;
+                match watch {
+                    None => show_lag(&admin.lag(&groups).await?, partitions, &mut output)?,
+                    Some(seconds) => {
+                        watch_lag(&admin, &groups, partitions, seconds, &mut output).await?;
+                    }
+                }
             }
             Self::Reset { group, to, topic, partition, dry_run, coordinate, reason, operator } => {
                 let reset = Reset { group, topic, partitions: partition, target: to };
@@ -189,11 +202,8 @@ fn of_group(name: &str, service: &str, topic: &str, state: Option<&GroupState>) 
     })
 }
 
-async fn lag(
-    catalogue: &Catalogue,
-    admin: &Admin,
-    only: &[String],
-) -> anyhow::Result<Vec<GroupLag>> {
+/// The catalogue's groups, or those of them that are named.
+fn named(catalogue: &Catalogue, only: &[String]) -> anyhow::Result<Vec<(GroupName, TopicName)>> {
     let known =
         || catalogue.subscriptions().map(|found| (&found.consumer.group, &found.event.topic));
     if let Some(unknown) =
@@ -203,11 +213,53 @@ async fn lag(
             "the catalogue has no consumer group {unknown}: `event-bus groups list` shows them"
         ));
     }
-    let asked: Vec<_> = known()
+    let named = known()
         .filter(|(group, _)| only.is_empty() || only.iter().any(|name| name == group.as_str()))
-        .map(|(group, topic)| (group.clone(), topic.clone()))
-        .collect();
-    Ok(admin.lag(&asked).await?)
+        .map(|(group, topic)| (group.clone(), topic.clone()));
+    Ok(named.collect())
+}
+
+/// Shows it again and again, on a screen in the same place. A Kafka that does not answer may do so at the next look.
+async fn watch_lag(
+    admin: &Admin,
+    groups: &[(GroupName, TopicName)],
+    partitions: bool,
+    seconds: u64,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let requested = stop::requested(false)?;
+    let screen = Some(console::Term::stdout()).filter(console::Term::is_term);
+    let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let looked = async {
+            ticks.tick().await;
+            admin.lag(groups).await
+        };
+        let lags = tokio::select! {
+            lags = looked => lags,
+            () = stop::of(requested.clone()) => return Ok(()),
+        };
+        let now = Timestamp::now().round(Unit::Second)?;
+        match lags {
+            Ok(lags) if output.is_json() => {
+                for lag in &lags {
+                    let mut line = of_lag(lag);
+                    line["at"] = now.to_string().into();
+                    output.json_line(&line)?;
+                }
+                output.flush()?;
+            }
+            Ok(lags) => {
+                if let Some(screen) = &screen {
+                    screen.clear_screen()?;
+                }
+                output.line(&now.to_string())?;
+                show_lag(&lags, partitions, output)?;
+            }
+            Err(error) => eprintln!("event-bus: {}", error_chain(&error)),
+        }
+    }
 }
 
 fn show_lag(lags: &[GroupLag], partitions: bool, output: &mut Output) -> anyhow::Result<()> {

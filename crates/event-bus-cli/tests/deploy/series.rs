@@ -58,3 +58,22 @@ fn what_services_tell_is_what_is_documented() {
     });
     assert_eq!(told.collect::<BTreeSet<_>>(), documented);
 }
+
+#[test]
+fn what_an_ops_process_tells_is_what_is_documented() {
+    let text = read("docs/LAG.md");
+    let documented: BTreeSet<(String, String)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter_map(|(name, rest)| {
+            let labels = rest.split('|').nth(1)?.replace(['`', ','], "");
+            Some((name.to_owned(), labels.trim().to_owned()))
+        })
+        .collect();
+    let told = read("deploy/prometheus/series.txt");
+    let told = told.lines().filter_map(|line| line.strip_prefix("ops ")).map(|line| {
+        let (name, labels) = line.split_once(' ').unwrap_or((line, ""));
+        (name.to_owned(), labels.to_owned())
+    });
+    assert_eq!(told.collect::<BTreeSet<_>>(), documented);
+}
