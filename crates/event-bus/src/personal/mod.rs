@@ -147,7 +147,7 @@ impl Personal {
             event.personal_data.iter().map(|pointer| tokens(pointer)).collect();
         let mut hidden: Vec<Hidden> = Vec::new();
         json::rewritten(text, &mut |place, text| {
-            let pattern = at(&places, place)?;
+            let pattern = hiding(&places, place, text)?;
             let numbered = hidden.iter().filter(|one| one.mask != MASK).count() + 1;
             let is_listed = pattern.iter().any(|token| token == ANY);
             let mask = if is_listed { format!("{BEGINS} {numbered}›") } else { MASK.to_owned() };
@@ -233,8 +233,8 @@ impl Personal {
 
     fn masked_at(&self, places: &[Vec<String>], text: &str) -> String {
         let mut numbered = 0;
-        json::rewritten(text, &mut |place, _| {
-            let pattern = at(places, place)?;
+        json::rewritten(text, &mut |place, text| {
+            let pattern = hiding(places, place, text)?;
             if !pattern.iter().any(|token| token == ANY) {
                 return Some(format!("\"{MASK}\""));
             }
@@ -322,7 +322,7 @@ impl Personal {
             return Err(Misplaced);
         }
         let restored = json::rewritten(edited, &mut |place, text| {
-            at(places, place)?;
+            hiding(places, place, text)?;
             let mask: String = serde_json::from_str(text).ok()?;
             let meant = |one: &&Hidden| one.mask == mask && (mask != MASK || one.place == place);
             self.hidden.iter().find(meant).map(|one| one.text.clone())
@@ -360,6 +360,26 @@ fn at<'a>(places: &'a [Vec<String>], place: &[String]) -> Option<&'a Vec<String>
         pattern.len() == place.len()
             && pattern.iter().zip(place).all(|(token, name)| token == ANY || token == name)
     })
+}
+
+/// The pattern by which this value is hidden, as far as it leads to it: where a pattern leads to, and where one would lead
+/// on and can't, for what stands there is not what its schema says.
+fn hiding<'a>(places: &'a [Vec<String>], place: &[String], text: &str) -> Option<&'a [String]> {
+    let leads_here = |pattern: &[String]| {
+        let mut pairs = pattern.iter().zip(place);
+        pattern.len() >= place.len() && pairs.all(|(token, name)| token == ANY || token == name)
+    };
+    let ends = |pattern: &[String]| match pattern.get(place.len()) {
+        None => true,
+        Some(next) => match text.as_bytes().first() {
+            // A field that may be left out is often there as null, which tells nothing.
+            Some(b'{' | b'n') => false,
+            Some(b'[') => next != ANY,
+            _ => true,
+        },
+    };
+    let pattern = places.iter().find(|pattern| leads_here(pattern) && ends(pattern))?;
+    Some(&pattern[..place.len()])
 }
 
 /// The names that a JSON pointer goes through.

@@ -78,6 +78,25 @@ fn what_the_catalogue_calls_personal_is_masked_and_all_else_stays() {
 }
 
 #[test]
+fn what_is_not_as_its_schema_says_is_masked_as_a_whole() {
+    let catalogue = usual();
+    for (written, shown) in [
+        (r#""Ann Arbor""#, r#""‹personal›""#),
+        (r#"{"first":"Ann Arbor"}"#, r#"{"first":"‹personal 1›"}"#),
+        (r#"["Ann Arbor",7,null]"#, r#"["‹personal 1›","‹personal 2›",null]"#),
+        (r#"[["Ann Arbor"],{"name":"Bob"}]"#, r#"["‹personal 1›",{"name":"‹personal 2›"}]"#),
+        ("null", "null"),
+    ] {
+        let value = envelope(&format!(r#"{{"order":"o-7","mail":null,"guests":{written}}}"#));
+        let wanted = envelope(&format!(r#"{{"order":"o-7","mail":"‹personal›","guests":{shown}}}"#));
+        assert_eq!(masked(&catalogue, &value), wanted);
+        let personal = Personal::of(&catalogue, TOPIC, Some(value.as_bytes()));
+        assert_eq!(personal.restored(&wanted).unwrap(), value);
+        assert!(!personal.text("Ann Arbor is no list").contains("Ann") || written == "null");
+    }
+}
+
+#[test]
 fn texts_keys_and_headers_that_quote_it_are_masked() {
     let (catalogue, value) = (usual(), envelope(PAYLOAD));
     let personal = Personal::of(&catalogue, TOPIC, Some(value.as_bytes()));
