@@ -167,7 +167,7 @@ impl Personal {
             hidden,
             words,
             hides_key,
-            has_mask: text.contains(BEGINS),
+            has_mask: has_mask(text),
         }
     }
 
@@ -198,7 +198,7 @@ impl Personal {
             hidden: Vec::new(),
             words,
             hides_key: event.is_some_and(has_personal_key),
-            has_mask: text.contains(BEGINS),
+            has_mask: has_mask(&text),
         }
     }
 
@@ -312,7 +312,7 @@ impl Personal {
     /// # Errors
     /// When a mask stands anywhere else.
     pub fn restored(&self, edited: &str) -> Result<String, Misplaced> {
-        if !edited.contains(BEGINS) {
+        if !has_mask(edited) {
             return Ok(edited.to_owned());
         }
         let Reach::Below(places) = &self.reach else {
@@ -327,7 +327,7 @@ impl Personal {
             let meant = |one: &&Hidden| one.mask == mask && (mask != MASK || one.place == place);
             self.hidden.iter().find(meant).map(|one| one.text.clone())
         });
-        if restored.contains(BEGINS) && !self.has_mask { Err(Misplaced) } else { Ok(restored) }
+        if has_mask(&restored) && !self.has_mask { Err(Misplaced) } else { Ok(restored) }
     }
 
     /// Where another value has other personal data than this one's: pointers to it.
@@ -342,6 +342,24 @@ impl Personal {
         let all: std::collections::BTreeSet<String> = gone.chain(new).map(pointer).collect();
         all.into_iter().collect()
     }
+}
+
+/// Whether a mask stands in a value, however its characters are written.
+fn has_mask(value: &str) -> bool {
+    if value.contains(BEGINS) {
+        return true;
+    }
+    if !value.contains('\\') || !json::is_json(value) {
+        return false;
+    }
+    let mut is_there = false;
+    json::rewritten(value, &mut |place, text| {
+        let is_mask = |text: &str| text.contains(BEGINS);
+        is_there |= place.last().is_some_and(|name| is_mask(name))
+            || serde_json::from_str::<String>(text).is_ok_and(|text| is_mask(&text));
+        None
+    });
+    is_there
 }
 
 /// Whether a pointer into the value of an event leads to what is personal, or to what has it in it.

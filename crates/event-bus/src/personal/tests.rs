@@ -173,6 +173,9 @@ fn an_edit_keeps_what_is_masked_and_a_mask_can_not_be_moved() {
     let personal = Personal::of(&catalogue, TOPIC, Some(value.as_bytes()));
     let shown = masked(&catalogue, &value);
     assert_eq!(personal.restored(&shown).unwrap(), value);
+    // Some programs write every letter that is not of ASCII in numbers.
+    let escaped = shown.replace('‹', "\\u2039").replace('›', "\\u203A");
+    assert_eq!(personal.restored(&escaped).unwrap(), value);
     let edited = shown.replace("1.50", "1.60").replace("\"‹personal 2›\"", "\"Bo\"");
     let wanted = value.replace("1.50", "1.60").replace("\"Bob\"", "\"Bo\"");
     assert_eq!(personal.restored(&edited).unwrap(), wanted);
@@ -186,6 +189,9 @@ fn an_edit_keeps_what_is_masked_and_a_mask_can_not_be_moved() {
         ("\"‹personal 2›\"", "\"‹personal 3›\""),
         ("\"‹personal 2›\"", "\"‹personal›\""),
         ("{", "‹personal›"),
+        ("\"o-7\"", r#""\u2039personal\u203a""#),
+        ("\"o-7\"", r#""so \u2039person\u0061l 1\u203A""#),
+        ("\"order\"", r#""\u2039personal\u203a""#),
     ] {
         assert_eq!(personal.restored(&shown.replacen(from, to, 1)), Err(Misplaced), "{to}");
     }
