@@ -9,6 +9,7 @@ use event_bus::store::StoreError;
 use uuid::Uuid;
 
 use crate::access::policy::Denied;
+use crate::access::trail::Unwritten;
 
 /// What could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,15 @@ impl DeskError {
 impl From<StoreError> for DeskError {
     fn from(error: StoreError) -> Self {
         Self::Failed(format!("the ops store did not answer: {}", error_chain(&error)))
+    }
+}
+
+impl From<Unwritten> for DeskError {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::LongReason { .. } => Self::Unclear(unwritten.to_string()),
+            Unwritten::Store(error) => error.into(),
+        }
     }
 }
 

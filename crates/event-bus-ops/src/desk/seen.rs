@@ -232,13 +232,15 @@ impl Desk {
         reason: Option<&str>,
     ) -> Result<(Contents, Option<Place>), DeskError> {
         let action = if reason.is_some() { Action::Reveal } else { Action::See };
+        // As it was asked for: a condition is many ids once it is found out what it means.
+        let note = Note::about(Deed::Export, &filter);
         let filter = self.meant(actor, action, filter).await?;
         let mut shown = self.store.letters(&filter, after, limit.min(VALUES)).await?;
         shown.letters.retain(|found| decide(actor, action, found.into()).is_ok());
         if let Some(reason) = reason {
             let ids: Vec<Uuid> = shown.letters.iter().map(|found| found.letter.id).collect();
-            let note = Note::about(Deed::Export, &filter).because(Some(said(reason)?));
-            note.with(json!({ "revealed": ids })).write(&self.store, actor.into()).await?;
+            let note = note.because(Some(said(reason)?)).with(json!({ "revealed": ids }));
+            note.write(&self.store, actor.into()).await?;
         }
         let records = originals(&self.kafka, &shown.letters.iter().collect::<Vec<_>>()).await;
         let mut records = records.map_err(|error| DeskError::failed(&error))?;

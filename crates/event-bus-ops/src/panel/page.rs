@@ -18,6 +18,7 @@ use super::{COOKIE, HOME, query};
 use crate::access::body::Unread;
 use crate::access::password::HashError;
 use crate::access::policy::{Action, Denied, Object, decide};
+use crate::access::trail::Unwritten;
 use crate::desk::DeskError;
 
 /// Nothing but what the program itself brings, and no page of ours within somebody else's.
@@ -250,6 +251,12 @@ impl From<DeskError> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Desk(error.into())
+    }
+}
+
+impl From<Unwritten> for Refusal {
+    fn from(unwritten: Unwritten) -> Self {
+        Self::Desk(unwritten.into())
     }
 }
 
