@@ -1,7 +1,10 @@
 //! What somebody does, as the audit of the ops store has it: written before it is done. This is the one place from which
 //! panel, API and command line write it.
 
+use std::fmt::Display;
+
 use event_bus::audit::chain::{Entry, Link};
+use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::Filter;
 use event_bus::store::StoreError;
 use event_bus::store::ops::OpsStore;
@@ -254,7 +257,7 @@ pub enum Unwritten {
         characters: usize,
     },
     /// The store did not take it.
-    #[error("the ops store did not answer")]
+    #[error("it could not be written to the audit, so it was not done")]
     Store(#[from] StoreError),
 }
 
@@ -283,18 +286,39 @@ fn cut(text: &str, max_characters: usize) -> String {
     }
 }
 
-/// Writes that what a row says was not done.
+/// Does something once it is written that it is to be done; and where it could not be done, that is written as well.
 ///
 /// # Errors
-/// See [`Unwritten`].
-pub async fn not_done(store: &OpsStore, link: &Link, why: &str) -> Result<(), Unwritten> {
+/// The deed's, or [`Unwritten`], and then it was not begun.
+pub async fn does<T, E: From<Unwritten> + Display>(
+    store: &OpsStore,
+    by: By<'_>,
+    note: Note,
+    deed: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let link = note.write(store, by).await?;
+    let done = deed.await;
+    if let Err(error) = &done
+        && let Err(unwritten) = not_done(store, &link, &error.to_string()).await
+    {
+        let unwritten = error_chain(&unwritten);
+        tracing::warn!(error = unwritten, seq = link.seq, "what was not done is audited as done");
+    }
+    done
+}
+
+/// Writes that what a row says was not done.
+async fn not_done(store: &OpsStore, link: &Link, why: &str) -> Result<(), Unwritten> {
     let note = Note::of(Deed::NotDone, link.seq).with(json!({ "action": link.action, "why": why }));
     note.write(store, By { name: &link.actor, role: &link.role }).await.map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use event_bus::store::ops::AuditFilter;
+
     use super::*;
+    use crate::desk::DeskError;
 
     #[test]
     fn each_deed_has_a_name_of_its_own() {
@@ -353,6 +377,22 @@ mod tests {
         assert_eq!((ids.len(), &ids[99], &ids[100]), (101, &json!(filter.ids[99]), &json!("and 3 more")));
         let text = told["text"].as_str().unwrap();
         assert!(text.starts_with("ää") && text.ends_with("ä… (1200 characters)"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_was_written_and_could_not_be_done_is_written_as_not_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("ops.db").display());
+        let store = OpsStore::open(&url).await.unwrap();
+        let (ann, note) = (By { name: "ann", role: By::SHELL }, || Note::of(Deed::DisableUser, "bob"));
+        let refused = async { Err::<(), _>(DeskError::NoUser("bob".to_owned())) };
+        assert!(does(&store, ann, note(), refused).await.is_err());
+        assert!(does(&store, ann, note(), async { Ok::<_, DeskError>(7) }).await.is_ok());
+        let rows = store.audit_rows(&AuditFilter::default(), 9).await.unwrap();
+        let told: Vec<_> = rows.iter().map(|row| (&*row.action, &*row.object)).collect();
+        assert_eq!(told, [("disable-user", "bob"), ("not-done", "1"), ("disable-user", "bob")]);
+        assert_eq!(rows[1].detail, r#"{"action":"disable-user","why":"there is no user bob"}"#);
+        store.close().await;
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub enum DeskError {
     /// The catalogue has no such event.
     #[error("the catalogue has no event {0}")]
     NoEvent(String),
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    NoUser(String),
     /// It is not as it was when it was asked for.
     #[error("{0}")]
     Conflict(String),
@@ -72,7 +75,7 @@ impl From<Unwritten> for DeskError {
     fn from(unwritten: Unwritten) -> Self {
         match unwritten {
             Unwritten::LongReason { .. } => Self::Unclear(unwritten.to_string()),
-            Unwritten::Store(error) => error.into(),
+            Unwritten::Store(_) => Self::failed(&unwritten),
         }
     }
 }

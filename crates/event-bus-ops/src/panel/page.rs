@@ -190,6 +190,7 @@ impl Refusal {
                 | DeskError::NoNote(_)
                 | DeskError::NoGroup(_)
                 | DeskError::NoEvent(_)
+                | DeskError::NoUser(_)
                 | DeskError::NoRequest(_)),
             ) => ("Not found", format!("{error}.")),
             Self::Desk(error @ DeskError::Busy { .. }) => ("Too many at once", format!("{error}.")),
