@@ -78,7 +78,7 @@ impl Desk {
         admin: Admin,
     ) -> Self {
         let readers = Arc::new(Semaphore::new(READERS));
-        let live = live::Live::new(Arc::clone(&catalogue), kafka.clone());
+        let live = live::Live::new(Arc::clone(&catalogue), kafka.clone(), admin.clone());
         Self {
             store,
             catalogue,
