@@ -196,7 +196,7 @@ impl Desk {
                 Some(Frozen::Few(letters)) => {
                     let note = note.with(json!({ "letters": letters }));
                     let reason = reason.unwrap_or_default();
-                    let discards = self.discard_frozen(asked.id, &actor.name, reason);
+                    let discards = self.discard_frozen(actor, asked.id, &actor.name, reason);
                     let decided = self.does(actor, note, discards).await;
                     self.store.forget_few(asked.id).await?;
                     return decided;

@@ -43,8 +43,10 @@ impl Desk {
         let Some(most) = self.second_person_above else { return Ok(None) };
         let note = Note::of(Deed::Request, asked.id).because(asked.reason.as_deref());
         let note = note.with(json!({ "action": action }));
-        let freezes =
-            async { Ok(self.store.freeze_request(action, asked, most, Timestamp::now()).await?) };
+        let freezes = async {
+            let frozen = self.store.freeze_request(action, asked, most, Timestamp::now()).await?;
+            frozen.ok_or_else(|| of_another(asked.id))
+        };
         Ok(Some(self.does(actor, note, freezes).await?))
     }
 
@@ -101,7 +103,7 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let asked = Asked {
             id: row.id,
-            filter: Filter { request: Some(row.id), ..Filter::default() },
+            filter: listed(actor, row.id),
             consumed: self.consumed(),
             guard: row.guard.clone(),
             by: row.by.clone(),
@@ -125,21 +127,22 @@ impl Desk {
         }
         let reason = row.reason.as_deref().unwrap_or_default();
         let reason = format!("{reason} (approved by {})", actor.name);
-        let discarded = self.discard_frozen(row.id, &row.by, &reason).await;
+        let discarded = self.discard_frozen(actor, row.id, &row.by, &reason).await;
         if discarded.is_err() {
             decides(RequestStage::Waiting).await?;
         }
         discarded.map(drop)
     }
 
-    /// Discards the list of a request.
+    /// Discards the list of a request, as far as it is in scope.
     pub(super) async fn discard_frozen(
         &self,
+        actor: &Actor,
         request: Uuid,
         by: &str,
         reason: &str,
     ) -> Result<Decided, DeskError> {
-        let filter = Filter { request: Some(request), ..Filter::default() };
+        let filter = listed(actor, request);
         let shown = self.store.letters(&filter, None, MOST).await?;
         let plan = Plan::discard(&shown.letters);
         let done = plan.carry_out(&self.kafka, &self.publisher, by, Some(reason)).await;
@@ -189,10 +192,19 @@ impl Desk {
     }
 }
 
+/// What stands on the list of a request, as far as it is in scope.
+pub(super) fn listed(actor: &Actor, request: Uuid) -> Filter {
+    Filter { request: Some(request), scope: actor.scope.clone(), ..Filter::default() }
+}
+
 /// What is written about a request that somebody decides about.
 fn verdict(deed: Deed, row: &RequestRow, why: Option<&str>) -> Note {
     let said = json!({ "action": row.action, "letters": row.letters, "asked_by": row.by });
     Note::of(deed, row.id).because(why).with(said)
+}
+
+fn of_another(id: Uuid) -> DeskError {
+    DeskError::Conflict(format!("{id} names what somebody else asked for: ask under another id"))
 }
 
 fn decided_meanwhile() -> DeskError {

@@ -77,6 +77,11 @@ async fn many_go_back_once_somebody_else_approves_it_and_only_those_that_were_as
             (202, &json!(true), &json!(5))
         );
     }
+    // Nobody else is told of it, nor has the list under its id.
+    for asks in [&mut cat, &mut Asks::new(&served, "eve", Role::Operator, &ALL).await] {
+        let (status, told) = asks.post("/replays", &all).await;
+        assert_eq!(status, 409, "{told}");
+    }
     assert!(served.store.replays(&ALL, 10).await.expect("it answers").is_empty());
     assert_eq!(states(&served, "open").await, 5);
     // What comes meanwhile is not in it.

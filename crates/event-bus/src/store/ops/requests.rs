@@ -110,7 +110,8 @@ const REQUEST: &str =
 const FEW: &str = "few";
 
 impl OpsStore {
-    /// Freezes what is meant into a list, unless that was done under this id. More than `most` wait for a second one.
+    /// Freezes what is meant into a list, unless that was done under this id. More than `most` wait for a second one. `None`
+    /// where the id names what somebody else asked for: it is not told of to others.
     ///
     /// # Errors
     /// The database's.
@@ -120,7 +121,7 @@ impl OpsStore {
         asked: &Asked,
         most: u64,
         now: Timestamp,
-    ) -> Result<Frozen, sqlx::Error> {
+    ) -> Result<Option<Frozen>, sqlx::Error> {
         let mut conditions = self.conditions(&asked.filter).await?;
         conditions.also(format!("state = {}", code(State::Open)));
         if action == RequestedAction::Replay {
@@ -136,9 +137,12 @@ impl OpsStore {
         let mut tx = self.write.begin().await?;
         in_turn(&mut tx).await?;
         let id = Value::from(asked.id.to_string());
-        let known = "SELECT letters, stage FROM ops_requests WHERE id = $1";
+        let known = "SELECT letters, stage, asked_by FROM ops_requests WHERE id = $1";
         if let Some(row) = tx.fetch_optional(known, std::slice::from_ref(&id)).await? {
-            return Ok(frozen(&row.get::<String>("stage")?, unsigned(&row, "letters")?));
+            if row.get::<String>("asked_by")? != asked.by {
+                return Ok(None);
+            }
+            return Ok(Some(frozen(&row.get::<String>("stage")?, unsigned(&row, "letters")?)));
         }
         let expires = i64::try_from(REQUEST_LASTS.as_nanos()).unwrap_or(i64::MAX);
         let guard = serde_json::to_string(&asked.guard)
@@ -166,7 +170,7 @@ impl OpsStore {
             JOIN ops_letters AS letter ON letter.id = asked.letter WHERE asked.request = $1";
         tx.execute(parts, &[id]).await?;
         tx.commit().await?;
-        Ok(frozen(stage, letters))
+        Ok(Some(frozen(stage, letters)))
     }
 
     /// Forgets the list of a request that needed nobody else.
