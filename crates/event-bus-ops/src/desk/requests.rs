@@ -33,7 +33,7 @@ impl Desk {
         }
     }
 
-    /// Freezes what is asked for where that may take two. `None` where it never does.
+    /// Freezes what is asked for where that may take two, and asks for a second one where it does. `None` where it never does.
     pub(super) async fn frozen(
         &self,
         actor: &Actor,
@@ -41,13 +41,20 @@ impl Desk {
         asked: &Asked,
     ) -> Result<Option<Frozen>, DeskError> {
         let Some(most) = self.second_person_above else { return Ok(None) };
-        let note = Note::of(Deed::Request, asked.id).because(asked.reason.as_deref());
-        let note = note.with(json!({ "action": action }));
-        let freezes = async {
-            let frozen = self.store.freeze_request(action, asked, most, Timestamp::now()).await?;
-            frozen.ok_or_else(|| of_another(asked.id))
+        let frozen = self.store.freeze_request(action, asked, Timestamp::now()).await?;
+        let frozen = frozen.ok_or_else(|| of_another(asked.id))?;
+        let letters = match frozen {
+            Frozen::Listed(letters) if letters > most => letters,
+            frozen => return Ok(Some(frozen)),
         };
-        Ok(Some(self.does(actor, note, freezes).await?))
+        let note = Note::of(Deed::Request, asked.id).because(asked.reason.as_deref());
+        let note = note.with(json!({ "action": action, "letters": letters }));
+        let asks = async { Ok(self.store.ask_second(asked.id).await?) };
+        if let Err(error) = self.does(actor, note, asks).await {
+            self.store.forget_list(asked.id).await?;
+            return Err(error);
+        }
+        Ok(Some(Frozen::Asked(letters)))
     }
 
     /// The latest requests about what is in scope.
@@ -119,18 +126,15 @@ impl Desk {
         row: &RequestRow,
         why: Option<&str>,
     ) -> Result<(), DeskError> {
-        let decides = async |stage| {
-            self.store.decide_request(row.id, stage, &actor.name, why, Timestamp::now()).await
-        };
-        if !decides(RequestStage::Approved).await? {
+        // A process that ends meanwhile leaves it begun, and whoever approves it once more discards the rest.
+        if !self.store.begin_request(row.id, &actor.name, Timestamp::now()).await? {
             return Err(decided_meanwhile());
         }
         let reason = row.reason.as_deref().unwrap_or_default();
         let reason = format!("{reason} (approved by {})", actor.name);
         let discarded = self.discard_frozen(actor, row.id, &row.by, &reason).await;
-        if discarded.is_err() {
-            decides(RequestStage::Waiting).await?;
-        }
+        let (is_done, now) = (discarded.is_ok(), Timestamp::now());
+        self.store.end_request(row.id, is_done, &actor.name, why, now).await?;
         discarded.map(drop)
     }
 
