@@ -22,6 +22,7 @@ mod map;
 mod live;
 mod page;
 mod pretty;
+mod proof;
 mod query;
 mod replay;
 mod replays;
