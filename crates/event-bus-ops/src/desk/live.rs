@@ -117,7 +117,7 @@ struct Viewer {
 #[derive(Default)]
 struct Viewers {
     next: u64,
-    looking: BTreeMap<u64, Viewer>,
+    looking: BTreeMap<u64, Arc<Viewer>>,
     /// Whether somebody reads for them.
     is_read: bool,
 }
@@ -193,7 +193,7 @@ impl Live {
         let viewer = Viewer { actor: actor.clone(), wanted, events: sender, left_out: counted };
         let id = viewers.next;
         viewers.next += 1;
-        viewers.looking.insert(id, viewer);
+        viewers.looking.insert(id, Arc::new(viewer));
         if !std::mem::replace(&mut viewers.is_read, true) {
             tokio::spawn(Arc::clone(self).read());
         }
@@ -252,9 +252,10 @@ impl Live {
 
     /// Tells an event to those who want it and may see it.
     fn tell(&self, seen: Seen) {
-        let viewers = self.viewers();
-        let may = |viewer: &&Viewer| may_see(&self.catalogue, &viewer.actor, &seen);
-        let those: Vec<&Viewer> = viewers.looking.values().filter(may).collect();
+        // Whoever begins or ends to look does not wait for what follows, which reads all of the event.
+        let all: Vec<Arc<Viewer>> = self.viewers().looking.values().cloned().collect();
+        let may = |viewer: &Arc<Viewer>| may_see(&self.catalogue, &viewer.actor, &seen);
+        let those: Vec<Arc<Viewer>> = all.into_iter().filter(may).collect();
         if those.is_empty() {
             return;
         }

@@ -11,6 +11,8 @@
 mod json;
 mod words;
 
+use std::collections::{BTreeSet, HashMap};
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -145,11 +147,11 @@ impl Personal {
     fn below(event: &Event, text: &str) -> Self {
         let places: Vec<Vec<String>> =
             event.personal_data.iter().map(|pointer| tokens(pointer)).collect();
-        let mut hidden: Vec<Hidden> = Vec::new();
+        let (mut hidden, mut numbered) = (Vec::<Hidden>::new(), 0_usize);
         json::rewritten(text, &mut |place, text| {
             let pattern = hiding(&places, place, text)?;
-            let numbered = hidden.iter().filter(|one| one.mask != MASK).count() + 1;
             let is_listed = pattern.iter().any(|token| token == ANY);
+            numbered += usize::from(is_listed);
             let mask = if is_listed { format!("{BEGINS} {numbered}›") } else { MASK.to_owned() };
             hidden.push(Hidden { place: place.to_vec(), mask, text: text.to_owned() });
             Some(String::new())
@@ -321,11 +323,17 @@ impl Personal {
         if !json::is_json(edited) {
             return Err(Misplaced);
         }
+        // A mask with a number is meant wherever it stands, and another one at its place.
+        let of = |mask: String, place: &[String]| {
+            let place = if mask == MASK { place.to_vec() } else { Vec::new() };
+            (mask, place)
+        };
+        let meant: HashMap<(String, Vec<String>), &str> =
+            self.hidden.iter().map(|one| (of(one.mask.clone(), &one.place), &*one.text)).collect();
         let restored = json::rewritten(edited, &mut |place, text| {
             hiding(places, place, text)?;
             let mask: String = serde_json::from_str(text).ok()?;
-            let meant = |one: &&Hidden| one.mask == mask && (mask != MASK || one.place == place);
-            self.hidden.iter().find(meant).map(|one| one.text.clone())
+            meant.get(&of(mask, place)).map(|text| (*text).to_owned())
         });
         if has_mask(&restored) && !self.has_mask { Err(Misplaced) } else { Ok(restored) }
     }
@@ -333,14 +341,12 @@ impl Personal {
     /// Where another value has other personal data than this one's: pointers to it.
     #[must_use]
     pub fn changed(&self, other: &Self) -> Vec<String> {
-        let pointer = |one: &Hidden| format!("/{}", one.place.join("/"));
-        let is_there = |one: &Hidden, list: &[Hidden]| {
-            list.iter().any(|other| other.place == one.place && other.text == one.text)
-        };
-        let gone = self.hidden.iter().filter(|one| !is_there(one, &other.hidden));
-        let new = other.hidden.iter().filter(|one| !is_there(one, &self.hidden));
-        let all: std::collections::BTreeSet<String> = gone.chain(new).map(pointer).collect();
-        all.into_iter().collect()
+        fn of(hidden: &[Hidden]) -> BTreeSet<(&[String], &str)> {
+            hidden.iter().map(|one| (&*one.place, &*one.text)).collect()
+        }
+        let (was, is) = (of(&self.hidden), of(&other.hidden));
+        let places = was.symmetric_difference(&is).map(|(place, _)| pointer_to(place));
+        places.collect::<BTreeSet<String>>().into_iter().collect()
     }
 }
 
@@ -398,6 +404,11 @@ fn hiding<'a>(places: &'a [Vec<String>], place: &[String], text: &str) -> Option
     };
     let pattern = places.iter().find(|pattern| leads_here(pattern) && ends(pattern))?;
     Some(&pattern[..place.len()])
+}
+
+/// The JSON pointer that goes through these names.
+fn pointer_to(place: &[String]) -> String {
+    place.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// The names that a JSON pointer goes through.

@@ -197,6 +197,11 @@ fn an_edit_keeps_what_is_masked_and_a_mask_can_not_be_moved() {
     }
     let other = Personal::of(&catalogue, TOPIC, Some(wanted.as_bytes()));
     assert_eq!(personal.changed(&other), ["/payload/guests/1/name"]);
+    let guests = |name: &str| value.replace(r#"[{"name":"Ann Arbor""#, name);
+    let [was, is] = [r#"{"a/b~c":{"name":"Ann Arbor""#, r#"{"a/b~c":{"name":"Ann""#].map(guests);
+    let [was, is] = [was, is].map(|value| value.replace(r#"},{"name":"Bob""#, r#"},"b":{"name":"Bob""#).replace("]}", "}}"));
+    let [was, is] = [was, is].map(|value| Personal::of(&catalogue, TOPIC, Some(value.as_bytes())));
+    assert_eq!(was.changed(&is), ["/payload/guests/a~1b~0c/name"]);
     let junk = Personal::of(&catalogue, TOPIC, Some(b"junk"));
     assert_eq!(junk.restored("‹personal›"), Err(Misplaced));
     assert_eq!(junk.restored("{}").unwrap(), "{}");
