@@ -168,10 +168,7 @@ enum Command {
 impl Command {
     /// Whether it says why personal data has to be seen.
     fn reveals(&self) -> bool {
-        matches!(
-            self,
-            Self::Show { reveal: Some(_), .. } | Self::Export { reveal: Some(_), .. }
-        )
+        matches!(self, Self::Show { reveal: Some(_), .. } | Self::Export { reveal: Some(_), .. })
     }
 }
 

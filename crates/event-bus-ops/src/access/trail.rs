@@ -374,7 +374,10 @@ mod tests {
         let entry = entry("ann", Note::about(Deed::Discard, &filter)).unwrap();
         let told: Value = serde_json::from_str(&entry.object).unwrap();
         let ids = told["ids"].as_array().unwrap();
-        assert_eq!((ids.len(), &ids[99], &ids[100]), (101, &json!(filter.ids[99]), &json!("and 3 more")));
+        assert_eq!(
+            (ids.len(), &ids[99], &ids[100]),
+            (101, &json!(filter.ids[99]), &json!("and 3 more"))
+        );
         let text = told["text"].as_str().unwrap();
         assert!(text.starts_with("ää") && text.ends_with("ä… (1200 characters)"), "{text}");
     }
@@ -384,7 +387,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("ops.db").display());
         let store = OpsStore::open(&url).await.unwrap();
-        let (ann, note) = (By { name: "ann", role: By::SHELL }, || Note::of(Deed::DisableUser, "bob"));
+        let (ann, note) =
+            (By { name: "ann", role: By::SHELL }, || Note::of(Deed::DisableUser, "bob"));
         let refused = async { Err::<(), _>(DeskError::NoUser("bob".to_owned())) };
         assert!(does(&store, ann, note(), refused).await.is_err());
         assert!(does(&store, ann, note(), async { Ok::<_, DeskError>(7) }).await.is_ok());

@@ -1,7 +1,8 @@
 //! What the record of a dead letter says: without what is personal for everybody, and as it is for those who reveal it, with
 //! a reason that is written down before.
 //!
-//! Whatever shows a record, or a text that may quote one, takes it from here or from [`Desk::masked`].
+//! Whatever shows the record of a dead letter, or a text that may quote one, takes it from here. Other records are shown as
+//! `Seen::without_personal` of this crate gives them.
 
 use event_bus::Catalogue;
 use event_bus::dead_letters::{
@@ -129,13 +130,6 @@ pub struct Contents {
 }
 
 impl Desk {
-    /// A record as everybody may see it who may see it at all, of a topic or a dead letter topic: for each page and answer
-    /// that shows one.
-    #[must_use]
-    pub fn masked(&self, record: &Record) -> Record {
-        Personal::of_record(&self.catalogue, record).record(record)
-    }
-
     pub(crate) fn personal(&self, found: &Found, record: &Record) -> Personal {
         Personal::of_letter(&self.catalogue, &found.letter, record.value.as_deref())
     }

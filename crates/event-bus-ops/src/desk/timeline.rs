@@ -300,11 +300,7 @@ impl Desk {
     }
 
     /// Says of each event how far the groups in scope are with it.
-    async fn tell_settled(
-        &self,
-        actor: &Actor,
-        moments: &mut [Moment],
-    ) -> Result<(), DeskError> {
+    async fn tell_settled(&self, actor: &Actor, moments: &mut [Moment]) -> Result<(), DeskError> {
         let mut committed = BTreeMap::new();
         for moment in moments {
             let What::Published { tenant, groups, .. } = &mut moment.what else { continue };

@@ -44,7 +44,7 @@ fn link_of(row: &Link) -> Option<String> {
     match deed {
         Deed::Reveal | Deed::Edit => {
             Some(format!("/events/dead-letters/{}", row.object.parse::<Uuid>().ok()?))
-        },
+        }
         Deed::Cancel => Some(format!("{REPLAYS}/{}", row.object.parse::<Uuid>().ok()?)),
         Deed::Request | Deed::Approve | Deed::Deny => Some(REPLAYS.to_owned()),
         // The name of a user or of a token may look like an id.
@@ -121,7 +121,8 @@ mod tests {
         assert_eq!(link(Deed::Edit, ID), Some(letter));
         assert_eq!(link(Deed::Cancel, ID), Some(format!("/events/replays/{ID}")));
         assert_eq!(link(Deed::Approve, ID), Some(REPLAYS.to_owned()));
-        for (deed, object) in [(Deed::DisableUser, ID), (Deed::MakeToken, ID), (Deed::NotDone, "7")] {
+        for (deed, object) in [(Deed::DisableUser, ID), (Deed::MakeToken, ID), (Deed::NotDone, "7")]
+        {
             assert_eq!(link(deed, object), None);
         }
         assert_eq!(link(Deed::Reveal, "{}"), None);

@@ -9,15 +9,14 @@ use event_bus::dead_letters::{Filter, Found};
 use event_bus::store::ops::{OpsStore, Place};
 use futures_util::stream::try_unfold;
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::gate::{Fields, Signed};
 use super::page::Shown;
 use super::{Panel, query};
 use crate::access::policy::{Action, Actor, Object, decide};
 use crate::access::trail::{Deed, Note};
-use crate::desk::{Content, Desk, DeskError, VALUES};
-use crate::export::{COLUMNS, cells, row};
+use crate::desk::{Desk, DeskError, VALUES};
+use crate::export::{Along, csv_line, head, json_line};
 
 /// So many are read and sent at once.
 const AT_ONCE: u32 = 1_000;
@@ -44,38 +43,19 @@ impl Format {
         }
     }
 
-    fn head(self, value: Option<&str>) -> Result<String, DeskError> {
+    fn head(self, has_values: bool) -> Result<String, DeskError> {
         match self {
             Self::Ndjson => Ok(String::new()),
-            Self::Csv => csv(COLUMNS.into_iter().chain(value).map(str::to_owned)),
+            Self::Csv => head(has_values).map_err(|error| DeskError::failed(&error)),
         }
     }
 
-    fn line(self, found: &Found) -> Result<String, DeskError> {
+    fn line(self, found: &Found, along: Option<Along>) -> Result<String, DeskError> {
         match self {
-            Self::Ndjson => Ok(format!("{}\n", json!(found))),
-            Self::Csv => csv(cells(found)),
+            Self::Ndjson => Ok(format!("{}\n", json_line(found, along))),
+            Self::Csv => csv_line(found, along).map_err(|error| DeskError::failed(&error)),
         }
     }
-
-    fn line_with(self, found: &Found, content: Option<&Content>) -> Result<String, DeskError> {
-        match self {
-            Self::Ndjson => {
-                let mut line = json!(found);
-                line["headers"] = json!(content.map(|content| &content.headers));
-                line["value"] = json!(content.and_then(|content| content.value.as_deref()));
-                Ok(format!("{line}\n"))
-            }
-            Self::Csv => {
-                let value = content.and_then(|content| content.value.clone()).unwrap_or_default();
-                csv(cells(found).into_iter().chain([value]))
-            }
-        }
-    }
-}
-
-fn csv(cells: impl IntoIterator<Item = String>) -> Result<String, DeskError> {
-    row(cells).map_err(|error| DeskError::failed(&error))
 }
 
 /// Who asks, as that one may now: nobody once the session is over, however long the file is.
@@ -107,9 +87,9 @@ impl Rest {
         self.filter.scope = actor.scope;
         let is_first = self.after.is_none();
         let shown = self.desk.store.letters(&self.filter, self.after, AT_ONCE).await?;
-        let mut text = if is_first { self.format.head(None)? } else { String::new() };
+        let mut text = if is_first { self.format.head(false)? } else { String::new() };
         for found in &shown.letters {
-            text.push_str(&self.format.line(found)?);
+            text.push_str(&self.format.line(found, None)?);
         }
         (self.after, self.is_over) = (shown.next, shown.next.is_none());
         Ok(Some((text.into(), self)))
@@ -129,14 +109,13 @@ impl Revealed {
         if rest.is_over {
             return Ok(None);
         }
-        let mut text =
-            if rest.after.is_none() { rest.format.head(Some("value"))? } else { String::new() };
+        let mut text = if rest.after.is_none() { rest.format.head(true)? } else { String::new() };
         let actor = asking(&rest.desk.store, &rest.session).await?;
         let (filter, reason) = (rest.filter.clone(), Some(self.reason.as_str()));
         let page = rest.desk.contents(&actor, filter, rest.after, VALUES, reason).await?;
         let (contents, next) = page;
-        for (found, content) in &contents.letters {
-            text.push_str(&rest.format.line_with(found, content.as_ref())?);
+        for (found, content) in contents.letters {
+            text.push_str(&rest.format.line(&found, Some(Along::of_content(content)))?);
         }
         (rest.after, rest.is_over) = (next, next.is_none());
         Ok(Some((text.into(), self)))

@@ -164,13 +164,7 @@ impl Personal {
             add_written(&mut words, &one.text);
         }
         let hides_key = has_personal_key(event);
-        Self {
-            reach: Reach::Below(places),
-            hidden,
-            words,
-            hides_key,
-            has_mask: has_mask(text),
-        }
+        Self { reach: Reach::Below(places), hidden, words, hides_key, has_mask: has_mask(text) }
     }
 
     fn everything(event: Option<&Event>, value: &[u8]) -> Self {

@@ -88,7 +88,8 @@ fn what_is_not_as_its_schema_says_is_masked_as_a_whole() {
         ("null", "null"),
     ] {
         let value = envelope(&format!(r#"{{"order":"o-7","mail":null,"guests":{written}}}"#));
-        let wanted = envelope(&format!(r#"{{"order":"o-7","mail":"‹personal›","guests":{shown}}}"#));
+        let wanted =
+            envelope(&format!(r#"{{"order":"o-7","mail":"‹personal›","guests":{shown}}}"#));
         assert_eq!(masked(&catalogue, &value), wanted);
         let personal = Personal::of(&catalogue, TOPIC, Some(value.as_bytes()));
         assert_eq!(personal.restored(&wanted).unwrap(), value);
@@ -199,7 +200,9 @@ fn an_edit_keeps_what_is_masked_and_a_mask_can_not_be_moved() {
     assert_eq!(personal.changed(&other), ["/payload/guests/1/name"]);
     let guests = |name: &str| value.replace(r#"[{"name":"Ann Arbor""#, name);
     let [was, is] = [r#"{"a/b~c":{"name":"Ann Arbor""#, r#"{"a/b~c":{"name":"Ann""#].map(guests);
-    let [was, is] = [was, is].map(|value| value.replace(r#"},{"name":"Bob""#, r#"},"b":{"name":"Bob""#).replace("]}", "}}"));
+    let [was, is] = [was, is].map(|value| {
+        value.replace(r#"},{"name":"Bob""#, r#"},"b":{"name":"Bob""#).replace("]}", "}}")
+    });
     let [was, is] = [was, is].map(|value| Personal::of(&catalogue, TOPIC, Some(value.as_bytes())));
     assert_eq!(was.changed(&is), ["/payload/guests/a~1b~0c/name"]);
     let junk = Personal::of(&catalogue, TOPIC, Some(b"junk"));

@@ -101,7 +101,8 @@ async fn lists_that_nobody_needs_go(databases: &Databases) {
     store.ask_second(Uuid::from_u128(1)).await.expect("the store answers");
     store.forget_list(Uuid::from_u128(1)).await.expect("the store answers");
     store.forget_list(Uuid::from_u128(2)).await.expect("the store answers");
-    let lists = async || [listed(&store, 1).await, listed(&store, 2).await, listed(&store, 3).await];
+    let lists =
+        async || [listed(&store, 1).await, listed(&store, 2).await, listed(&store, 3).await];
     assert_eq!(lists().await, [3, 0, 3]);
     // The next that somebody asks for takes along what is over.
     list(&store, 4, now + REQUEST_LASTS).await;

@@ -272,7 +272,8 @@ impl OpsStore {
             return self.write.execute(update, &[id, waiting, APPROVING.into()]).await;
         }
         // One that began as well and could not do it may have had it wait again.
-        let update = "UPDATE ops_requests SET stage = $2, decided_by = $3, decided_at = $4, why = $5
+        let update =
+            "UPDATE ops_requests SET stage = $2, decided_by = $3, decided_at = $4, why = $5
             WHERE id = $1 AND stage IN ($6, $7)";
         let stage = RequestStage::Approved.as_str().into();
         let (by, why) = (by.into(), why.map(str::to_owned).into());
