@@ -165,6 +165,13 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether it says why personal data has to be seen.
+    fn reveals(&self) -> bool {
+        matches!(self, Self::Show { reveal: Some(_), .. } | Self::Export { reveal: Some(_), .. })
+    }
+}
+
 /// What one asked for and another one has to approve.
 #[derive(Subcommand)]
 enum RequestCommand {
@@ -250,6 +257,9 @@ impl Args {
         };
         match self.ops.client()? {
             Some(client) => Remote::new(client, global).run(command).await,
+            None if command.reveals() => usage(
+                "--reveal takes an ops process, which masks personal data and audits who sees it: --ops",
+            ),
             None => Desk::open(global).await?.run(command).await,
         }
     }
@@ -269,5 +279,26 @@ impl Ops {
             },
         };
         Ok(Some(Client::new(url, token.trim())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::Cli;
+    use crate::exit::UsageError;
+
+    #[tokio::test]
+    async fn without_an_ops_process_nobody_is_let_believe_that_a_reveal_is_audited() {
+        for line in [
+            "event-bus dlq show 0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10 --reveal asked",
+            "event-bus dlq export --values --reveal asked",
+        ] {
+            let Cli { global, command } = Cli::try_parse_from(line.split(' ')).unwrap();
+            let crate::Command::Dlq(args) = command else { panic!("{line}") };
+            let error = args.run(&global).await.unwrap_err();
+            assert!(error.is::<UsageError>(), "{line}: {error}");
+        }
     }
 }

@@ -10,14 +10,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use event_bus::audit::Mirror;
-use event_bus::audit::chain::Link;
 use event_bus::dead_letters::guarded::Worker;
 use event_bus::dead_letters::{Indexer, Progress, Scope};
 use event_bus::kafka::admin::{Admin, Wanted};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
-use event_bus_ops::access::trail::{By, Deed, Note, not_done};
+use event_bus_ops::access::trail::{self, By, Deed, Note};
 use event_bus_ops::desk::Desk;
 use event_bus_ops::{LagCollector, Watch, http, panel};
 use jiff::Timestamp;
@@ -200,10 +199,14 @@ impl Work {
         self.at.open().await
     }
 
-    /// Writes what somebody at this machine is about to do.
-    async fn note(&self, store: &OpsStore, note: Note) -> anyhow::Result<Link> {
-        let written = note.write(store, By { name: &self.operator.by, role: By::SHELL }).await;
-        written.context("it could not be written to the audit, so it was not done")
+    /// Does what somebody at this machine is about to do, once that is written.
+    async fn does<T>(
+        &self,
+        store: &OpsStore,
+        note: Note,
+        deed: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        trail::does(store, By { name: &self.operator.by, role: By::SHELL }, note, deed).await
     }
 }
 
@@ -328,6 +331,10 @@ async fn catch_up(indexer: &Indexer) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn has_a_token<T>(name: &str) -> anyhow::Result<T> {
+    usage(format!("{name} has a token: `event-bus ops token revoke {name}` takes it away"))
+}
+
 impl Token {
     async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let mut output = global.output();
@@ -336,13 +343,12 @@ impl Token {
                 let (role, scope): (Role, Scope) = (role.parse()?, scope.scope());
                 let store = at.open().await?;
                 let said = json!({ "role": role, "scope": scope });
-                let link = at.note(&store, Note::of(Deed::MakeToken, &name).with(said)).await?;
-                let Some(token) = store.make_token(&name, role, &scope).await? else {
-                    not_done(&store, &link, "the name has a token").await?;
-                    return usage(format!(
-                        "{name} has a token: `event-bus ops token revoke {name}` takes it away"
-                    ));
+                let made = async {
+                    let token = store.make_token(&name, role, &scope).await?;
+                    token.map_or_else(|| has_a_token(&name), Ok)
                 };
+                let note = Note::of(Deed::MakeToken, &name).with(said);
+                let token = at.does(&store, note, made).await?;
                 if output.is_json() {
                     output.json_document(&json!({ "name": name, "role": role, "token": token }))?;
                 } else {
@@ -370,10 +376,13 @@ impl Token {
             }
             Self::Revoke { name, at } => {
                 let store = at.open().await?;
-                at.note(&store, Note::of(Deed::RevokeToken, &name)).await?;
-                if !store.revoke_token(&name).await? {
-                    return usage(format!("{name} has no token"));
-                }
+                let revoked = async {
+                    match store.revoke_token(&name).await? {
+                        true => Ok(()),
+                        false => usage(format!("{name} has no token")),
+                    }
+                };
+                at.does(&store, Note::of(Deed::RevokeToken, &name), revoked).await?;
             }
         }
         Ok(Exit::Done)

@@ -1,9 +1,13 @@
 //! Dead letters for other tools.
 
 use event_bus::dead_letters::Found;
+use event_bus::kafka::Record;
+use serde_json::{Value, json};
+
+use crate::desk::Content;
 
 /// The columns of a table of dead letters.
-pub const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "state",
     "event_id",
@@ -26,9 +30,66 @@ pub const COLUMNS: [&str; 20] = [
     "failed_at",
 ];
 
-/// The cells of a dead letter.
+/// What goes along of a dead letter's record; nothing of one that retention took.
+#[derive(Clone, Debug, Default)]
+pub struct Along {
+    headers: Value,
+    value: Option<String>,
+}
+
+impl Along {
+    /// Of a record as it is.
+    #[must_use]
+    pub fn of_record(record: Option<&Record>) -> Self {
+        let Some(record) = record else { return Self::default() };
+        let headers = record.headers.iter();
+        let headers =
+            headers.map(|one| json!([one.name, one.value.as_deref().map(String::from_utf8_lossy)]));
+        let value = record.value.as_deref().unwrap_or_default();
+        Self {
+            headers: headers.collect(),
+            value: Some(String::from_utf8_lossy(value).into_owned()),
+        }
+    }
+
+    /// Of what an ops process tells of a record.
+    #[must_use]
+    pub fn of_content(content: Option<Content>) -> Self {
+        content.map_or_else(Self::default, |content| Self {
+            headers: json!(content.headers),
+            value: content.value,
+        })
+    }
+}
+
+/// A dead letter as a line of JSON, with what goes along.
 #[must_use]
-pub fn cells(found: &Found) -> [String; COLUMNS.len()] {
+pub fn json_line(found: &Found, along: Option<Along>) -> Value {
+    let mut line = json!(found);
+    if let Some(Along { headers, value }) = along {
+        (line["headers"], line["value"]) = (headers, value.into());
+    }
+    line
+}
+
+/// The line of comma-separated values that is above all others.
+///
+/// # Errors
+/// See [`row`].
+pub fn head(has_values: bool) -> Result<String, csv::Error> {
+    row(COLUMNS.into_iter().chain(has_values.then_some("value")).map(str::to_owned))
+}
+
+/// A dead letter as a line of comma-separated values, with the value where it goes along.
+///
+/// # Errors
+/// See [`row`].
+pub fn csv_line(found: &Found, along: Option<Along>) -> Result<String, csv::Error> {
+    row(cells(found).into_iter().chain(along.map(|along| along.value.unwrap_or_default())))
+}
+
+/// The cells of a dead letter.
+fn cells(found: &Found) -> [String; COLUMNS.len()] {
     let letter = &found.letter;
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
     [
@@ -59,7 +120,7 @@ pub fn cells(found: &Found) -> [String; COLUMNS.len()] {
 ///
 /// # Errors
 /// None that a cell could cause.
-pub fn row(cells: impl IntoIterator<Item = String>) -> Result<String, csv::Error> {
+fn row(cells: impl IntoIterator<Item = String>) -> Result<String, csv::Error> {
     let mut writer =
         csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(cells.into_iter().map(harmless))?;

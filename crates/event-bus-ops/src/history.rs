@@ -36,15 +36,16 @@ struct Step {
     at: Instant,
     /// The highest of each group, in the catalogue's order.
     lag: Box<[Moment]>,
-    /// Of each topic, in the catalogue's order.
-    events: Box<[u64]>,
+    /// Of each topic, in the catalogue's order; none where not all of its partitions were counted.
+    events: Box<[Option<u64>]>,
 }
 
 impl Step {
     fn of(snapshot: &Snapshot) -> Self {
         let at = snapshot.at;
         let lag = snapshot.groups.iter().map(|group| Moment { at, lag: group.total() });
-        let events = snapshot.topics.iter().map(|topic| topic.events);
+        let events =
+            snapshot.topics.iter().map(|topic| (!topic.is_partial).then_some(topic.events));
         Self { began: at, at, lag: lag.collect(), events: events.collect() }
     }
 
@@ -88,14 +89,16 @@ impl History {
         moments
     }
 
-    /// How many events came to a topic in a second of late; `None` while too little was seen.
+    /// How many events came to a topic in a second of late; `None` while too little was seen, or not all of its partitions.
     pub(crate) fn rate_of(&self, newest: &Snapshot, event: &EventName) -> Option<f64> {
         let place = newest.topics.iter().position(|topic| topic.event == *event)?;
         let age = |step: &&Step| newest.at.saturating_duration_since(step.at);
-        let early = self.steps.iter().rev().take_while(|step| age(step) <= RATE_OVER).last()?;
+        let now = Step::of(newest).events[place]?;
+        let late = self.steps.iter().rev().take_while(|step| age(step) <= RATE_OVER);
+        let counted = late.filter_map(|step| Some((step, step.events.get(place).copied()??)));
+        let (early, before) = counted.last()?;
         let seconds = age(&early).as_secs_f64();
-        let before = early.events.get(place)?;
-        let came = newest.topics[place].events.saturating_sub(*before);
+        let came = now.saturating_sub(before);
         (seconds >= 1.0).then(|| came as f64 / seconds)
     }
 }
@@ -123,6 +126,13 @@ mod tests {
         let groups = vec![GroupLag { group, topic: topic.clone(), partitions: vec![partition] }];
         let topic = TopicCount { events, ..TopicCount::of("OrderPlaced".parse().unwrap(), topic) };
         Snapshot { at, topics: vec![topic], groups }
+    }
+
+    /// The same without what a partition that has no leader holds.
+    fn partial(at: Instant, lag: i64, events: u64) -> Snapshot {
+        let mut snapshot = snapshot(at, lag, events);
+        snapshot.topics[0].is_partial = true;
+        snapshot
     }
 
     fn lags(history: &History, newest: &Snapshot) -> Vec<u64> {
@@ -155,6 +165,23 @@ mod tests {
         }
         let lags = lags(&history, &newest);
         assert_eq!((lags.len(), lags[0]), (STEPS, STEPS as u64));
+    }
+
+    #[test]
+    fn a_rate_takes_no_count_that_lacks_a_partition() {
+        let (start, mut history) = (Instant::now(), History::default());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let event: EventName = "OrderPlaced".parse().unwrap();
+        history.note(&snapshot(at(0), 0, 1_000));
+        let newest = partial(at(20), 0, 400);
+        history.note(&newest);
+        assert_eq!(history.rate_of(&newest, &event), None);
+        // Its partition is back: what was there before did not come of late.
+        let newest = snapshot(at(40), 0, 1_200);
+        history.note(&newest);
+        assert_eq!(history.rate_of(&newest, &event), Some(5.0));
+        let newest = snapshot(at(75), 0, 1_375);
+        assert_eq!(history.rate_of(&newest, &event), Some(5.0));
     }
 
     #[test]

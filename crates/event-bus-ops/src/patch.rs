@@ -25,6 +25,18 @@ impl Patch {
         read.map(ToString::to_string).collect()
     }
 
+    /// What it does where, without the values that it writes or compares, which may be personal.
+    #[must_use]
+    pub fn without_values(&self) -> Value {
+        let mut operations = serde_json::to_value(&self.0).unwrap_or_default();
+        for operation in operations.as_array_mut().into_iter().flatten() {
+            if let Value::Object(fields) = operation {
+                fields.retain(|name, _| ["op", "path", "from"].contains(&name.as_str()));
+            }
+        }
+        operations
+    }
+
     /// The changed value. All else that it says stays, also each number, however it is written.
     ///
     /// # Errors
@@ -142,6 +154,23 @@ mod tests {
         for value in ["{", r#"{"payload":{"currency":"EUR"}}"#, "{}"] {
             assert!(patch.change(value.as_bytes()).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn its_values_are_left_out_of_what_is_told_of_it() {
+        let patch = patch(json!([
+            { "op": "test", "path": "/payload/mail", "value": "jane@doe.example" },
+            { "op": "replace", "path": "/payload/mail", "value": { "path": "Jane" } },
+            { "op": "move", "from": "/payload/a", "path": "/payload/b" },
+            { "op": "remove", "path": "/payload/c" },
+        ]));
+        let told = json!([
+            { "op": "test", "path": "/payload/mail" },
+            { "op": "replace", "path": "/payload/mail" },
+            { "op": "move", "from": "/payload/a", "path": "/payload/b" },
+            { "op": "remove", "path": "/payload/c" },
+        ]);
+        assert_eq!(patch.without_values(), told);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct TopicCount {
     pub exists: bool,
     /// Records that the topic ever got, those that retention took included.
     pub events: u64,
+    /// Whether a partition of the topic had no leader, so that its records are not counted.
+    pub is_partial: bool,
     /// Records in the topic.
     pub kept: u64,
     /// Records that the dead letter topic ever got.
@@ -47,6 +49,7 @@ impl TopicCount {
             topic,
             exists: false,
             events: 0,
+            is_partial: false,
             kept: 0,
             dead_letters_ever: 0,
             dead_letters: 0,
@@ -99,6 +102,7 @@ impl Snapshot {
                 TopicCount {
                     exists: cluster.topics.contains_key(&event.topic),
                     events,
+                    is_partial: counted(&cluster, &event.topic, &ends).any(|end| end.is_none()),
                     kept,
                     dead_letters_ever,
                     dead_letters,
@@ -113,6 +117,12 @@ impl Snapshot {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.topics.iter().map(|topic| topic.events).sum()
+    }
+
+    /// Whether each event's topic was counted with all of its partitions.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.topics.iter().any(|topic| topic.is_partial)
     }
 
     /// Dead letters of all topics.
@@ -148,9 +158,17 @@ impl Snapshot {
 
 /// The sum of a topic's offsets. A partition without a leader does not count.
 fn sum(cluster: &Cluster, topic: &TopicName, offsets: &Offsets) -> u64 {
-    cluster
-        .partitions(topic)
-        .filter_map(|partition| offsets.get(&partition)?.as_ref().ok()?.as_ref().copied())
-        .filter_map(|offset| u64::try_from(offset).ok())
-        .sum()
+    counted(cluster, topic, offsets).flatten().sum()
+}
+
+/// The offset of each of a topic's partitions, where it is known.
+fn counted(
+    cluster: &Cluster,
+    topic: &TopicName,
+    offsets: &Offsets,
+) -> impl Iterator<Item = Option<u64>> {
+    cluster.partitions(topic).map(|partition| {
+        let offset = offsets.get(&partition)?.as_ref().ok()?.as_ref().copied()?;
+        u64::try_from(offset).ok()
+    })
 }

@@ -2,6 +2,7 @@
 
 pub mod chain;
 mod mirror;
+mod verify;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::names::{EventId, GroupName, TopicName};
 use crate::publisher::Publisher;
 
 pub use mirror::{Mirror, MirrorError, Mirrored, mirrored};
+pub use verify::{Verified, VerifyError, verify};
 
 /// So many dead letters are named by one record, which is less than half as large as one may be.
 const LETTERS_PER_DEED: usize = 10_000;

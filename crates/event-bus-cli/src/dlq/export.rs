@@ -3,12 +3,9 @@
 use clap::ValueEnum;
 use event_bus::KafkaConfig;
 use event_bus::dead_letters::{Found, originals};
-use event_bus::kafka::Record;
 use event_bus_ops::api::Content;
-use event_bus_ops::export::{COLUMNS, cells, row};
-use serde_json::{Value, json};
+use event_bus_ops::export::{Along, csv_line, head, json_line};
 
-use super::show::header;
 use crate::output::Output;
 
 /// So many values are read at once.
@@ -38,8 +35,7 @@ impl<'a> Export<'a> {
         has_values: bool,
     ) -> anyhow::Result<Self> {
         if format == Format::Csv {
-            let value = has_values.then_some("value");
-            output.text(&row(COLUMNS.into_iter().chain(value).map(str::to_owned))?)?;
+            output.text(&head(has_values)?)?;
         }
         Ok(Self { output, format, has_values })
     }
@@ -56,9 +52,7 @@ impl<'a> Export<'a> {
                 None => std::collections::HashMap::new(),
             };
             for found in letters {
-                let record = records.get(&found.letter.id);
-                let headers = record.map(|record| record.headers.iter().map(header).collect());
-                self.line(found, headers, record.map(text))?;
+                self.line(found, Along::of_record(records.get(&found.letter.id)))?;
             }
         }
         self.output.flush()
@@ -67,37 +61,16 @@ impl<'a> Export<'a> {
     /// Dead letters with what an ops process told of their records.
     pub(super) fn tell(&mut self, letters: Vec<(Found, Option<Content>)>) -> anyhow::Result<()> {
         for (found, content) in letters {
-            let (headers, value) = match content {
-                Some(content) => (Some(json!(content.headers)), content.value),
-                None => (None, None),
-            };
-            self.line(&found, headers, value)?;
+            self.line(&found, Along::of_content(content))?;
         }
         self.output.flush()
     }
 
-    fn line(
-        &mut self,
-        found: &Found,
-        headers: Option<Value>,
-        value: Option<String>,
-    ) -> anyhow::Result<()> {
+    fn line(&mut self, found: &Found, along: Along) -> anyhow::Result<()> {
+        let along = self.has_values.then_some(along);
         match self.format {
-            Format::Ndjson => {
-                let mut line = json!(found);
-                if self.has_values {
-                    (line["headers"], line["value"]) = (headers.into(), value.into());
-                }
-                self.output.json_line(&line)
-            }
-            Format::Csv => {
-                let value = self.has_values.then(|| value.unwrap_or_default());
-                self.output.text(&row(cells(found).into_iter().chain(value))?)
-            }
+            Format::Ndjson => self.output.json_line(&json_line(found, along)),
+            Format::Csv => self.output.text(&csv_line(found, along)?),
         }
     }
-}
-
-fn text(record: &Record) -> String {
-    String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()
 }

@@ -97,7 +97,7 @@ pub(super) fn page(output: &mut Output, known: &Known<'_>) -> anyhow::Result<()>
     output.flush()
 }
 
-pub(super) fn header(header: &Header) -> Value {
+fn header(header: &Header) -> Value {
     json!([header.name, header.value.as_deref().map(String::from_utf8_lossy)])
 }
 

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use event_bus::dead_letters::Scope;
 use event_bus::store::ops::{OpsStore, Role, User as Known, UserName};
 use event_bus_ops::access::password;
-use event_bus_ops::access::trail::{Deed, Note, not_done};
+use event_bus_ops::access::trail::{Deed, Note};
 use event_bus_ops::client::OpsUrl;
 use jiff::Timestamp;
 use serde_json::json;
@@ -97,12 +97,13 @@ impl User {
                 let hash = if password_stdin { Some(read_hash(&name).await?) } else { None };
                 let store = at.open().await?;
                 let said = json!({ "role": role, "scope": scope });
-                let link_of_audit =
-                    at.note(&store, Note::of(Deed::MakeUser, &name).with(said)).await?;
-                if !store.make_user(&name, role, &scope, hash.as_deref()).await? {
-                    not_done(&store, &link_of_audit, "there is a user of this name").await?;
-                    return usage(format!("there is a user {name}"));
-                }
+                let made = async {
+                    match store.make_user(&name, role, &scope, hash.as_deref()).await? {
+                        true => Ok(()),
+                        false => usage(format!("there is a user {name}")),
+                    }
+                };
+                at.does(&store, Note::of(Deed::MakeUser, &name).with(said), made).await?;
                 if !password_stdin {
                     invite(&at, &store, &name, &link, &mut output).await?;
                 }
@@ -113,24 +114,24 @@ impl User {
             Self::List { at } => list(&at.open().await?.users().await?, &mut output)?,
             Self::Disable { name, at } => {
                 let store = at.open().await?;
-                at.note(&store, Note::of(Deed::DisableUser, &name)).await?;
-                known(store.set_disabled(&name, true).await?, &name)?;
+                let disabled = async { known(store.set_disabled(&name, true).await?, &name) };
+                at.does(&store, Note::of(Deed::DisableUser, &name), disabled).await?;
             }
             Self::Enable { name, at } => {
                 let store = at.open().await?;
-                at.note(&store, Note::of(Deed::EnableUser, &name)).await?;
-                known(store.set_disabled(&name, false).await?, &name)?;
+                let enabled = async { known(store.set_disabled(&name, false).await?, &name) };
+                at.does(&store, Note::of(Deed::EnableUser, &name), enabled).await?;
             }
             Self::Password { name, at } => {
                 let hash = read_hash(&name).await?;
                 let store = at.open().await?;
-                at.note(&store, Note::of(Deed::Password, &name)).await?;
-                known(store.set_password(&name, &hash).await?, &name)?;
+                let changed = async { known(store.set_password(&name, &hash).await?, &name) };
+                at.does(&store, Note::of(Deed::Password, &name), changed).await?;
             }
             Self::Remove { name, at } => {
                 let store = at.open().await?;
-                at.note(&store, Note::of(Deed::RemoveUser, &name)).await?;
-                known(store.remove_user(&name).await?, &name)?;
+                let removed = async { known(store.remove_user(&name).await?, &name) };
+                at.does(&store, Note::of(Deed::RemoveUser, &name), removed).await?;
             }
         }
         Ok(Exit::Done)
@@ -148,10 +149,11 @@ async fn invite(
     link: &Link,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    at.note(store, Note::of(Deed::InviteUser, name)).await?;
-    let Some(token) = store.invite(name, Timestamp::now()).await? else {
-        return usage(format!("there is no user {name}"));
+    let invited = async {
+        let token = store.invite(name, Timestamp::now()).await?;
+        token.map_or_else(|| usage(format!("there is no user {name}")), Ok)
     };
+    let token = at.does(store, Note::of(Deed::InviteUser, name), invited).await?;
     let link = format!("{}/welcome?token={token}", link.panel);
     if output.is_json() {
         return output.json_document(&json!({ "name": name, "link": link }));

@@ -133,7 +133,8 @@ impl View {
     fn show(&mut self) -> anyhow::Result<()> {
         let now = Instant::now();
         let snapshot = self.watch.snapshots().borrow().clone();
-        if let Some(snapshot) = &snapshot {
+        // Without a partition's records it would be told that they came when that is counted again.
+        if let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.is_whole()) {
             self.rate.note(snapshot.at, snapshot.events());
         }
         let frame = Frame {

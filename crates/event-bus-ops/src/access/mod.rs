@@ -2,11 +2,11 @@
 //!
 //! [`policy::decide`] is the only place where something is allowed. [`route::Route`] says of each way in what it takes, and
 //! a gate sees to it before a handler runs; a `Desk` asks the policy again about each dead letter.
-//! What is done is written by [`trail`]. What a record says is shown as `Desk::masked` gives it, or
-//! [`event_bus::personal::Personal::text`] where a text may quote it, to everybody but who reveals it.
+//! What is done is written by [`trail`]. What a record says is shown as [`event_bus::personal::Personal`] masks it, and so is a
+//! text that may quote it, to everybody but who reveals it.
 
-pub(crate) mod cross_site;
 pub(crate) mod body;
+pub(crate) mod cross_site;
 pub mod password;
 pub mod policy;
 pub mod route;

@@ -68,6 +68,7 @@ impl DeskError {
             | Self::NoNote(_)
             | Self::NoGroup(_)
             | Self::NoEvent(_)
+            | Self::NoUser(_)
             | Self::NoRequest(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,

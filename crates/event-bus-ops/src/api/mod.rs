@@ -8,16 +8,16 @@ mod catalogue;
 mod error;
 mod groups;
 mod letters;
+mod live;
 mod notes;
 pub mod openapi;
 pub(crate) mod query;
 mod repairs;
 mod replays;
-mod topics;
 mod requests;
-mod values;
-mod live;
 mod timeline;
+mod topics;
+mod values;
 
 use axum::Router;
 use axum::body::Body;
@@ -74,6 +74,8 @@ pub enum Endpoint {
     Discard,
     /// Something is.
     Restore,
+    /// Many go back with other values.
+    Repair,
     /// Dead letters that look alike.
     Failures,
     /// What is written about one.
@@ -82,28 +84,22 @@ pub enum Endpoint {
     WriteNote,
     /// It goes.
     RemoveNote,
-    /// Many go back with other values.
-    Repair,
-    /// What everybody did.
-    Audit,
-    /// Whether it is as it was written.
-    AuditState,
     /// The latest replays.
     Replays,
     /// A new one.
     AskForReplay,
-    /// What waits for a second one.
-    Requests,
-    /// It is done.
-    Approve,
-    /// It is not.
-    Deny,
     /// What it would do.
     Preview,
     /// A replay.
     Replay,
     /// It ends.
     Cancel,
+    /// What waits for a second one.
+    Requests,
+    /// It is done.
+    Approve,
+    /// It is not.
+    Deny,
     /// Consumer groups.
     Groups,
     /// A consumer group.
@@ -124,6 +120,10 @@ pub enum Endpoint {
     Latest,
     /// Events as they come.
     Live,
+    /// What everybody did.
+    Audit,
+    /// Whether it is as it was written.
+    AuditState,
 }
 
 const SEE: Needs = Needs::May(Action::See);
@@ -149,16 +149,14 @@ pub const ROUTES: [Route<Endpoint>; 35] = [
     Route::get("/api/v1/notes", SEE, Endpoint::Notes),
     Route::post("/api/v1/notes", Needs::May(Action::Note), Endpoint::WriteNote),
     Route::post("/api/v1/notes/{id}/remove", Needs::May(Action::Note), Endpoint::RemoveNote),
-    Route::get("/api/v1/audit", AUDIT, Endpoint::Audit),
-    Route::get("/api/v1/audit/state", AUDIT, Endpoint::AuditState),
-    Route::get("/api/v1/requests", SEE, Endpoint::Requests),
-    Route::post("/api/v1/requests/{id}/approve", APPROVE, Endpoint::Approve),
-    Route::post("/api/v1/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/api/v1/replays", SEE, Endpoint::Replays),
     Route::post("/api/v1/replays", Needs::May(Action::Replay), Endpoint::AskForReplay),
     Route::get("/api/v1/replays/preview", SEE, Endpoint::Preview),
     Route::get("/api/v1/replays/{id}", SEE, Endpoint::Replay),
     Route::post("/api/v1/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::get("/api/v1/requests", SEE, Endpoint::Requests),
+    Route::post("/api/v1/requests/{id}/approve", APPROVE, Endpoint::Approve),
+    Route::post("/api/v1/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/api/v1/groups", SEE, Endpoint::Groups),
     Route::get("/api/v1/groups/{group}", SEE, Endpoint::Group),
     Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
@@ -169,6 +167,8 @@ pub const ROUTES: [Route<Endpoint>; 35] = [
     Route::get("/api/v1/timeline", SEE, Endpoint::Timeline),
     Route::get("/api/v1/events/latest", SEE, Endpoint::Latest),
     Route::get("/api/v1/events/live/stream", SEE, Endpoint::Live),
+    Route::get("/api/v1/audit", AUDIT, Endpoint::Audit),
+    Route::get("/api/v1/audit/state", AUDIT, Endpoint::AuditState),
 ];
 
 /// The API of this desk.
@@ -193,21 +193,19 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Edit => on(verb, letters::edit),
         Endpoint::Discard => on(verb, letters::discard),
         Endpoint::Restore => on(verb, letters::restore),
+        Endpoint::Repair => on(verb, repairs::repair),
         Endpoint::Failures => on(verb, letters::failures),
         Endpoint::Notes => on(verb, notes::list),
         Endpoint::WriteNote => on(verb, notes::write),
         Endpoint::RemoveNote => on(verb, notes::remove),
-        Endpoint::Repair => on(verb, repairs::repair),
-        Endpoint::Audit => on(verb, audit::list),
-        Endpoint::AuditState => on(verb, audit::verify),
-        Endpoint::Requests => on(verb, requests::list),
-        Endpoint::Approve => on(verb, requests::approve),
-        Endpoint::Deny => on(verb, requests::deny),
         Endpoint::Replays => on(verb, replays::list),
         Endpoint::AskForReplay => on(verb, replays::ask),
         Endpoint::Preview => on(verb, replays::preview),
         Endpoint::Replay => on(verb, replays::show),
         Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::Requests => on(verb, requests::list),
+        Endpoint::Approve => on(verb, requests::approve),
+        Endpoint::Deny => on(verb, requests::deny),
         Endpoint::Groups => on(verb, groups::list),
         Endpoint::Group => on(verb, groups::show),
         Endpoint::PlanReset => on(verb, groups::plan_reset),
@@ -218,6 +216,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Timeline => on(verb, timeline::show),
         Endpoint::Latest => on(verb, live::latest),
         Endpoint::Live => on(verb, live::live),
+        Endpoint::Audit => on(verb, audit::list),
+        Endpoint::AuditState => on(verb, audit::verify),
     }
 }
 

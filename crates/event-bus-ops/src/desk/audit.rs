@@ -1,16 +1,13 @@
 //! What everybody did, and whether it is still what was written.
 
-use event_bus::audit::chain::{Link, Walk};
-use event_bus::audit::mirrored;
+use event_bus::audit::chain::Link;
+use event_bus::audit::verify;
 use event_bus::store::ops::AuditFilter;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Desk, DeskError};
 use crate::access::policy::{Action, Actor, Object, decide};
-
-/// So many rows are read at once.
-const AT_ONCE: u32 = 1_000;
 
 /// A page of the audit, the latest row first.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,20 +56,15 @@ impl Desk {
     /// See [`DeskError`].
     pub async fn verify_audit(&self, actor: &Actor) -> Result<ChainState, DeskError> {
         decide(actor, Action::Audit, Object::Everything)?;
-        let chain = self.store.audit_chain().await?;
-        let sent = mirrored(&self.kafka, &self.catalogue, chain.unwrap_or_default()).await;
-        let sent = sent.map_err(|error| DeskError::failed(&error))?;
-        let (mut walk, mut after, mut flaw) = (Walk::beside(sent.links), i64::MIN, None);
-        while flaw.is_none() {
-            let rows = self.store.audit_behind(after, AT_ONCE).await?;
-            let Some((last, _)) = rows.last() else {
-                flaw = walk.end().err();
-                break;
-            };
-            after = last.seq;
-            flaw = rows.iter().find_map(|(link, is_sent)| walk.step(link, *is_sent).err());
-        }
-        let flaw = flaw.map(|flaw| flaw.to_string());
-        Ok(ChainState { chain, rows: walk.rows(), flaw, others: sent.others.into_iter().collect() })
+        let _place = self.place_to_read()?;
+        let topic = Some((&self.kafka, &*self.catalogue));
+        let verified = verify(&self.store, None, topic).await;
+        let verified = verified.map_err(|error| DeskError::failed(&error))?;
+        Ok(ChainState {
+            chain: verified.chain,
+            rows: verified.rows,
+            flaw: verified.flaw.map(|flaw| flaw.to_string()),
+            others: verified.others.into_iter().collect(),
+        })
     }
 }

@@ -9,6 +9,7 @@ use event_bus::store::StoreError;
 use uuid::Uuid;
 
 use crate::access::policy::Denied;
+use crate::access::trail::Unwritten;
 
 /// What could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum DeskError {
     /// The catalogue has no such event.
     #[error("the catalogue has no event {0}")]
     NoEvent(String),
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    NoUser(String),
     /// It is not as it was when it was asked for.
     #[error("{0}")]
     Conflict(String),
@@ -64,6 +68,15 @@ impl DeskError {
 impl From<StoreError> for DeskError {
     fn from(error: StoreError) -> Self {
         Self::Failed(format!("the ops store did not answer: {}", error_chain(&error)))
+    }
+}
+
+impl From<Unwritten> for DeskError {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::LongReason { .. } => Self::Unclear(unwritten.to_string()),
+            Unwritten::Store(_) => Self::failed(&unwritten),
+        }
     }
 }
 

@@ -46,13 +46,13 @@ impl Desk {
         let fingerprints: Vec<&str> =
             failures.iter().map(|failure| failure.fingerprint.as_str()).collect();
         let trends = self.store.trends(&actor.scope, &fingerprints, now).await?;
-        let mut notes = self.store.notes(&fingerprints).await?;
+        let mut latest = self.store.latest_notes(&fingerprints).await?;
         let row = |failure: Failure| {
-            let notes = notes.remove(&failure.fingerprint).unwrap_or_default();
+            let latest = latest.remove(&failure.fingerprint);
             FailureRow {
                 trend: trends.get(&failure.fingerprint).copied().unwrap_or_default(),
-                notes: notes.len(),
-                latest_note: notes.into_iter().next().map(|note| note.text),
+                notes: latest.as_ref().map_or(0, |(notes, _)| *notes),
+                latest_note: latest.map(|(_, text)| text),
                 failure,
             }
         };

@@ -189,16 +189,16 @@ impl Desk {
         if decision == Decision::Discard {
             let asked = Self::asked_to_discard(actor, filter.clone(), reason);
             match self.frozen(actor, RequestedAction::Discard, &asked).await? {
-                Some(Frozen::Waiting(letters)) => {
+                Some(Frozen::Asked(letters)) => {
                     let (refused, request) = (BTreeMap::new(), Some(asked.id));
                     return Ok(Decided { letters, refused, request });
                 }
-                Some(Frozen::Few(letters)) => {
+                Some(Frozen::Listed(letters)) => {
                     let note = note.with(json!({ "letters": letters }));
                     let reason = reason.unwrap_or_default();
-                    let discards = self.discard_frozen(asked.id, &actor.name, reason);
+                    let discards = self.discard_frozen(actor, asked.id, &actor.name, reason);
                     let decided = self.does(actor, note, discards).await;
-                    self.store.forget_few(asked.id).await?;
+                    self.store.forget_list(asked.id).await?;
                     return decided;
                 }
                 None => {}

@@ -117,7 +117,7 @@ struct Viewer {
 #[derive(Default)]
 struct Viewers {
     next: u64,
-    looking: BTreeMap<u64, Viewer>,
+    looking: BTreeMap<u64, Arc<Viewer>>,
     /// Whether somebody reads for them.
     is_read: bool,
 }
@@ -126,6 +126,7 @@ struct Viewers {
 pub(super) struct Live {
     catalogue: Arc<Catalogue>,
     kafka: KafkaConfig,
+    admin: Admin,
     viewers: Mutex<Viewers>,
 }
 
@@ -172,8 +173,8 @@ enum Trouble {
 }
 
 impl Live {
-    pub(super) fn new(catalogue: Arc<Catalogue>, kafka: KafkaConfig) -> Arc<Self> {
-        Arc::new(Self { catalogue, kafka, viewers: Mutex::default() })
+    pub(super) fn new(catalogue: Arc<Catalogue>, kafka: KafkaConfig, admin: Admin) -> Arc<Self> {
+        Arc::new(Self { catalogue, kafka, admin, viewers: Mutex::default() })
     }
 
     fn viewers(&self) -> MutexGuard<'_, Viewers> {
@@ -192,7 +193,7 @@ impl Live {
         let viewer = Viewer { actor: actor.clone(), wanted, events: sender, left_out: counted };
         let id = viewers.next;
         viewers.next += 1;
-        viewers.looking.insert(id, viewer);
+        viewers.looking.insert(id, Arc::new(viewer));
         if !std::mem::replace(&mut viewers.is_read, true) {
             tokio::spawn(Arc::clone(self).read());
         }
@@ -222,15 +223,14 @@ impl Live {
         &self,
         known: &mut Option<BTreeMap<TopicPartition, i64>>,
     ) -> Result<(), Trouble> {
-        let admin = Admin::connect(&self.kafka)?;
-        let cluster = admin.cluster().await?;
+        let cluster = self.admin.cluster().await?;
         let topics = self.catalogue.events().map(|event| &event.topic);
         let all = topics.flat_map(|topic| cluster.partitions(topic));
         // What came since somebody looks is read from its start.
         let position = if known.is_some() { Position::Start } else { Position::End };
         let places = known.get_or_insert_default();
         let new: Vec<TopicPartition> = all.filter(|at| !places.contains_key(at)).collect();
-        let offsets: Offsets = admin.offsets(position, new).await?;
+        let offsets: Offsets = self.admin.offsets(position, new).await?;
         for (at, offset) in offsets {
             places.insert(at, offset?.unwrap_or(0));
         }
@@ -252,9 +252,10 @@ impl Live {
 
     /// Tells an event to those who want it and may see it.
     fn tell(&self, seen: Seen) {
-        let viewers = self.viewers();
-        let may = |viewer: &&Viewer| may_see(&self.catalogue, &viewer.actor, &seen);
-        let those: Vec<&Viewer> = viewers.looking.values().filter(may).collect();
+        // Whoever begins or ends to look does not wait for what follows, which reads all of the event.
+        let all: Vec<Arc<Viewer>> = self.viewers().looking.values().cloned().collect();
+        let may = |viewer: &Arc<Viewer>| may_see(&self.catalogue, &viewer.actor, &seen);
+        let those: Vec<Arc<Viewer>> = all.into_iter().filter(may).collect();
         if those.is_empty() {
             return;
         }
@@ -287,15 +288,13 @@ impl Desk {
         decide(actor, Action::See, Object::InScope)?;
         self.knows(wanted.event.as_deref())?;
         let _place = self.place_to_read()?;
-        let failed = |error: AdminError| DeskError::failed(&error);
-        let admin = Admin::connect(&self.kafka).map_err(failed)?;
         let events = stretch::events(&self.catalogue, actor, wanted.event.as_deref());
         let topics = events.iter().map(|event| &event.topic);
         let key = wanted.key.as_deref();
-        let partitions = stretch::partitions(&admin, topics, key).await.map_err(failed)?;
+        let partitions = stretch::partitions(&self.admin, topics, key).await?;
         let now = Timestamp::now();
-        let stretch = Stretch::of(&admin, partitions, now - LATEST, now, LATEST_READ).await;
-        let mut reader = Reader::within(&self.kafka, stretch.map_err(failed)?.ranges)
+        let stretch = Stretch::of(&self.admin, partitions, now - LATEST, now, LATEST_READ).await?;
+        let mut reader = Reader::within(&self.kafka, stretch.ranges)
             .map_err(|error| DeskError::failed(&error))?;
         let deadline = Instant::now() + LATEST_WITHIN;
         let mut latest = Vec::new();

@@ -6,16 +6,16 @@ mod error;
 mod failures;
 mod groups;
 mod letters;
+mod live;
 mod notes;
 mod repairs;
 mod replays;
-mod resets;
-mod topics;
 mod requests;
+mod resets;
 mod seen;
-mod trail;
-mod live;
 mod timeline;
+mod topics;
+mod trail;
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl Desk {
         admin: Admin,
     ) -> Self {
         let readers = Arc::new(Semaphore::new(READERS));
-        let live = live::Live::new(Arc::clone(&catalogue), kafka.clone());
+        let live = live::Live::new(Arc::clone(&catalogue), kafka.clone(), admin.clone());
         Self {
             store,
             catalogue,

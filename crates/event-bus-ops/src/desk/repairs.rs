@@ -108,9 +108,8 @@ impl Desk {
         let mut repaired = Repaired::would(&plan, &repair, Some(&self.catalogue));
         if !dry_run && repaired.letters > 0 {
             self.needs_nobody_else(repaired.letters)?;
-            let note = note
-                .because(Some(reason))
-                .with(json!({ "letters": repaired.letters, "patch": patch }));
+            let said = json!({ "letters": repaired.letters, "patch": patch.without_values() });
+            let note = note.because(Some(reason)).with(said);
             let sent = async {
                 let done = repair.carry_out(&self.publisher, &actor.name, reason).await;
                 done.map_err(|error| DeskError::failed(&error))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::requests::listed;
 use super::{Desk, DeskError, in_states};
 use crate::access::policy::{Action, Actor, Object, decide};
 use crate::access::trail::{Deed, Note};
@@ -127,21 +128,20 @@ impl Desk {
         let (consumed, by) = (self.consumed(), actor.name.clone());
         let mut asked = Asked { id, filter, consumed, guard, by, reason };
         match self.frozen(actor, RequestedAction::Replay, &asked).await? {
-            Some(Frozen::Waiting(letters)) => {
+            Some(Frozen::Asked(letters)) => {
                 return Ok(AskedFor { id, letters, needs_approval: true });
             }
-            Some(Frozen::Few(_)) => {
-                asked.filter = Filter { request: Some(id), ..Filter::default() };
-            }
+            Some(Frozen::Listed(_)) => asked.filter = listed(actor, id),
             None => {}
         }
         let note = note.with(json!({ "replay": id }));
         let letters =
-            self.does(actor, note, async { Ok(self.store.ask_for_replay(&asked).await?) }).await?;
+            self.does(actor, note, async { Ok(self.store.ask_for_replay(&asked).await?) }).await;
+        // Also where it failed: who asks once more is to have what is open by then.
         if asked.filter.request.is_some() {
-            self.store.forget_few(id).await?;
+            self.store.forget_list(id).await?;
         }
-        Ok(AskedFor { id, letters, needs_approval: false })
+        Ok(AskedFor { id, letters: letters?, needs_approval: false })
     }
 
     /// The latest replays of what is in scope.

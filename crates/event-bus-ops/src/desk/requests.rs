@@ -33,7 +33,7 @@ impl Desk {
         }
     }
 
-    /// Freezes what is asked for where that may take two. `None` where it never does.
+    /// Freezes what is asked for where that may take two, and asks for a second one where it does. `None` where it never does.
     pub(super) async fn frozen(
         &self,
         actor: &Actor,
@@ -41,11 +41,20 @@ impl Desk {
         asked: &Asked,
     ) -> Result<Option<Frozen>, DeskError> {
         let Some(most) = self.second_person_above else { return Ok(None) };
+        let frozen = self.store.freeze_request(action, asked, Timestamp::now()).await?;
+        let frozen = frozen.ok_or_else(|| of_another(asked.id))?;
+        let letters = match frozen {
+            Frozen::Listed(letters) if letters > most => letters,
+            frozen => return Ok(Some(frozen)),
+        };
         let note = Note::of(Deed::Request, asked.id).because(asked.reason.as_deref());
-        let note = note.with(json!({ "action": action }));
-        let freezes =
-            async { Ok(self.store.freeze_request(action, asked, most, Timestamp::now()).await?) };
-        Ok(Some(self.does(actor, note, freezes).await?))
+        let note = note.with(json!({ "action": action, "letters": letters }));
+        let asks = async { Ok(self.store.ask_second(asked.id).await?) };
+        if let Err(error) = self.does(actor, note, asks).await {
+            self.store.forget_list(asked.id).await?;
+            return Err(error);
+        }
+        Ok(Some(Frozen::Asked(letters)))
     }
 
     /// The latest requests about what is in scope.
@@ -101,7 +110,7 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let asked = Asked {
             id: row.id,
-            filter: Filter { request: Some(row.id), ..Filter::default() },
+            filter: listed(actor, row.id),
             consumed: self.consumed(),
             guard: row.guard.clone(),
             by: row.by.clone(),
@@ -117,29 +126,27 @@ impl Desk {
         row: &RequestRow,
         why: Option<&str>,
     ) -> Result<(), DeskError> {
-        let decides = async |stage| {
-            self.store.decide_request(row.id, stage, &actor.name, why, Timestamp::now()).await
-        };
-        if !decides(RequestStage::Approved).await? {
+        // A process that ends meanwhile leaves it begun, and whoever approves it once more discards the rest.
+        if !self.store.begin_request(row.id, &actor.name, Timestamp::now()).await? {
             return Err(decided_meanwhile());
         }
         let reason = row.reason.as_deref().unwrap_or_default();
         let reason = format!("{reason} (approved by {})", actor.name);
-        let discarded = self.discard_frozen(row.id, &row.by, &reason).await;
-        if discarded.is_err() {
-            decides(RequestStage::Waiting).await?;
-        }
+        let discarded = self.discard_frozen(actor, row.id, &row.by, &reason).await;
+        let (is_done, now) = (discarded.is_ok(), Timestamp::now());
+        self.store.end_request(row.id, is_done, &actor.name, why, now).await?;
         discarded.map(drop)
     }
 
-    /// Discards the list of a request.
+    /// Discards the list of a request, as far as it is in scope.
     pub(super) async fn discard_frozen(
         &self,
+        actor: &Actor,
         request: Uuid,
         by: &str,
         reason: &str,
     ) -> Result<Decided, DeskError> {
-        let filter = Filter { request: Some(request), ..Filter::default() };
+        let filter = listed(actor, request);
         let shown = self.store.letters(&filter, None, MOST).await?;
         let plan = Plan::discard(&shown.letters);
         let done = plan.carry_out(&self.kafka, &self.publisher, by, Some(reason)).await;
@@ -189,10 +196,19 @@ impl Desk {
     }
 }
 
+/// What stands on the list of a request, as far as it is in scope.
+pub(super) fn listed(actor: &Actor, request: Uuid) -> Filter {
+    Filter { request: Some(request), scope: actor.scope.clone(), ..Filter::default() }
+}
+
 /// What is written about a request that somebody decides about.
 fn verdict(deed: Deed, row: &RequestRow, why: Option<&str>) -> Note {
     let said = json!({ "action": row.action, "letters": row.letters, "asked_by": row.by });
     Note::of(deed, row.id).because(why).with(said)
+}
+
+fn of_another(id: Uuid) -> DeskError {
+    DeskError::Conflict(format!("{id} names what somebody else asked for: ask under another id"))
 }
 
 fn decided_meanwhile() -> DeskError {

@@ -1,7 +1,8 @@
 //! What the record of a dead letter says: without what is personal for everybody, and as it is for those who reveal it, with
 //! a reason that is written down before.
 //!
-//! Whatever shows a record, or a text that may quote one, takes it from here or from [`Desk::masked`].
+//! Whatever shows the record of a dead letter, or a text that may quote one, takes it from here. Other records are shown as
+//! `Seen::without_personal` of this crate gives them.
 
 use event_bus::Catalogue;
 use event_bus::dead_letters::{
@@ -129,13 +130,6 @@ pub struct Contents {
 }
 
 impl Desk {
-    /// A record as everybody may see it who may see it at all, of a topic or a dead letter topic: for each page and answer
-    /// that shows one.
-    #[must_use]
-    pub fn masked(&self, record: &Record) -> Record {
-        Personal::of_record(&self.catalogue, record).record(record)
-    }
-
     pub(crate) fn personal(&self, found: &Found, record: &Record) -> Personal {
         Personal::of_letter(&self.catalogue, &found.letter, record.value.as_deref())
     }
@@ -232,13 +226,15 @@ impl Desk {
         reason: Option<&str>,
     ) -> Result<(Contents, Option<Place>), DeskError> {
         let action = if reason.is_some() { Action::Reveal } else { Action::See };
+        // As it was asked for: a condition is many ids once it is found out what it means.
+        let note = Note::about(Deed::Export, &filter);
         let filter = self.meant(actor, action, filter).await?;
         let mut shown = self.store.letters(&filter, after, limit.min(VALUES)).await?;
         shown.letters.retain(|found| decide(actor, action, found.into()).is_ok());
         if let Some(reason) = reason {
             let ids: Vec<Uuid> = shown.letters.iter().map(|found| found.letter.id).collect();
-            let note = Note::about(Deed::Export, &filter).because(Some(said(reason)?));
-            note.with(json!({ "revealed": ids })).write(&self.store, actor.into()).await?;
+            let note = note.because(Some(said(reason)?)).with(json!({ "revealed": ids }));
+            note.write(&self.store, actor.into()).await?;
         }
         let records = originals(&self.kafka, &shown.letters.iter().collect::<Vec<_>>()).await;
         let mut records = records.map_err(|error| DeskError::failed(&error))?;

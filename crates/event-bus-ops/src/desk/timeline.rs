@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::Letter;
-use event_bus::kafka::admin::{Admin, TopicPartition};
+use event_bus::kafka::admin::TopicPartition;
 use event_bus::kafka::reader::Reader;
 use event_bus::names::{EventId, GroupName, TopicName};
 use event_bus::replay::Replay;
@@ -152,6 +152,33 @@ pub enum What {
     },
 }
 
+/// The first of all that was found, in whichever order topics are read.
+#[derive(Default)]
+struct First(Vec<Moment>);
+
+impl First {
+    fn take_in(&mut self, found: Option<Moment>) {
+        self.0.extend(found);
+        if self.0.len() > 2 * MOST_SHOWN {
+            self.cut();
+        }
+    }
+
+    /// Leaves as many as are shown, and one that tells of more.
+    fn cut(&mut self) {
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        self.0.truncate(MOST_SHOWN + 1);
+    }
+
+    /// Those that are shown, and whether there are more.
+    fn shown(mut self) -> (Vec<Moment>, bool) {
+        self.cut();
+        let has_more = self.0.len() > MOST_SHOWN;
+        self.0.truncate(MOST_SHOWN);
+        (self.0, has_more)
+    }
+}
+
 /// How far a group is with an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
@@ -208,14 +235,11 @@ impl Desk {
         self.knows(asked.event.as_deref())?;
         let (since, until) = asked.time(Timestamp::now())?;
         let _place = self.place_to_read()?;
-        let admin = Admin::connect(&self.kafka).map_err(|error| DeskError::failed(&error))?;
         let events = stretch::events(&self.catalogue, actor, asked.event.as_deref());
         let topics = events.iter().flat_map(|event| [&event.topic, &event.dead_letter_topic]);
         let key = asked.is_key.then_some(asked.value.as_str());
-        let partitions = stretch::partitions(&admin, topics, key).await;
-        let partitions = partitions.map_err(|error| DeskError::failed(&error))?;
-        let stretch = Stretch::of(&admin, partitions, since, until, MOST_READ).await;
-        let stretch = stretch.map_err(|error| DeskError::failed(&error))?;
+        let partitions = stretch::partitions(&self.admin, topics, key).await?;
+        let stretch = Stretch::of(&self.admin, partitions, since, until, MOST_READ).await?;
         let mut timeline = Timeline {
             since: stretch.since,
             until,
@@ -223,13 +247,12 @@ impl Desk {
             read: 0,
             stopped: (stretch.since > since).then_some(Stopped::TooMany),
         };
-        self.read(actor, asked, stretch, &mut timeline).await?;
-        timeline.moments.sort_by(|a, b| a.place.cmp(&b.place));
-        if timeline.moments.len() > MOST_SHOWN {
-            timeline.moments.truncate(MOST_SHOWN);
+        let (moments, has_more) = self.read(actor, asked, stretch, &mut timeline).await?.shown();
+        timeline.moments = moments;
+        if has_more {
             timeline.stopped = Some(Stopped::TooMuch);
         }
-        self.tell_settled(&admin, actor, &mut timeline.moments).await?;
+        self.tell_settled(actor, &mut timeline.moments).await?;
         self.tell_states(&mut timeline.moments).await?;
         Ok(timeline)
     }
@@ -245,44 +268,39 @@ impl Desk {
         asked: &AskedWay,
         stretch: Stretch,
         timeline: &mut Timeline,
-    ) -> Result<(), DeskError> {
+    ) -> Result<First, DeskError> {
+        let mut first = First::default();
         let deadline = Instant::now() + LONGEST;
         let mut reader = Reader::within(&self.kafka, stretch.ranges)
             .map_err(|error| DeskError::failed(&error))?;
         loop {
             let Ok(read) = timeout_at(deadline, reader.next()).await else {
                 timeline.stopped = Some(Stopped::TooLong);
-                return Ok(());
+                return Ok(first);
             };
             let read = read.map_err(|error| DeskError::failed(&error))?;
-            let Some(records) = read else { return Ok(()) };
+            let Some(records) = read else { return Ok(first) };
+            if timeline.read >= MOST_READ {
+                timeline.stopped = Some(Stopped::TooMany);
+                return Ok(first);
+            }
             for record in records {
                 timeline.read += 1;
                 let seen = Seen::new(record, &self.catalogue);
-                let has_room = timeline.moments.len() <= 2 * MOST_SHOWN;
-                if !has_room || !may_see(&self.catalogue, actor, &seen) {
+                if !may_see(&self.catalogue, actor, &seen) {
                     continue;
                 }
                 // Nobody finds out what personal data says by asking for it.
                 let (seen, problem) = seen.without_personal(&self.catalogue);
                 if asked.is_carried_by(&seen) {
-                    timeline.moments.extend(moment(seen, problem));
+                    first.take_in(moment(seen, problem));
                 }
-            }
-            if timeline.read >= MOST_READ {
-                timeline.stopped = Some(Stopped::TooMany);
-                return Ok(());
             }
         }
     }
 
     /// Says of each event how far the groups in scope are with it.
-    async fn tell_settled(
-        &self,
-        admin: &Admin,
-        actor: &Actor,
-        moments: &mut [Moment],
-    ) -> Result<(), DeskError> {
+    async fn tell_settled(&self, actor: &Actor, moments: &mut [Moment]) -> Result<(), DeskError> {
         let mut committed = BTreeMap::new();
         for moment in moments {
             let What::Published { tenant, groups, .. } = &mut moment.what else { continue };
@@ -298,8 +316,7 @@ impl Desk {
                 }
                 let group = consumer.group.clone();
                 if !committed.contains_key(&group) {
-                    let offsets = admin.committed_offsets(&group).await;
-                    let offsets = offsets.map_err(|error| DeskError::failed(&error))?;
+                    let offsets = self.admin.committed_offsets(&group).await?;
                     committed.insert(group.clone(), offsets);
                 }
                 let offset = committed[&group].get(&at).and_then(|offset| offset.clone().ok()?);
@@ -391,6 +408,36 @@ fn moment(seen: Seen, problem: Option<String>) -> Option<Moment> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is found in this millisecond.
+    fn found(millis: i64) -> Moment {
+        let topic: TopicName = "corner.order.placed".parse().unwrap();
+        Moment {
+            at: Timestamp::from_millisecond(millis).unwrap(),
+            topic: topic.clone(),
+            partition: 0,
+            offset: millis,
+            event_id: None,
+            what: What::Unreadable { problem: String::new() },
+            place: Some((millis, None, topic, 0, millis)),
+        }
+    }
+
+    #[test]
+    fn of_too_much_the_first_part_is_shown_whichever_way_it_is_read() {
+        let most = i64::try_from(MOST_SHOWN).unwrap();
+        for count in [most, most + 1, 5 * most] {
+            let forth: Vec<i64> = (0..count).collect();
+            for order in [forth.clone(), forth.into_iter().rev().collect()] {
+                let mut first = First::default();
+                order.into_iter().for_each(|millis| first.take_in(Some(found(millis))));
+                assert!(first.0.len() <= 2 * MOST_SHOWN);
+                let (shown, has_more) = first.shown();
+                let offsets: Vec<i64> = shown.iter().map(|moment| moment.offset).collect();
+                assert_eq!((offsets, has_more), ((0..most).collect(), count > most));
+            }
+        }
+    }
 
     #[test]
     fn an_events_id_tells_its_day_and_others_are_looked_for_in_the_last_one() {

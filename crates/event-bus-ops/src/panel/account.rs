@@ -12,6 +12,7 @@ use super::page::{Shell, Shown, show, show_as, with_session};
 use super::text::filters;
 use crate::access::password;
 use crate::access::trail::{Deed, Note};
+use crate::desk::DeskError;
 use crate::serving::Peer;
 
 #[derive(Template)]
@@ -67,10 +68,14 @@ pub(super) async fn password(
         return refused("The current password is another one.".to_owned());
     };
     let hash = password::hash(chosen.to_owned()).await?;
-    let note = Note::of(Deed::Password, &name);
-    note.write(&panel.desk.store, (&signed.actor).into()).await?;
     // All sessions end, this one too.
-    panel.desk.store.set_password(&name, &hash).await?;
+    let changed = async {
+        match panel.desk.store.set_password(&name, &hash).await? {
+            true => Ok(()),
+            false => Err(DeskError::NoUser(name.to_string())),
+        }
+    };
+    panel.desk.does(&signed.actor, Note::of(Deed::Password, &name), changed).await?;
     let session = panel.desk.store.open_session(&name, Timestamp::now()).await?;
     tracing::info!(user = %name, "changed the password");
     let csrf = crate::access::cross_site::token_of(&session);

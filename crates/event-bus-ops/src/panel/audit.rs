@@ -38,14 +38,18 @@ struct ChainPage {
     state: ChainState,
 }
 
-/// Where the object of a row is shown.
+/// Where the object of a row is shown, if it has a page.
 fn link_of(row: &Link) -> Option<String> {
-    let id: Uuid = row.object.parse().ok()?;
-    Some(match row.action.as_str() {
-        "cancel" => format!("{REPLAYS}/{id}"),
-        "approve" | "deny" | "request" => REPLAYS.to_owned(),
-        _ => format!("/events/dead-letters/{id}"),
-    })
+    let deed = Deed::ALL.into_iter().find(|deed| deed.as_str() == row.action)?;
+    match deed {
+        Deed::Reveal | Deed::Edit => {
+            Some(format!("/events/dead-letters/{}", row.object.parse::<Uuid>().ok()?))
+        }
+        Deed::Cancel => Some(format!("{REPLAYS}/{}", row.object.parse::<Uuid>().ok()?)),
+        Deed::Request | Deed::Approve | Deed::Deny => Some(REPLAYS.to_owned()),
+        // The name of a user or of a token may look like an id.
+        _ => None,
+    }
 }
 
 impl Audit {
@@ -96,4 +100,31 @@ pub(super) async fn state(
 ) -> Shown {
     let state = panel.desk.verify_audit(&signed.actor).await?;
     show(&ChainPage { shell: Shell::of(&signed, "audit", "State of the audit"), state })
+}
+
+#[cfg(test)]
+mod tests {
+    use event_bus::audit::chain::Entry;
+
+    use super::*;
+
+    #[test]
+    fn a_row_leads_to_the_page_of_its_object_and_others_nowhere() {
+        const ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
+        let link = |deed: Deed, object: &str| {
+            let (action, object) = (deed.as_str().to_owned(), object.to_owned());
+            let entry = Entry { action, object, ..Entry::default() };
+            link_of(&Link::next(Uuid::nil(), None, jiff::Timestamp::UNIX_EPOCH, &entry))
+        };
+        let letter = format!("/events/dead-letters/{ID}");
+        assert_eq!(link(Deed::Reveal, ID), Some(letter.clone()));
+        assert_eq!(link(Deed::Edit, ID), Some(letter));
+        assert_eq!(link(Deed::Cancel, ID), Some(format!("/events/replays/{ID}")));
+        assert_eq!(link(Deed::Approve, ID), Some(REPLAYS.to_owned()));
+        for (deed, object) in [(Deed::DisableUser, ID), (Deed::MakeToken, ID), (Deed::NotDone, "7")]
+        {
+            assert_eq!(link(deed, object), None);
+        }
+        assert_eq!(link(Deed::Reveal, "{}"), None);
+    }
 }

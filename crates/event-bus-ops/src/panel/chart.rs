@@ -149,7 +149,7 @@ fn times(scale: &Scale) -> Vec<Mark> {
     let kinds = [(1.0, "start"), (0.5, "middle"), (0.0, "end")];
     let times = kinds.into_iter().map(|(share, kind)| {
         let x = LEFT + (1.0 - share) * (WIDTH - LEFT - RIGHT);
-        #[expect(clippy::cast_possible_truncation, reason = "some hours are no many seconds")]
+        #[expect(clippy::cast_possible_truncation, reason = "the seconds of some hours fit")]
         let seconds = (scale.seconds * share) as i64;
         let label = if seconds == 0 { "now".to_owned() } else { ago(seconds) };
         Mark { at: format!("{x:.1}"), label, kind }

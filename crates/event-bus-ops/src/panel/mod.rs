@@ -5,10 +5,10 @@
 
 mod account;
 mod assets;
+mod audit;
 mod catalogue;
 mod chart;
 mod consumers;
-mod audit;
 mod decisions;
 mod diff;
 mod edit;
@@ -17,20 +17,21 @@ mod gate;
 mod groups;
 mod letter;
 mod letters;
-mod notes;
-mod map;
 mod live;
+mod map;
+mod notes;
 mod page;
 mod pretty;
+mod proof;
 mod query;
 mod replay;
 mod replays;
 mod reset;
 mod sign_in;
 mod text;
-mod trend;
-mod topics;
 mod timeline;
+mod topics;
+mod trend;
 mod users;
 mod welcome;
 
@@ -85,6 +86,8 @@ pub enum Endpoint {
     Letters,
     /// Dead letters, for other tools.
     Export,
+    /// What is personal in many.
+    RevealMany,
     /// A dead letter.
     Letter,
     /// What happened to it.
@@ -93,8 +96,6 @@ pub enum Endpoint {
     Raw,
     /// What is personal in it.
     Reveal,
-    /// What is personal in many.
-    RevealMany,
     /// The form of another value.
     EditForm,
     /// What would change.
@@ -115,16 +116,16 @@ pub enum Endpoint {
     Restore,
     /// The latest replays.
     Replays,
-    /// What another one asked for is done.
-    Approve,
-    /// It is not.
-    Deny,
     /// A replay.
     ReplayPage,
     /// How far it is.
     Progress,
     /// It ends.
     Cancel,
+    /// What another one asked for is done.
+    Approve,
+    /// It is not.
+    Deny,
     /// Consumer groups.
     ConsumerGroups,
     /// A consumer group.
@@ -137,10 +138,6 @@ pub enum Endpoint {
     Reset,
     /// Topics.
     Topics,
-    /// What everybody did.
-    Audit,
-    /// Whether it is as it was written.
-    AuditState,
     /// The contract.
     Catalogue,
     /// An event of it.
@@ -151,6 +148,10 @@ pub enum Endpoint {
     Live,
     /// Events as they come.
     LiveEvents,
+    /// What everybody did.
+    Audit,
+    /// Whether it is as it was written.
+    AuditState,
     /// Who may sign in.
     Users,
     /// One more.
@@ -193,12 +194,6 @@ pub const ROUTES: [Route<Endpoint>; 53] = [
     Route::get("/events/dead-letters/list", SEE, Endpoint::Letters),
     Route::get("/events/dead-letters/export", SEE, Endpoint::Export),
     Route::post("/events/dead-letters/export", REVEAL, Endpoint::RevealMany),
-    Route::get("/events/dead-letters/replay", REPLAY, Endpoint::ReplayPlan),
-    Route::post("/events/dead-letters/replay", REPLAY, Endpoint::Replay),
-    Route::get("/events/dead-letters/discard", DISCARD, Endpoint::DiscardForm),
-    Route::post("/events/dead-letters/discard", DISCARD, Endpoint::Discard),
-    Route::get("/events/dead-letters/restore", RESTORE, Endpoint::RestoreForm),
-    Route::post("/events/dead-letters/restore", RESTORE, Endpoint::Restore),
     Route::get("/events/dead-letters/{id}", SEE, Endpoint::Letter),
     Route::get("/events/dead-letters/{id}/history", SEE, Endpoint::History),
     Route::get("/events/dead-letters/{id}/raw", SEE, Endpoint::Raw),
@@ -206,25 +201,31 @@ pub const ROUTES: [Route<Endpoint>; 53] = [
     Route::get("/events/dead-letters/{id}/edit", EDIT, Endpoint::EditForm),
     Route::post("/events/dead-letters/{id}/edit/check", EDIT, Endpoint::EditCheck),
     Route::post("/events/dead-letters/{id}/edit", EDIT, Endpoint::Edit),
+    Route::get("/events/dead-letters/replay", REPLAY, Endpoint::ReplayPlan),
+    Route::post("/events/dead-letters/replay", REPLAY, Endpoint::Replay),
+    Route::get("/events/dead-letters/discard", DISCARD, Endpoint::DiscardForm),
+    Route::post("/events/dead-letters/discard", DISCARD, Endpoint::Discard),
+    Route::get("/events/dead-letters/restore", RESTORE, Endpoint::RestoreForm),
+    Route::post("/events/dead-letters/restore", RESTORE, Endpoint::Restore),
     Route::get("/events/replays", SEE, Endpoint::Replays),
-    Route::post("/events/requests/{id}/approve", APPROVE, Endpoint::Approve),
-    Route::post("/events/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/events/replays/{id}", SEE, Endpoint::ReplayPage),
     Route::get("/events/replays/{id}/progress", SEE, Endpoint::Progress),
     Route::post("/events/replays/{id}/cancel", Needs::May(Action::Cancel), Endpoint::Cancel),
+    Route::post("/events/requests/{id}/approve", APPROVE, Endpoint::Approve),
+    Route::post("/events/requests/{id}/deny", APPROVE, Endpoint::Deny),
     Route::get("/events/groups", SEE, Endpoint::ConsumerGroups),
     Route::get("/events/groups/{group}", SEE, Endpoint::ConsumerGroup),
     Route::get("/events/groups/{group}/lag", SEE, Endpoint::Lag),
     Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
     Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
     Route::get("/events/topics", SEE, Endpoint::Topics),
-    Route::get("/access/audit", AUDIT, Endpoint::Audit),
-    Route::get("/access/audit/state", AUDIT, Endpoint::AuditState),
     Route::get("/events/catalogue", SEE, Endpoint::Catalogue),
     Route::get("/events/catalogue/{event}", SEE, Endpoint::Event),
     Route::get("/events/timeline", SEE, Endpoint::Timeline),
     Route::get("/events/live", SEE, Endpoint::Live),
     Route::get("/events/live/stream", SEE, Endpoint::LiveEvents),
+    Route::get("/access/audit", AUDIT, Endpoint::Audit),
+    Route::get("/access/audit/state", AUDIT, Endpoint::AuditState),
     Route::get("/access/users", USERS, Endpoint::Users),
     Route::post("/access/users", USERS, Endpoint::MakeUser),
     Route::post("/access/users/{name}/invite", USERS, Endpoint::InviteUser),
@@ -269,11 +270,11 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::RemoveNote => on(verb, notes::remove),
         Endpoint::Letters => on(verb, letters::page),
         Endpoint::Export => on(verb, export::export),
+        Endpoint::RevealMany => on(verb, export::reveal),
         Endpoint::Letter => on(verb, letter::page),
         Endpoint::History => on(verb, letter::history),
         Endpoint::Raw => on(verb, letter::raw),
         Endpoint::Reveal => on(verb, letter::reveal),
-        Endpoint::RevealMany => on(verb, export::reveal),
         Endpoint::EditForm => on(verb, edit::form),
         Endpoint::EditCheck => on(verb, edit::check),
         Endpoint::Edit => on(verb, edit::edit),
@@ -292,24 +293,24 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
             on(verb, |panel, signed, asked| decisions::decide(Kind::Restore, panel, signed, asked))
         }
         Endpoint::Replays => on(verb, replays::list),
-        Endpoint::Approve => on(verb, replays::approve),
-        Endpoint::Deny => on(verb, replays::deny),
         Endpoint::ReplayPage => on(verb, replays::page),
         Endpoint::Progress => on(verb, replays::progress),
         Endpoint::Cancel => on(verb, replays::cancel),
+        Endpoint::Approve => on(verb, replays::approve),
+        Endpoint::Deny => on(verb, replays::deny),
         Endpoint::ConsumerGroups => on(verb, consumers::list),
         Endpoint::ConsumerGroup => on(verb, consumers::page),
         Endpoint::Lag => on(verb, consumers::lag),
         Endpoint::ResetPlan => on(verb, reset::plan),
         Endpoint::Reset => on(verb, reset::reset),
         Endpoint::Topics => on(verb, topics::page),
-        Endpoint::Audit => on(verb, audit::page),
-        Endpoint::AuditState => on(verb, audit::state),
         Endpoint::Catalogue => on(verb, catalogue::page),
         Endpoint::Event => on(verb, catalogue::event),
         Endpoint::Timeline => on(verb, timeline::page),
         Endpoint::Live => on(verb, live::page),
         Endpoint::LiveEvents => on(verb, live::events),
+        Endpoint::Audit => on(verb, audit::page),
+        Endpoint::AuditState => on(verb, audit::state),
         Endpoint::Users => on(verb, users::page),
         Endpoint::MakeUser => on(verb, users::make),
         Endpoint::InviteUser => on(verb, users::invite),

@@ -18,6 +18,7 @@ use super::{COOKIE, HOME, query};
 use crate::access::body::Unread;
 use crate::access::password::HashError;
 use crate::access::policy::{Action, Denied, Object, decide};
+use crate::access::trail::Unwritten;
 use crate::desk::DeskError;
 
 /// Nothing but what the program itself brings, and no page of ours within somebody else's.
@@ -189,6 +190,7 @@ impl Refusal {
                 | DeskError::NoNote(_)
                 | DeskError::NoGroup(_)
                 | DeskError::NoEvent(_)
+                | DeskError::NoUser(_)
                 | DeskError::NoRequest(_)),
             ) => ("Not found", format!("{error}.")),
             Self::Desk(error @ DeskError::Busy { .. }) => ("Too many at once", format!("{error}.")),
@@ -250,6 +252,12 @@ impl From<DeskError> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Desk(error.into())
+    }
+}
+
+impl From<Unwritten> for Refusal {
+    fn from(unwritten: Unwritten) -> Self {
+        Self::Desk(unwritten.into())
     }
 }
 

@@ -1,12 +1,9 @@
 //! A replay before it begins: what it would do, and what it is guarded by.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query as RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
 use event_bus::dead_letters::Filter;
 use event_bus::dead_letters::guarded::Guard;
 use jiff::Timestamp;
@@ -14,7 +11,8 @@ use uuid::Uuid;
 
 use super::decisions::counted;
 use super::gate::{Fields, Signed};
-use super::page::{Refusal, Shell, Shown, see_other, show, show_as, with_session};
+use super::page::{Refusal, Shell, Shown, see_other, show, show_as};
+use super::proof::{Proved, is_proved};
 use super::query::LIST;
 use super::replays::REPLAYS;
 use super::text::filters;
@@ -22,8 +20,6 @@ use super::{Panel, query};
 use crate::desk::{DeskError, Preview};
 use crate::serving::Peer;
 
-/// Whoever replays more than one has given the password within this time.
-const PROVED_WITHIN: Duration = Duration::from_secs(5 * 60);
 /// So many dead letters of a kind are named.
 const NAMED: usize = 20;
 
@@ -135,11 +131,6 @@ impl Panel {
     }
 }
 
-/// Whether the password was given of late.
-pub(super) fn is_proved(signed: &Signed, now: Timestamp) -> bool {
-    now.duration_since(signed.proved_at).unsigned_abs() < PROVED_WITHIN
-}
-
 pub(super) async fn plan(
     State(panel): State<Panel>,
     Extension(signed): Extension<Signed>,
@@ -172,26 +163,21 @@ pub(super) async fn replay(
         Ok(_) if letters > planned => "There are more dead letters than before: look again.",
         Ok(_) if letters > 1 && asked.reason.is_empty() => "Say why, for those who ask later.",
         Ok(guard) => {
-            let mut session = None;
-            if letters > 1 && !is_proved(&signed, Timestamp::now()) {
-                session = panel.prove_again(&signed, fields.text("password"), peer.ip()).await?;
-                if session.is_none() {
-                    let problem = "The password is another one.";
-                    let page = panel.plan(&signed, filter, asked, problem).await?;
-                    return show_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
-                }
-            }
-            let reason = Some(asked.reason).filter(|reason| !reason.is_empty());
-            let asked = panel.desk.replay(&signed.actor, id, filter, guard, reason).await;
-            // Also where it failed, the session that was begun goes on.
-            let answer = match asked {
-                Ok(asked) if asked.needs_approval => see_other(REPLAYS),
-                Ok(_) => see_other(&format!("{REPLAYS}/{id}")),
-                Err(error) => Refusal::from(error).into_response(),
+            let proved = match letters {
+                0 | 1 => Some(Proved::without(&signed)),
+                _ => panel.proved_of_late(&signed, fields.text("password"), peer.ip()).await?,
             };
-            return Ok(match session {
-                Some(session) => with_session(answer, Some(&session)),
-                None => answer,
+            let Some(proved) = proved else {
+                let problem = "The password is another one.";
+                let page = panel.plan(&signed, filter, asked, problem).await?;
+                return show_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
+            };
+            let reason = Some(asked.reason).filter(|reason| !reason.is_empty());
+            let asked = panel.desk.replay(&proved.signed.actor, id, filter, guard, reason).await;
+            return proved.answer(match asked {
+                Ok(asked) if asked.needs_approval => Ok(see_other(REPLAYS)),
+                Ok(_) => Ok(see_other(&format!("{REPLAYS}/{id}"))),
+                Err(error) => Err(error.into()),
             });
         }
     };

@@ -1,12 +1,9 @@
 //! A group goes on from elsewhere: where to, what would become of its events, and then as it was shown.
 
-use std::net::IpAddr;
-
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query as RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use event_bus::audit::OffsetMove;
 use event_bus::catalogue::Subscription;
 use event_bus::names::{GroupName, TopicName};
@@ -19,10 +16,9 @@ use super::Panel;
 use super::consumers::PART;
 use super::edit::Done;
 use super::gate::{Fields, Signed};
-use super::page::{Refusal, Shell, Shown, show, show_as, with_session};
-use super::replay::is_proved;
+use super::page::{Refusal, Shell, Shown, show, show_as};
+use super::proof::is_proved;
 use super::text::{count, filters};
-use crate::access::cross_site::token_of;
 use crate::access::policy::Action;
 use crate::desk::{AskForReset, DeskError, PlannedMove, PlannedReset, target};
 use crate::serving::Peer;
@@ -241,24 +237,6 @@ impl Sent {
 }
 
 impl Panel {
-    /// Who asks, once the password was given of late, and the session that began where it was given now.
-    async fn proved_of_late(
-        &self,
-        signed: &Signed,
-        password: &str,
-        address: IpAddr,
-    ) -> Result<Option<(Signed, Option<String>)>, Refusal> {
-        if is_proved(signed, Timestamp::now()) {
-            return Ok(Some((signed.clone(), None)));
-        }
-        let session = self.prove_again(signed, password, address).await?;
-        Ok(session.map(|session| {
-            let (csrf, proved_at) = (token_of(&session), Timestamp::now());
-            let signed = Signed { csrf, proved_at, session: session.clone(), ..signed.clone() };
-            (signed, Some(session))
-        }))
-    }
-
     /// The page once more, as it would be now.
     async fn reset_again(
         &self,
@@ -315,17 +293,12 @@ pub(super) async fn reset(
         return panel.reset_again(&signed, &group, sent, problem).await;
     }
     let proved = panel.proved_of_late(&signed, fields.text("password"), peer.ip()).await?;
-    let Some((signed, session)) = proved else {
+    let Some(proved) = proved else {
         let problem = "The password is another one.".to_owned();
         return panel.reset_again(&signed, &group, sent, problem).await;
     };
-    let answer = panel.reset(&signed, &group, sent).await;
-    // Also where it failed, the session that was begun goes on.
-    let answer = answer.unwrap_or_else(IntoResponse::into_response);
-    Ok(match session {
-        Some(session) => with_session(answer, Some(&session)),
-        None => answer,
-    })
+    let answer = panel.reset(&proved.signed, &group, sent).await;
+    proved.answer(answer)
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use super::page::{Refusal, Shell, Shown, see_other, show, show_as, with_session}
 use super::text::filters;
 use super::{Panel, query};
 use crate::access::password;
-use crate::access::trail::{By, Deed, Note};
+use crate::access::trail::{self, By, Deed, Note};
+use crate::desk::DeskError;
 use crate::serving::Peer;
 
 #[derive(Template)]
@@ -49,10 +50,10 @@ pub(super) async fn sign_in(
             if let Some(old) = session_of(&headers) {
                 panel.desk.store.close_session(old).await?;
             }
-            panel
-                .notes(&name, Note::of(Deed::SignIn, &name).with(json!({ "address": peer.ip() })))
-                .await?;
-            let session = panel.desk.store.open_session(&name, Timestamp::now()).await?;
+            let note = Note::of(Deed::SignIn, &name).with(json!({ "address": peer.ip() }));
+            let opened =
+                async { Ok(panel.desk.store.open_session(&name, Timestamp::now()).await?) };
+            let session = panel.does_as_nobody(&name, note, opened).await?;
             tracing::info!(user = %name, "signed in");
             Ok(with_session(see_other(next), Some(&session)))
         }
@@ -70,16 +71,21 @@ pub(super) async fn sign_out(
     Extension(signed): Extension<Signed>,
 ) -> Shown {
     let actor = &signed.actor;
-    Note::of(Deed::SignOut, &actor.name).write(&panel.desk.store, actor.into()).await?;
-    panel.desk.store.close_session(&signed.session).await?;
+    let closed = async { Ok(panel.desk.store.close_session(&signed.session).await?) };
+    panel.desk.does(actor, Note::of(Deed::SignOut, &actor.name), closed).await?;
     Ok(with_session(see_other("/sign-in"), None))
 }
 
 impl Panel {
-    /// Writes what a user does who is not signed in, or not any more.
-    pub(super) async fn notes(&self, name: &UserName, note: Note) -> Result<(), Refusal> {
-        note.write(&self.desk.store, By { name: name.as_str(), role: By::NOBODY }).await?;
-        Ok(())
+    /// Does what a user does who is not signed in, or not any more, once it is written that it is to be done.
+    pub(super) async fn does_as_nobody<T>(
+        &self,
+        name: &UserName,
+        note: Note,
+        deed: impl Future<Output = Result<T, DeskError>>,
+    ) -> Result<T, DeskError> {
+        let by = By { name: name.as_str(), role: By::NOBODY };
+        trail::does(&self.desk.store, by, note, deed).await
     }
 
     /// Who this is, if the password is right. An unknown name takes as long as a wrong password.

@@ -15,7 +15,7 @@ use super::account::told;
 use super::gate::{Fields, Signed};
 use super::page::{Refusal, Shell, Shown, see_other, show, show_as};
 use super::text::{Clock, filters};
-use crate::access::trail::{Deed, Note, not_done};
+use crate::access::trail::{Deed, Note};
 use crate::desk::DeskError;
 
 const USERS: &str = "/access/users";
@@ -65,11 +65,13 @@ impl Panel {
 
     /// The page with a link for a user, which is shown this once.
     async fn with_link(&self, signed: &Signed, headers: &HeaderMap, name: &UserName) -> Shown {
-        let note = Note::of(Deed::InviteUser, name);
-        note.write(&self.desk.store, (&signed.actor).into()).await?;
-        let Some(token) = self.desk.store.invite(name, Timestamp::now()).await? else {
-            return Err(Refusal::Nowhere);
+        let invited = async {
+            let token = self.desk.store.invite(name, Timestamp::now()).await?;
+            token.ok_or_else(|| DeskError::NoUser(name.to_string()))
         };
+        let note = Note::of(Deed::InviteUser, name);
+        let token = self.desk.does(&signed.actor, note, invited).await?;
+        tracing::info!(user = %name, by = signed.actor.name, "a user was invited");
         // That it is ours was looked at before.
         let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
         let link = format!("{}/welcome?token={token}", origin.unwrap_or_default());
@@ -102,13 +104,20 @@ pub(super) async fn make(
         (Ok(name), Ok(role)) => {
             let note = Note::of(Deed::MakeUser, &name);
             let note = note.with(json!({ "role": role, "scope": scope }));
-            let link = note.write(&panel.desk.store, (&signed.actor).into()).await?;
-            if panel.desk.store.make_user(&name, role, &scope, None).await? {
-                tracing::info!(user = %name, by = signed.actor.name, "a user was made");
-                return panel.with_link(&signed, &headers, &name).await;
+            let made = async {
+                match panel.desk.store.make_user(&name, role, &scope, None).await? {
+                    true => Ok(()),
+                    false => Err(DeskError::Conflict(format!("There is a user {name} already"))),
+                }
+            };
+            match panel.desk.does(&signed.actor, note, made).await {
+                Ok(()) => {
+                    tracing::info!(user = %name, by = signed.actor.name, "a user was made");
+                    return panel.with_link(&signed, &headers, &name).await;
+                }
+                Err(DeskError::Conflict(told)) => format!("{told}."),
+                Err(error) => return Err(error.into()),
             }
-            not_done(&panel.desk.store, &link, "there is a user of this name").await?;
-            format!("There is a user {name} already.")
         }
         (Err(error), _) => format!("{error}."),
         (_, Err(error)) => format!("{error}."),
@@ -124,7 +133,6 @@ pub(super) async fn invite(
     headers: HeaderMap,
 ) -> Shown {
     let name = name.parse().map_err(|_| Refusal::Nowhere)?;
-    tracing::info!(user = %name, by = signed.actor.name, "a user was invited");
     panel.with_link(&signed, &headers, &name).await
 }
 
@@ -152,10 +160,13 @@ impl Panel {
     async fn set_disabled(&self, signed: &Signed, name: &str, is_disabled: bool) -> Shown {
         let name: UserName = name.parse().map_err(|_| Refusal::Nowhere)?;
         let deed = if is_disabled { Deed::DisableUser } else { Deed::EnableUser };
-        Note::of(deed, &name).write(&self.desk.store, (&signed.actor).into()).await?;
-        if !self.desk.store.set_disabled(&name, is_disabled).await? {
-            return Err(Refusal::Nowhere);
-        }
+        let changed = async {
+            match self.desk.store.set_disabled(&name, is_disabled).await? {
+                true => Ok(()),
+                false => Err(DeskError::NoUser(name.to_string())),
+            }
+        };
+        self.desk.does(&signed.actor, Note::of(deed, &name), changed).await?;
         tracing::info!(user = %name, by = signed.actor.name, is_disabled, "a user was changed");
         Ok(see_other(USERS))
     }

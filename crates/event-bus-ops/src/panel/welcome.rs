@@ -13,6 +13,7 @@ use super::text::filters;
 use super::{HOME, Panel};
 use crate::access::password;
 use crate::access::trail::{Deed, Note};
+use crate::desk::DeskError;
 
 #[derive(Template)]
 #[template(path = "welcome.html")]
@@ -68,13 +69,18 @@ pub(super) async fn welcome(
         return refused(format!("{unfit}."));
     }
     let hash = password::hash(chosen.to_owned()).await?;
-    panel.notes(&name, Note::of(Deed::Welcome, &name)).await?;
-    let is_done = match invited {
-        Invited::First => store.accept_first(token, &name, &hash, now).await?,
-        Invited::User(_) => store.accept(token, &hash, now).await?.is_some(),
+    let accepted = async {
+        let is_done = match invited {
+            Invited::First => store.accept_first(token, &name, &hash, now).await?,
+            Invited::User(_) => store.accept(token, &hash, now).await?.is_some(),
+        };
+        let over = || DeskError::Conflict("the link is over".to_owned());
+        is_done.then_some(()).ok_or_else(over)
     };
-    if !is_done {
-        return link_over();
+    match panel.does_as_nobody(&name, Note::of(Deed::Welcome, &name), accepted).await {
+        Ok(()) => {}
+        Err(DeskError::Conflict(_)) => return link_over(),
+        Err(error) => return Err(error.into()),
     }
     tracing::info!(user = %name, "chose a password by an invitation");
     match store.password_of(&name).await? {

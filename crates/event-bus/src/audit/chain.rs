@@ -173,6 +173,14 @@ pub enum Flaw {
         /// The last that was sent to the topic.
         last: i64,
     },
+    /// It is not the chain that was wanted.
+    #[error("the store has {}, and not the chain {wanted}", found.map_or("no chain".to_owned(), |found| format!("the chain {found}")))]
+    OtherChain {
+        /// Which was wanted.
+        wanted: Uuid,
+        /// Which there is; none before the first row.
+        found: Option<Uuid>,
+    },
     /// A row was sent to the topic, and is not there.
     #[error("row {seq} is not on the topic of audit, though it was sent there")]
     NotOnTopic {
@@ -187,13 +195,16 @@ pub struct Walk {
     last: Option<(i64, String)>,
     /// What was sent to the topic of audit.
     sent: BTreeMap<i64, Link>,
+    /// Up to this row all were sent before the topic was read.
+    sent_up_to: i64,
 }
 
 impl Walk {
-    /// Beside what the topic of audit has of this chain. Of what was sent twice the first one counts.
+    /// Beside what the topic of audit has of this chain, where the store said before the topic was read that the rows up to
+    /// this one were sent there. Of what was sent twice the first one counts.
     #[must_use]
-    pub fn beside(sent: impl IntoIterator<Item = Link>) -> Self {
-        let mut walk = Self::default();
+    pub fn beside(sent: impl IntoIterator<Item = Link>, sent_up_to: i64) -> Self {
+        let mut walk = Self { sent_up_to, ..Self::default() };
         for link in sent {
             walk.sent.entry(link.seq).or_insert(link);
         }
@@ -206,11 +217,11 @@ impl Walk {
         self.last.as_ref().map_or(0, |(seq, _)| *seq)
     }
 
-    /// The next row; `is_sent` where the store says that it was sent to the topic.
+    /// The next row.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn step(&mut self, link: &Link, is_sent: bool) -> Result<(), Flaw> {
+    pub fn step(&mut self, link: &Link) -> Result<(), Flaw> {
         let (last, previous) = self.last.clone().unwrap_or((0, START.to_owned()));
         let seq = last + 1;
         if link.seq != seq {
@@ -239,7 +250,7 @@ impl Walk {
             return Err(Flaw::Unchained { seq });
         }
         let begins = self.sent.keys().next().copied();
-        if is_sent && copy.is_none() && begins.is_none_or(|begins| begins <= seq) {
+        if seq <= self.sent_up_to && copy.is_none() && begins.is_none_or(|begins| begins <= seq) {
             return Err(Flaw::NotOnTopic { seq });
         }
         self.last = Some((seq, link.hash.clone()));
@@ -283,8 +294,9 @@ mod tests {
     }
 
     fn walked(rows: &[Link], sent: &[Link]) -> Result<i64, Flaw> {
-        let mut walk = Walk::beside(sent.to_vec());
-        rows.iter().try_for_each(|link| walk.step(link, sent.contains(link)))?;
+        let sent_up_to = sent.last().map_or(0, |link| link.seq);
+        let mut walk = Walk::beside(sent.to_vec(), sent_up_to);
+        rows.iter().try_for_each(|link| walk.step(link))?;
         walk.end()?;
         Ok(walk.rows())
     }
@@ -354,14 +366,15 @@ mod tests {
             told.starts_with("row 2 was changed: actor was ann and is bob; hash was"),
             "{told}"
         );
-        let mut walk = Walk::beside(whole[..2].to_vec());
-        let steps = whole.iter().try_for_each(|link| walk.step(link, link.seq < 4));
-        assert_eq!(steps, Err(Flaw::NotOnTopic { seq: 3 }));
+        let walked_beside = |sent: &[Link], sent_up_to| {
+            let mut walk = Walk::beside(sent.to_vec(), sent_up_to);
+            whole.iter().try_for_each(|link| walk.step(link))
+        };
+        assert_eq!(walked_beside(&whole[..2], 3), Err(Flaw::NotOnTopic { seq: 3 }));
         // What the topic has no more, for it keeps its records for a time, is no flaw.
-        let mut walk = Walk::beside(whole[2..].to_vec());
-        assert_eq!(whole.iter().try_for_each(|link| walk.step(link, true)), Ok(()));
-        // What was not sent yet is none either.
-        let mut walk = Walk::beside(whole[..2].to_vec());
-        assert_eq!(whole.iter().try_for_each(|link| walk.step(link, link.seq < 3)), Ok(()));
+        assert_eq!(walked_beside(&whole[2..], 5), Ok(()));
+        // What was not sent yet is none either, nor what was sent once the topic was read.
+        assert_eq!(walked_beside(&whole[..2], 2), Ok(()));
+        assert_eq!(walked_beside(&[], 0), Ok(()));
     }
 }

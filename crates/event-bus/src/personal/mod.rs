@@ -11,6 +11,8 @@
 mod json;
 mod words;
 
+use std::collections::{BTreeSet, HashMap};
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -145,11 +147,11 @@ impl Personal {
     fn below(event: &Event, text: &str) -> Self {
         let places: Vec<Vec<String>> =
             event.personal_data.iter().map(|pointer| tokens(pointer)).collect();
-        let mut hidden: Vec<Hidden> = Vec::new();
+        let (mut hidden, mut numbered) = (Vec::<Hidden>::new(), 0_usize);
         json::rewritten(text, &mut |place, text| {
-            let pattern = at(&places, place)?;
-            let numbered = hidden.iter().filter(|one| one.mask != MASK).count() + 1;
+            let pattern = hiding(&places, place, text)?;
             let is_listed = pattern.iter().any(|token| token == ANY);
+            numbered += usize::from(is_listed);
             let mask = if is_listed { format!("{BEGINS} {numbered}›") } else { MASK.to_owned() };
             hidden.push(Hidden { place: place.to_vec(), mask, text: text.to_owned() });
             Some(String::new())
@@ -162,13 +164,7 @@ impl Personal {
             add_written(&mut words, &one.text);
         }
         let hides_key = has_personal_key(event);
-        Self {
-            reach: Reach::Below(places),
-            hidden,
-            words,
-            hides_key,
-            has_mask: text.contains(BEGINS),
-        }
+        Self { reach: Reach::Below(places), hidden, words, hides_key, has_mask: has_mask(text) }
     }
 
     fn everything(event: Option<&Event>, value: &[u8]) -> Self {
@@ -198,7 +194,7 @@ impl Personal {
             hidden: Vec::new(),
             words,
             hides_key: event.is_some_and(has_personal_key),
-            has_mask: text.contains(BEGINS),
+            has_mask: has_mask(&text),
         }
     }
 
@@ -233,8 +229,8 @@ impl Personal {
 
     fn masked_at(&self, places: &[Vec<String>], text: &str) -> String {
         let mut numbered = 0;
-        json::rewritten(text, &mut |place, _| {
-            let pattern = at(places, place)?;
+        json::rewritten(text, &mut |place, text| {
+            let pattern = hiding(places, place, text)?;
             if !pattern.iter().any(|token| token == ANY) {
                 return Some(format!("\"{MASK}\""));
             }
@@ -312,7 +308,7 @@ impl Personal {
     /// # Errors
     /// When a mask stands anywhere else.
     pub fn restored(&self, edited: &str) -> Result<String, Misplaced> {
-        if !edited.contains(BEGINS) {
+        if !has_mask(edited) {
             return Ok(edited.to_owned());
         }
         let Reach::Below(places) = &self.reach else {
@@ -321,27 +317,49 @@ impl Personal {
         if !json::is_json(edited) {
             return Err(Misplaced);
         }
+        // A mask with a number is meant wherever it stands, and another one at its place.
+        let of = |mask: String, place: &[String]| {
+            let place = if mask == MASK { place.to_vec() } else { Vec::new() };
+            (mask, place)
+        };
+        let meant: HashMap<(String, Vec<String>), &str> =
+            self.hidden.iter().map(|one| (of(one.mask.clone(), &one.place), &*one.text)).collect();
         let restored = json::rewritten(edited, &mut |place, text| {
-            at(places, place)?;
+            hiding(places, place, text)?;
             let mask: String = serde_json::from_str(text).ok()?;
-            let meant = |one: &&Hidden| one.mask == mask && (mask != MASK || one.place == place);
-            self.hidden.iter().find(meant).map(|one| one.text.clone())
+            meant.get(&of(mask, place)).map(|text| (*text).to_owned())
         });
-        if restored.contains(BEGINS) && !self.has_mask { Err(Misplaced) } else { Ok(restored) }
+        if has_mask(&restored) && !self.has_mask { Err(Misplaced) } else { Ok(restored) }
     }
 
     /// Where another value has other personal data than this one's: pointers to it.
     #[must_use]
     pub fn changed(&self, other: &Self) -> Vec<String> {
-        let pointer = |one: &Hidden| format!("/{}", one.place.join("/"));
-        let is_there = |one: &Hidden, list: &[Hidden]| {
-            list.iter().any(|other| other.place == one.place && other.text == one.text)
-        };
-        let gone = self.hidden.iter().filter(|one| !is_there(one, &other.hidden));
-        let new = other.hidden.iter().filter(|one| !is_there(one, &self.hidden));
-        let all: std::collections::BTreeSet<String> = gone.chain(new).map(pointer).collect();
-        all.into_iter().collect()
+        fn of(hidden: &[Hidden]) -> BTreeSet<(&[String], &str)> {
+            hidden.iter().map(|one| (&*one.place, &*one.text)).collect()
+        }
+        let (was, is) = (of(&self.hidden), of(&other.hidden));
+        let places = was.symmetric_difference(&is).map(|(place, _)| pointer_to(place));
+        places.collect::<BTreeSet<String>>().into_iter().collect()
     }
+}
+
+/// Whether a mask stands in a value, however its characters are written.
+fn has_mask(value: &str) -> bool {
+    if value.contains(BEGINS) {
+        return true;
+    }
+    if !value.contains('\\') || !json::is_json(value) {
+        return false;
+    }
+    let mut is_there = false;
+    json::rewritten(value, &mut |place, text| {
+        let is_mask = |text: &str| text.contains(BEGINS);
+        is_there |= place.last().is_some_and(|name| is_mask(name))
+            || serde_json::from_str::<String>(text).is_ok_and(|text| is_mask(&text));
+        None
+    });
+    is_there
 }
 
 /// Whether a pointer into the value of an event leads to what is personal, or to what has it in it.
@@ -360,6 +378,31 @@ fn at<'a>(places: &'a [Vec<String>], place: &[String]) -> Option<&'a Vec<String>
         pattern.len() == place.len()
             && pattern.iter().zip(place).all(|(token, name)| token == ANY || token == name)
     })
+}
+
+/// The pattern by which this value is hidden, as far as it leads to it: where a pattern leads to, and where one would lead
+/// on and can't, for what stands there is not what its schema says.
+fn hiding<'a>(places: &'a [Vec<String>], place: &[String], text: &str) -> Option<&'a [String]> {
+    let leads_here = |pattern: &[String]| {
+        let mut pairs = pattern.iter().zip(place);
+        pattern.len() >= place.len() && pairs.all(|(token, name)| token == ANY || token == name)
+    };
+    let ends = |pattern: &[String]| match pattern.get(place.len()) {
+        None => true,
+        Some(next) => match text.as_bytes().first() {
+            // A field that may be left out is often there as null, which tells nothing.
+            Some(b'{' | b'n') => false,
+            Some(b'[') => next != ANY,
+            _ => true,
+        },
+    };
+    let pattern = places.iter().find(|pattern| leads_here(pattern) && ends(pattern))?;
+    Some(&pattern[..place.len()])
+}
+
+/// The JSON pointer that goes through these names.
+fn pointer_to(place: &[String]) -> String {
+    place.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// The names that a JSON pointer goes through.

@@ -35,6 +35,7 @@ mod owner;
 mod postgres;
 mod purge;
 mod quarantine;
+mod requests;
 mod sqlite;
 mod transaction;
 mod writers;

@@ -28,7 +28,7 @@ const GROUPS: [&str; 3] =
     ["shop-payment-order-placed", "shop-mail-order-placed", "shop-payment-order-sent"];
 const TENANTS: [&str; 4] = ["acme", "bolt", "cogs", "Zebra & Sons"];
 
-async fn open(databases: &Databases) -> OpsStore {
+pub(super) async fn open(databases: &Databases) -> OpsStore {
     OpsStore::open(&databases.url("ops")).await.expect("the ops store opens")
 }
 
@@ -36,7 +36,7 @@ fn second(second: i64) -> Timestamp {
     "2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(second)
 }
 
-fn letter(number: i64, random: &mut StdRng) -> Letter {
+pub(super) fn letter(number: i64, random: &mut StdRng) -> Letter {
     let group = *GROUPS.choose(random).expect("there are some");
     let topic = if group.ends_with("placed") { "shop.order.placed" } else { "shop.order.sent" };
     let failure = random.random_range(0..4);

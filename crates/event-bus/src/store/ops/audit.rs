@@ -27,7 +27,7 @@ pub struct AuditFilter {
 }
 
 const LINK: &str = "chain.id AS chain, link.seq, link.at, link.actor, link.role, link.action, link.object, link.reason,
-    link.detail, link.previous, link.hash, link.is_sent
+    link.detail, link.previous, link.hash
     FROM ops_audit AS link CROSS JOIN ops_audit_chain AS chain";
 
 impl OpsStore {
@@ -90,18 +90,22 @@ impl OpsStore {
         self.read.read_all(select, &values).await?.iter().map(link_of).collect()
     }
 
-    /// Rows from the one behind `after` on, in their order, and whether each was sent to the topic of audit.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn audit_behind(
+    /// Rows from the one behind `after` on, in their order.
+    pub(crate) async fn audit_behind(
         &self,
         after: i64,
         most: u32,
-    ) -> Result<Vec<(Link, bool)>, sqlx::Error> {
+    ) -> Result<Vec<Link>, sqlx::Error> {
         let select = format!("SELECT {LINK} WHERE link.seq > $1 ORDER BY link.seq LIMIT $2");
         let rows = self.read.read_all(select, &[after.into(), most.into()]).await?;
-        rows.iter().map(|row| Ok((link_of(row)?, row.get::<i64>("is_sent")? != 0))).collect()
+        rows.iter().map(link_of).collect()
+    }
+
+    /// Up to which row they were sent to the topic of audit; 0 where none was.
+    pub(crate) async fn audit_sent_up_to(&self) -> Result<i64, sqlx::Error> {
+        let last = "SELECT seq FROM ops_audit WHERE is_sent = 1 ORDER BY seq DESC LIMIT 1";
+        let rows = self.read.read_all(last.to_owned(), &[]).await?;
+        rows.first().map_or(Ok(0), |row| row.get("seq"))
     }
 
     /// The first rows that were not sent to the topic of audit.

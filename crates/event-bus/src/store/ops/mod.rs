@@ -1,11 +1,12 @@
-//! The ops store: an index of what the topics tell about dead letters, and an ops process's replays, users, tokens and audit.
+//! The ops store: an index of what the topics tell about dead letters, and an ops process's replays, requests, notes, users,
+//! tokens and audit.
 //!
 //! The index is read from Kafka, and how far that went is written in the transaction of what was read. So it goes on where
-//! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays, users and
-//! tokens are nowhere else.
+//! it was, two processes that read for one store do not mix, and a store that is lost is read again. Replays, requests,
+//! notes, users and tokens are nowhere else; the audit is mirrored to its topic.
 
-mod hours;
 mod audit;
+mod hours;
 mod invitations;
 mod letters;
 mod names;
@@ -65,7 +66,7 @@ const STEPS: &[Migration] = &[
     Migration::same(4, "the audit", include_str!("migrations/0004.sql")),
     Migration::same(5, "requests", include_str!("migrations/0005.sql")),
     Migration::same(6, "hours of failures, notes", include_str!("migrations/0006.sql")),
-    Migration::same(8, "no personal data", include_str!("migrations/0008.sql")),
+    Migration::same(7, "no personal data", include_str!("migrations/0007.sql")),
 ];
 
 /// The database of an ops process. Its times are nanoseconds since 1970.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::super::sql::{Row, Value, rows_of};
 use super::OpsStore;
 use super::letters::{clean, moment, parsed, stamp};
+use super::search::unsigned;
 
 /// A note about a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,33 @@ impl OpsStore {
             }
         }
         Ok(notes)
+    }
+
+    /// How many notes there are about each of these failures, and what the latest one says; nothing of those without one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn latest_notes(
+        &self,
+        fingerprints: &[&str],
+    ) -> Result<BTreeMap<String, (usize, String)>, sqlx::Error> {
+        let mut latest = BTreeMap::new();
+        for fingerprints in fingerprints.chunks(AT_ONCE) {
+            let values: Vec<Value> =
+                fingerprints.iter().map(|one| Value::from(clean(one))).collect();
+            let select = format!(
+                "SELECT fingerprint, body, notes FROM (
+                   SELECT fingerprint, body, count(*) OVER (PARTITION BY fingerprint) AS notes,
+                     row_number() OVER (PARTITION BY fingerprint ORDER BY written_at DESC, id DESC) AS place
+                   FROM ops_notes WHERE fingerprint IN ({})) AS counted WHERE place = 1",
+                rows_of(values.len(), 1)
+            );
+            for row in self.read.read_all(select, &values).await? {
+                let notes = usize::try_from(unsigned(&row, "notes")?).unwrap_or(usize::MAX);
+                latest.insert(row.get("fingerprint")?, (notes, row.get("body")?));
+            }
+        }
+        Ok(latest)
     }
 
     /// A note.

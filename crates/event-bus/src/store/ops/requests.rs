@@ -93,24 +93,31 @@ pub struct RequestRow {
 /// What became of the list of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frozen {
-    /// So few need nobody else: the request is there for as long as they are dealt with.
-    Few(u64),
-    /// So many wait for a second one.
-    Waiting(u64),
+    /// So many stand on it, and nobody is asked for anything yet: few are dealt with at once, and more of them have to
+    /// [wait](OpsStore::ask_second).
+    Listed(u64),
+    /// So many wait for a second one, or did.
+    Asked(u64),
 }
 
 /// A request can be approved for so long.
 pub const REQUEST_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+/// It is told for so long that there was one; the audit has it for ever.
+const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 const REQUEST: &str =
     "SELECT request.id, request.action, request.asked_by, request.asked_at, request.expires_at,
     request.reason, request.guard, request.letters, request.stage, request.decided_by, request.why
     FROM ops_requests AS request";
-/// The stage of those that need nobody else. They are told of to nobody.
-const FEW: &str = "few";
+/// The stage of a list by which nobody was asked. It is told of to nobody.
+const LISTED: &str = "listed";
+/// The stage of a request that was approved and is being carried out by whoever approved it. Where that one's process ended
+/// before it was done, it is told as waiting, and another one may approve it again.
+const APPROVING: &str = "approving";
 
 impl OpsStore {
-    /// Freezes what is meant into a list, unless that was done under this id. More than `most` wait for a second one.
+    /// Freezes what is meant into a list, unless that was done under this id. `None` where the id names what somebody else
+    /// asked for: it is not told of to others.
     ///
     /// # Errors
     /// The database's.
@@ -118,9 +125,8 @@ impl OpsStore {
         &self,
         action: RequestedAction,
         asked: &Asked,
-        most: u64,
         now: Timestamp,
-    ) -> Result<Frozen, sqlx::Error> {
+    ) -> Result<Option<Frozen>, sqlx::Error> {
         let mut conditions = self.conditions(&asked.filter).await?;
         conditions.also(format!("state = {}", code(State::Open)));
         if action == RequestedAction::Replay {
@@ -136,11 +142,14 @@ impl OpsStore {
         let mut tx = self.write.begin().await?;
         in_turn(&mut tx).await?;
         let id = Value::from(asked.id.to_string());
-        let known = "SELECT letters, stage FROM ops_requests WHERE id = $1";
+        let known = "SELECT letters, stage, asked_by FROM ops_requests WHERE id = $1";
         if let Some(row) = tx.fetch_optional(known, std::slice::from_ref(&id)).await? {
-            return Ok(frozen(&row.get::<String>("stage")?, unsigned(&row, "letters")?));
+            if row.get::<String>("asked_by")? != asked.by {
+                return Ok(None);
+            }
+            return Ok(Some(frozen(&row.get::<String>("stage")?, unsigned(&row, "letters")?)));
         }
-        let expires = i64::try_from(REQUEST_LASTS.as_nanos()).unwrap_or(i64::MAX);
+        purge(&mut tx, now).await?;
         let guard = serde_json::to_string(&asked.guard)
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
         let insert = "INSERT INTO ops_requests (id, action, asked_by, asked_at, expires_at, reason, guard, letters, stage)
@@ -150,42 +159,41 @@ impl OpsStore {
             action.as_str().into(),
             asked.by.as_str().into(),
             stamp(now).into(),
-            stamp(now).saturating_add(expires).into(),
+            stamp(now).saturating_add(nanos(REQUEST_LASTS)).into(),
             asked.reason.clone().into(),
             guard.into(),
-            FEW.into(),
+            LISTED.into(),
         ];
         tx.execute(insert, &row).await?;
         let letters = tx.execute_made(freeze, &values).await?;
-        let stage = if letters > most { RequestStage::Waiting.as_str() } else { FEW };
         let count = i64::try_from(letters).unwrap_or(i64::MAX);
-        let update = "UPDATE ops_requests SET letters = $2, stage = $3 WHERE id = $1";
-        tx.execute(update, &[id.clone(), count.into(), stage.into()]).await?;
+        let update = "UPDATE ops_requests SET letters = $2 WHERE id = $1";
+        tx.execute(update, &[id.clone(), count.into()]).await?;
         let parts = "INSERT INTO ops_request_parts (request, service, tenant)
             SELECT DISTINCT asked.request, letter.service, letter.tenant FROM ops_request_letters AS asked
             JOIN ops_letters AS letter ON letter.id = asked.letter WHERE asked.request = $1";
         tx.execute(parts, &[id]).await?;
         tx.commit().await?;
-        Ok(frozen(stage, letters))
+        Ok(Some(Frozen::Listed(letters)))
     }
 
-    /// Forgets the list of a request that needed nobody else.
+    /// Has a list wait for a second one.
     ///
     /// # Errors
     /// The database's.
-    pub async fn forget_few(&self, id: Uuid) -> Result<(), sqlx::Error> {
+    pub async fn ask_second(&self, id: Uuid) -> Result<(), sqlx::Error> {
+        let update = "UPDATE ops_requests SET stage = $2 WHERE id = $1 AND stage = $3";
+        let stage = RequestStage::Waiting.as_str();
+        self.write.execute(update, &[id.to_string().into(), stage.into(), LISTED.into()]).await
+    }
+
+    /// Forgets a list by which nobody was asked.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_list(&self, id: Uuid) -> Result<(), sqlx::Error> {
         let mut tx = self.write.begin().await?;
-        let few = "SELECT id FROM ops_requests WHERE id = $1 AND stage = 'few'";
-        let id = [Value::from(id.to_string())];
-        if tx.fetch_optional(few, &id).await?.is_some() {
-            for delete in [
-                "DELETE FROM ops_request_letters WHERE request = $1",
-                "DELETE FROM ops_request_parts WHERE request = $1",
-                "DELETE FROM ops_requests WHERE id = $1",
-            ] {
-                tx.execute(delete, &id).await?;
-            }
-        }
+        remove(&mut tx, &format!("id = $1 AND stage = '{LISTED}'"), id.to_string().into()).await?;
         tx.commit().await
     }
 
@@ -201,7 +209,7 @@ impl OpsStore {
     ) -> Result<Vec<RequestRow>, sqlx::Error> {
         let within = self.requests_within(scope).await?;
         let select = format!(
-            "{REQUEST} WHERE request.stage <> '{FEW}'{within} ORDER BY request.asked_at DESC, request.id LIMIT $1"
+            "{REQUEST} WHERE request.stage <> '{LISTED}'{within} ORDER BY request.asked_at DESC, request.id LIMIT $1"
         );
         let rows = self.read.read_all(select, &[most.into()]).await?;
         rows.iter().map(|row| request_of(row, now)).collect()
@@ -219,13 +227,62 @@ impl OpsStore {
     ) -> Result<Option<RequestRow>, sqlx::Error> {
         let within = self.requests_within(scope).await?;
         let select =
-            format!("{REQUEST} WHERE request.id = $1 AND request.stage <> '{FEW}'{within}");
+            format!("{REQUEST} WHERE request.id = $1 AND request.stage <> '{LISTED}'{within}");
         let rows = self.read.read_all(select, &[id.to_string().into()]).await?;
         rows.first().map(|row| request_of(row, now)).transpose()
     }
 
-    /// Decides about a request that waits: `Approved`, `Denied`, or `Waiting` again where what was approved could not be
-    /// done. Only another one than who asked may. Says whether it was decided.
+    /// Begins to carry out what was asked for, which [`Self::end_request`] ends: also once more, where somebody began and did
+    /// not come to the end. Only another one than who asked may. Says whether it is to be done.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin_request(
+        &self,
+        id: Uuid,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let mut tx = self.write.begin().await?;
+        let update = "UPDATE ops_requests SET stage = $2
+            WHERE id = $1 AND stage IN ($2, $3) AND asked_by <> $4 AND expires_at > $5";
+        let waiting = RequestStage::Waiting.as_str();
+        let values =
+            [id.to_string().into(), APPROVING.into(), waiting.into(), by.into(), stamp(now).into()];
+        let is_begun = tx.execute(update, &values).await? == 1;
+        tx.commit().await?;
+        Ok(is_begun)
+    }
+
+    /// Notes of a request that was begun that it is done, or that it could not be and waits again: whatever its time was.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_request(
+        &self,
+        id: Uuid,
+        is_done: bool,
+        by: &str,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let (id, waiting) = (id.to_string().into(), RequestStage::Waiting.as_str().into());
+        if !is_done {
+            let update = "UPDATE ops_requests SET stage = $2 WHERE id = $1 AND stage = $3";
+            return self.write.execute(update, &[id, waiting, APPROVING.into()]).await;
+        }
+        // One that began as well and could not do it may have had it wait again.
+        let update =
+            "UPDATE ops_requests SET stage = $2, decided_by = $3, decided_at = $4, why = $5
+            WHERE id = $1 AND stage IN ($6, $7)";
+        let stage = RequestStage::Approved.as_str().into();
+        let (by, why) = (by.into(), why.map(str::to_owned).into());
+        let values = [id, stage, by, stamp(now).into(), why, waiting, APPROVING.into()];
+        self.write.execute(update, &values).await
+    }
+
+    /// Decides about a request that waits: `Approved` or `Denied`. Only another one than who asked may. Says whether it was
+    /// decided.
     ///
     /// # Errors
     /// The database's.
@@ -265,23 +322,47 @@ pub(super) async fn decide(
 ) -> Result<bool, sqlx::Error> {
     let update = "UPDATE ops_requests SET stage = $2, decided_by = $3, decided_at = $4, why = $5
         WHERE id = $1 AND stage = $6 AND asked_by <> $3 AND expires_at > $4";
-    let from = match stage {
-        RequestStage::Waiting => RequestStage::Approved,
-        _ => RequestStage::Waiting,
-    };
     let values = [
         id.to_string().into(),
         stage.as_str().into(),
         by.into(),
         stamp(now).into(),
         why.map(str::to_owned).into(),
-        from.as_str().into(),
+        RequestStage::Waiting.as_str().into(),
     ];
     Ok(tx.execute(update, &values).await? == 1)
 }
 
 fn frozen(stage: &str, letters: u64) -> Frozen {
-    if stage == FEW { Frozen::Few(letters) } else { Frozen::Waiting(letters) }
+    if stage == LISTED { Frozen::Listed(letters) } else { Frozen::Asked(letters) }
+}
+
+/// The nanoseconds of a time.
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Removes what nobody needs: lists that can't be approved any more, those by which nobody was asked with all that is known
+/// of them, and requests of long ago.
+async fn purge(tx: &mut Tx, now: Timestamp) -> Result<(), sqlx::Error> {
+    let lists = "DELETE FROM ops_request_letters
+        WHERE request IN (SELECT id FROM ops_requests WHERE expires_at <= $1)";
+    tx.execute(lists, &[stamp(now).into()]).await?;
+    remove(tx, &format!("expires_at <= $1 AND stage = '{LISTED}'"), stamp(now).into()).await?;
+    remove(tx, "asked_at <= $1", stamp(now).saturating_sub(nanos(KEPT)).into()).await
+}
+
+/// Removes the requests of which this is true, with their lists.
+async fn remove(tx: &mut Tx, which: &str, value: Value) -> Result<(), sqlx::Error> {
+    let of_them = format!("request IN (SELECT id FROM ops_requests WHERE {which})");
+    for delete in [
+        format!("DELETE FROM ops_request_letters WHERE {of_them}"),
+        format!("DELETE FROM ops_request_parts WHERE {of_them}"),
+        format!("DELETE FROM ops_requests WHERE {which}"),
+    ] {
+        tx.execute_made(delete, std::slice::from_ref(&value)).await?;
+    }
+    Ok(())
 }
 
 fn request_of(row: &Row, now: Timestamp) -> Result<RequestRow, sqlx::Error> {
