@@ -135,9 +135,12 @@ impl Equipment {
             tests.args(["--skip", "store::"]);
         }
         if subject.kind == "kafka" && self.length == Length::Short {
-            // What pages and routes show does not depend on the broker; a browser takes minutes.
-            for module in ["canary", "cells", "hostile", "matrix", "openapi", "pages"] {
-                tests.args(["--skip", &format!("panel::{module}")]);
+            // What pages and routes show does not depend on the broker, nor who may see them; a browser takes minutes.
+            for module in [
+                "access", "canary", "cells", "hostile", "matrix", "notes", "oidc", "openapi",
+                "pages", "scopes", "two",
+            ] {
+                tests.args(["--skip", &format!("panel::{module}::")]);
             }
             // Nor does what Prometheus makes of it.
             tests.args(["--skip", "monitored::"]);
