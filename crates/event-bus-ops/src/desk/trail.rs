@@ -12,6 +12,6 @@ impl Desk {
         note: Note,
         deed: impl Future<Output = Result<T, DeskError>>,
     ) -> Result<T, DeskError> {
-        trail::does(&self.store, actor.into(), note, deed).await
+        trail::does(&self.store, actor.into(), note, Box::pin(deed)).await
     }
 }
