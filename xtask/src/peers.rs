@@ -40,12 +40,16 @@ pub fn build(projects: &[&str]) -> Result<PathBuf> {
 /// The exporter of lag that the crates registry has, at the version that was measured.
 const KLAG_EXPORTER: [&str; 4] = ["klag-exporter", "--version", "0.1.29", "--locked"];
 
-/// Its client has SASL from the system.
-const SASL: Need = Need::Library { name: "libsasl2", package: "libsasl2-dev" };
+/// What its client is built by and of.
+const KLAG_NEEDS: [Need; 3] = [
+    Need::Program { name: "cmake", package: "cmake" },
+    Need::Library { name: "libsasl2", package: "libsasl2-dev" },
+    Need::Library { name: "libcurl", package: "libcurl4-openssl-dev" },
+];
 
 /// Builds the exporter of lag, once: its program.
 pub fn klag_exporter() -> Result<PathBuf> {
-    apt::ensure(&[SASL])?;
+    apt::ensure(&KLAG_NEEDS)?;
     let root = dirs::cache("peers")?.join("klag-exporter");
     let program = root.join("bin/klag-exporter");
     if !program.is_file() {
