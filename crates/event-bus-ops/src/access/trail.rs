@@ -58,6 +58,10 @@ pub enum Deed {
     RemoveNote,
     /// A group goes on from elsewhere.
     Reset,
+    /// A row of an outbox is sent again.
+    RetryRow,
+    /// A row of an outbox is never sent.
+    DiscardRow,
     /// Somebody asks for what a second one has to approve.
     Request,
     /// A second one approves it.
@@ -70,7 +74,7 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -94,6 +98,8 @@ impl Deed {
         Self::Note,
         Self::RemoveNote,
         Self::Reset,
+        Self::RetryRow,
+        Self::DiscardRow,
         Self::Request,
         Self::Approve,
         Self::Deny,
@@ -127,6 +133,8 @@ impl Deed {
             Self::Note => "note",
             Self::RemoveNote => "remove-note",
             Self::Reset => "reset",
+            Self::RetryRow => "retry-row",
+            Self::DiscardRow => "discard-row",
             Self::Request => "request",
             Self::Approve => "approve",
             Self::Deny => "deny",

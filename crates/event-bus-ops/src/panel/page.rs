@@ -188,6 +188,7 @@ impl Refusal {
                 | DeskError::NoFailure(_)
                 | DeskError::NoNote(_)
                 | DeskError::NoGroup(_)
+                | DeskError::NoService(_)
                 | DeskError::NoEvent(_)
                 | DeskError::NoRequest(_)),
             ) => ("Not found", format!("{error}.")),
