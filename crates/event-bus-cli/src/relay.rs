@@ -27,7 +27,7 @@ pub struct Args {
     /// The database with the outbox, sqlite://… or postgres://…; it must be there
     #[arg(long, value_name = "URL")]
     store: String,
-    /// Whose outbox it is, for logs and metrics
+    /// Whose outbox it is, for logs and metrics; if the catalogue has it, operators can ask the relay about the outbox
     #[arg(long, value_name = "NAME", default_value = "relay")]
     service: String,
     /// Where /readyz, /livez and /metrics answer
@@ -40,7 +40,8 @@ pub struct Args {
 
 impl Args {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let kafka = Settings::of(global)?.kafka()?;
+        let settings = Settings::of(global)?;
+        let (kafka, catalogue) = (settings.kafka()?, settings.catalogue()?);
         // Before anything is opened, so that a signal meanwhile is not lost.
         let requested = stop::requested(false)?;
         let store = Store::open_existing(&self.store).await?;
@@ -50,6 +51,7 @@ impl Args {
         };
         let metrics = Metrics::default();
         let relay = Relay::new(store.clone(), kafka, &*self.service).counting_in(&metrics);
+        let relay = relay.answering(&catalogue);
         tracing::info!(service = self.service, "relaying");
         let telling = async {
             if let Some(listener) = listener {

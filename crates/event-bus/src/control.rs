@@ -1,10 +1,11 @@
 //! What operators ask of running services, and what those answer, over a topic of the bus.
 //!
-//! A question is for a consumer group. Each replica whose service has the group reads it; one that is for a replica by
-//! itself names it. Nobody answers what was asked before it started.
+//! A question is for a consumer group, or for relays, see [`outbox`]. Each replica whose service has the group reads it; one
+//! that is for a replica by itself names it. Nobody answers what was asked before it started.
 
 mod asker;
 pub(crate) mod listener;
+pub mod outbox;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,6 +24,10 @@ pub enum Message {
     Asks(Question),
     /// A replica answers.
     Answers(Answer),
+    /// An operator asks relays.
+    AsksOutbox(outbox::Question),
+    /// A relay answers.
+    AnswersOutbox(outbox::Answer),
 }
 
 /// What is asked.
@@ -119,7 +124,25 @@ mod tests {
             }),
         };
         let topic = "shop.event-bus.commands".parse().unwrap();
-        for message in [Message::Asks(question), Message::Answers(answer)] {
+        let of_outbox = outbox::Question {
+            id: question.id,
+            service: Some(answer.service.clone()),
+            relay: None,
+            by: "ops".to_owned(),
+            what: outbox::What::Look { rows: 7 },
+        };
+        let by_relay = outbox::Answer {
+            id: question.id,
+            service: answer.service.clone(),
+            relay: answer.replica,
+            told: outbox::Told::State(Box::default()),
+        };
+        for message in [
+            Message::Asks(question),
+            Message::Answers(answer),
+            Message::AsksOutbox(of_outbox),
+            Message::AnswersOutbox(by_relay),
+        ] {
             let record = message.record(&topic, Uuid::from_u128(3));
             assert_eq!(Message::read(record.value.as_deref()), Some(message));
         }

@@ -266,7 +266,8 @@ impl Metrics {
     }
 }
 
-/// What the relay of one outbox counts.
+/// What the relay of one outbox counts. Clones count together.
+#[derive(Clone)]
 pub(crate) struct RelayMetrics {
     published: Counter,
     pending: Gauge,
@@ -285,6 +286,11 @@ impl RelayMetrics {
     /// Kafka acknowledged a row.
     pub(crate) fn published(&self) {
         self.published.inc();
+    }
+
+    /// How many rows Kafka acknowledged.
+    pub(crate) fn published_until_now(&self) -> u64 {
+        self.published.get()
     }
 
     /// Notes what the outbox holds.

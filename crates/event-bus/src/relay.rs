@@ -5,6 +5,7 @@
 //! see `store`. A row is removed once its own delivery report came. A lease fences removals, not sends: a relay that lost
 //! it unknowingly repeats a prefix in order, and the inbox of each consumer skips what it has seen.
 
+pub(crate) mod asked;
 mod back_off;
 mod flight;
 mod holdings;
@@ -17,8 +18,12 @@ mod work;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
+use crate::catalogue::Catalogue;
+use crate::control::listener::Listener;
 use crate::dead_letter::error_chain;
 use crate::kafka::KafkaConfig;
 use crate::metrics::{Metrics, RelayMetrics};
@@ -26,6 +31,7 @@ use crate::outbox::Outbox;
 use crate::shutdown;
 use crate::store::Store;
 use crate::tracer::Tracer;
+use asked::Asked;
 use work::{Turn, Work};
 
 /// A relay that is about to wake within this time is woken by nothing that can wait: reports, as many as there are
@@ -61,9 +67,13 @@ pub struct Relay {
     kafka: KafkaConfig,
     /// Whose outbox it is, for those who read the log.
     service: String,
+    /// Under which it holds leases, and is asked.
+    id: Uuid,
     nudge: Arc<Notify>,
     tracer: Tracer,
     metrics: RelayMetrics,
+    /// Hears what operators ask, where it does so by itself.
+    listener: Option<Listener>,
 }
 
 impl Relay {
@@ -74,10 +84,12 @@ impl Relay {
         Self {
             store,
             kafka,
+            id: Uuid::now_v7(),
             nudge: Arc::default(),
             tracer: Tracer::none(),
             metrics: Metrics::default().of_relay(&service),
             service,
+            listener: None,
         }
     }
 
@@ -85,6 +97,35 @@ impl Relay {
     #[must_use]
     pub fn counting_in(self, metrics: &Metrics) -> Self {
         Self { metrics: metrics.of_relay(&self.service), ..self }
+    }
+
+    /// Answers what operators ask about the outbox, over the topic of commands, if the catalogue has its service: nobody is
+    /// asked under another name. What it tells of personal data is masked as this catalogue says. To be called last, for
+    /// metrics that are set later are not told.
+    #[must_use]
+    pub fn answering(self, catalogue: &Arc<Catalogue>) -> Self {
+        let mut services = catalogue.services().map(|(service, _)| service);
+        let Some(service) = services.find(|service| service.as_ref() == self.service) else {
+            let service = &self.service;
+            tracing::info!(service, "the catalogue has no such service, so operators can't ask");
+            return self;
+        };
+        let (kafka, asked) = (self.kafka.clone(), self.asked(catalogue));
+        let nobody = std::iter::empty();
+        let listener = Listener::new(catalogue, kafka, service.clone(), nobody, Some(asked));
+        Self { listener: Some(listener), ..self }
+    }
+
+    /// Answers for it, where somebody else hears what is asked.
+    pub(crate) fn asked(&self, catalogue: &Arc<Catalogue>) -> Asked {
+        Asked {
+            relay: self.id,
+            since: Timestamp::now(),
+            store: self.store.clone(),
+            catalogue: Arc::clone(catalogue),
+            metrics: self.metrics.clone(),
+            nudge: Arc::clone(&self.nudge),
+        }
     }
 
     /// The relay of a service: it is woken at each commit of its outbox, and traces what that traces.
@@ -95,11 +136,21 @@ impl Relay {
 
     /// Relays until `stop` turns true (or nobody is left who could turn it) and what is committed by then is sent, or
     /// can't be sent in time.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, stop: watch::Receiver<bool>) {
+        let listener = self.listener.take();
+        let stopping = stop.clone();
+        let hears = async {
+            if let Some(listener) = listener {
+                listener.run(stopping).await;
+            }
+            // The work ends it.
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             // Boxed: it is large, and whoever runs a relay holds it.
             () = Box::pin(self.work(stop)) => {}
             () = self.measure() => {}
+            () = hears => {}
         }
     }
 

@@ -232,6 +232,7 @@ impl Service {
         let subscriptions = self.handlers.subscriptions(bus)?;
         let (stop_relay, relay_stopping) = watch::channel(false);
         let relay = Relay::of(&self.outbox, self.kafka.clone()).counting_in(&self.handlers.metrics);
+        let asked = relay.asked(self.outbox.catalogue());
         let mut relay = tokio::spawn(relay.run(relay_stopping));
         let mut relay_ended = None;
         let end = async {
@@ -240,7 +241,7 @@ impl Service {
                 joined = &mut relay => relay_ended = Some(joined),
             }
         };
-        let consumed = consume(subscriptions, bus, end).await;
+        let consumed = consume(subscriptions, Some(asked), bus, end).await;
         // The relay stops last: it sends what the last handlers emitted.
         // A failed send means that it has ended already.
         let _ = stop_relay.send(true);

@@ -49,6 +49,8 @@ pub enum Action {
     RemoveNotes,
     /// Have a group go on from elsewhere.
     Reset,
+    /// Decide about rows of an outbox that can never be sent as they are.
+    Lift,
     /// See what is personal in dead letters.
     Reveal,
     /// Let others do what takes two.
@@ -61,7 +63,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::See,
         Self::Replay,
         Self::Cancel,
@@ -71,6 +73,7 @@ impl Action {
         Self::Note,
         Self::RemoveNotes,
         Self::Reset,
+        Self::Lift,
         Self::Reveal,
         Self::Approve,
         Self::Audit,
@@ -89,6 +92,7 @@ impl Action {
             | Self::Restore
             | Self::Note
             | Self::Reset
+            | Self::Lift
             | Self::Reveal
             | Self::Approve => Role::Operator,
             Self::RemoveNotes | Self::Audit | Self::ManageUsers => Role::Admin,
@@ -117,6 +121,7 @@ impl fmt::Display for Action {
             Self::Note => "to write notes",
             Self::RemoveNotes => "to remove notes of others",
             Self::Reset => "to reset groups",
+            Self::Lift => "to decide about rows of outboxes",
             Self::Reveal => "to reveal personal data",
             Self::Approve => "to approve what others asked for",
             Self::Audit => "to see the audit",
@@ -139,6 +144,11 @@ pub enum Object<'a> {
     },
     /// A consumer group, and with it the events of all tenants.
     Group {
+        /// Whose it is.
+        service: &'a str,
+    },
+    /// An outbox, and with it the events of all tenants.
+    Outbox {
         /// Whose it is.
         service: &'a str,
     },
@@ -202,8 +212,10 @@ pub fn decide(actor: &Actor, action: Action, object: Object<'_>) -> Result<(), D
     let is_in_scope = match object {
         Object::InScope => true,
         Object::Letter { service, tenant } => actor.scope.covers(service, tenant),
-        // How far a group is says nothing of any tenant.
-        Object::Group { service } => actor.scope.covers_service(service),
+        // How far a group is, and how much an outbox holds, says nothing of any tenant.
+        Object::Group { service } | Object::Outbox { service } => {
+            actor.scope.covers_service(service)
+        }
         Object::Event { services, tenant } => {
             services.iter().any(|service| actor.scope.covers(service, tenant))
         }
@@ -214,7 +226,9 @@ pub fn decide(actor: &Actor, action: Action, object: Object<'_>) -> Result<(), D
         return Err(Denied::OutOfScope);
     }
     match object {
-        Object::Group { .. } if action != Action::See && actor.scope.tenants.is_some() => {
+        Object::Group { .. } | Object::Outbox { .. }
+            if action != Action::See && actor.scope.tenants.is_some() =>
+        {
             Err(Denied::OthersToo { name: actor.name.clone(), action })
         }
         _ => Ok(()),
@@ -256,10 +270,12 @@ mod tests {
                     for service in ["payment", "brand"] {
                         let is_theirs = services.is_empty() || service == "payment";
                         let is_whole = of_tenants.is_empty() || action == Action::See;
-                        let decided = decide(&actor, action, Object::Group { service });
-                        assert_eq!(decided.is_ok(), has_role && is_theirs && is_whole);
-                        if has_role && !is_theirs {
-                            assert_eq!(decided, Err(Denied::OutOfScope));
+                        for object in [Object::Group { service }, Object::Outbox { service }] {
+                            let decided = decide(&actor, action, object);
+                            assert_eq!(decided.is_ok(), has_role && is_theirs && is_whole);
+                            if has_role && !is_theirs {
+                                assert_eq!(decided, Err(Denied::OutOfScope));
+                            }
                         }
                         for tenant in tenants {
                             let is_theirs = (services.is_empty() || service == "payment")
@@ -297,7 +313,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cells, 3 * 13 * 4 * 2 * 3);
+        assert_eq!(cells, 3 * 14 * 4 * 2 * 3);
     }
 
     #[test]

@@ -69,6 +69,10 @@ pub enum Deed {
     RemoveNote,
     /// A group goes on from elsewhere.
     Reset,
+    /// A row of an outbox is sent again.
+    RetryRow,
+    /// A row of an outbox is never sent.
+    DiscardRow,
     /// Somebody asks for what a second one has to approve.
     Request,
     /// A second one approves it.
@@ -81,7 +85,7 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignOut,
@@ -105,6 +109,8 @@ impl Deed {
         Self::Note,
         Self::RemoveNote,
         Self::Reset,
+        Self::RetryRow,
+        Self::DiscardRow,
         Self::Request,
         Self::Approve,
         Self::Deny,
@@ -138,6 +144,8 @@ impl Deed {
             Self::Note => "note",
             Self::RemoveNote => "remove-note",
             Self::Reset => "reset",
+            Self::RetryRow => "retry-row",
+            Self::DiscardRow => "discard-row",
             Self::Request => "request",
             Self::Approve => "approve",
             Self::Deny => "deny",

@@ -67,6 +67,7 @@ impl DeskError {
             | Self::NoFailure(_)
             | Self::NoNote(_)
             | Self::NoGroup(_)
+            | Self::NoService(_)
             | Self::NoEvent(_)
             | Self::NoUser(_)
             | Self::NoRequest(_) => StatusCode::NOT_FOUND,

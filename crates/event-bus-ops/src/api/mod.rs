@@ -10,6 +10,7 @@ mod groups;
 mod letters;
 mod live;
 mod notes;
+mod outbox;
 pub mod openapi;
 pub(crate) mod query;
 mod repairs;
@@ -43,9 +44,9 @@ pub use requests::Verdict;
 pub use values::{AskForValues, AskToReveal};
 
 pub use crate::desk::{
-    AskForReset, AskedFor, AuditPage, ChainState, Content, Contents, Decided, Edited, EventPage,
-    EventRow, FailureRow, GroupPage, GroupRow, Known, Lineage, Page, PlannedReset, Preview,
-    Repaired, ResetDone, Sample, TopicRow, Topics,
+    AskAboutRow, AskForReset, AskedFor, AuditPage, ChainState, Content, Contents, Decided, Edited,
+    EventPage, EventRow, FailureRow, GroupPage, GroupRow, Known, Lifted, Lineage, OutboxOf,
+    OutboxPage, Page, PlannedReset, Preview, Repaired, ResetDone, Sample, TopicRow, Topics,
 };
 
 /// A request's body may have so many bytes: an edited event of the largest size, however it is escaped.
@@ -108,6 +109,14 @@ pub enum Endpoint {
     PlanReset,
     /// A group goes on from elsewhere.
     Reset,
+    /// Outboxes of services.
+    Outboxes,
+    /// One, with its rows that can never be sent as they are.
+    Outbox,
+    /// Such a row is sent again.
+    RetryRow,
+    /// Such a row is never sent.
+    DiscardRow,
     /// Topics.
     Topics,
     /// The contract.
@@ -128,12 +137,13 @@ pub enum Endpoint {
 
 const SEE: Needs = Needs::May(Action::See);
 const RESET: Needs = Needs::May(Action::Reset);
+const LIFT: Needs = Needs::May(Action::Lift);
 const APPROVE: Needs = Needs::May(Action::Approve);
 const AUDIT: Needs = Needs::May(Action::Audit);
 const REVEAL: Needs = Needs::May(Action::Reveal);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 35] = [
+pub const ROUTES: [Route<Endpoint>; 39] = [
     Route::get("/api/v1/openapi.json", Needs::Somebody, Endpoint::Document),
     Route::get("/api/v1/dead-letters", SEE, Endpoint::Letters),
     Route::get("/api/v1/dead-letters/{id}", SEE, Endpoint::Letter),
@@ -161,6 +171,10 @@ pub const ROUTES: [Route<Endpoint>; 35] = [
     Route::get("/api/v1/groups/{group}", SEE, Endpoint::Group),
     Route::get("/api/v1/groups/{group}/reset", RESET, Endpoint::PlanReset),
     Route::post("/api/v1/groups/{group}/reset", RESET, Endpoint::Reset),
+    Route::get("/api/v1/outbox", SEE, Endpoint::Outboxes),
+    Route::get("/api/v1/outbox/{service}", SEE, Endpoint::Outbox),
+    Route::post("/api/v1/outbox/{service}/retry", LIFT, Endpoint::RetryRow),
+    Route::post("/api/v1/outbox/{service}/discard", LIFT, Endpoint::DiscardRow),
     Route::get("/api/v1/topics", SEE, Endpoint::Topics),
     Route::get("/api/v1/catalogue", SEE, Endpoint::Events),
     Route::get("/api/v1/catalogue/{event}", SEE, Endpoint::Event),
@@ -210,6 +224,10 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Desk> {
         Endpoint::Group => on(verb, groups::show),
         Endpoint::PlanReset => on(verb, groups::plan_reset),
         Endpoint::Reset => on(verb, groups::reset),
+        Endpoint::Outboxes => on(verb, outbox::list),
+        Endpoint::Outbox => on(verb, outbox::show),
+        Endpoint::RetryRow => on(verb, outbox::retry),
+        Endpoint::DiscardRow => on(verb, outbox::discard),
         Endpoint::Topics => on(verb, topics::list),
         Endpoint::Events => on(verb, catalogue::list),
         Endpoint::Event => on(verb, catalogue::show),

@@ -1,6 +1,7 @@
 //! What could not be done, in words for who asked.
 
 use event_bus::control::AskError;
+use event_bus::control::outbox::AskOutboxError;
 use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::EditError;
 use event_bus::kafka::admin::AdminError;
@@ -35,6 +36,9 @@ pub enum DeskError {
     /// The catalogue has no such group, or none in scope.
     #[error("the catalogue has no consumer group {0}")]
     NoGroup(String),
+    /// The catalogue has no such service, or none in scope.
+    #[error("the catalogue has no service {0}")]
+    NoService(String),
     /// The catalogue has no such event.
     #[error("the catalogue has no event {0}")]
     NoEvent(String),
@@ -100,6 +104,20 @@ impl From<AskError> for DeskError {
                 Self::Conflict(told)
             }
             AskError::Read(_) | AskError::Send(_) | AskError::Admin(_) => Self::Failed(told),
+        }
+    }
+}
+
+impl From<AskOutboxError> for DeskError {
+    fn from(error: AskOutboxError) -> Self {
+        let told = error_chain(&error);
+        match error {
+            AskOutboxError::NoRelay { .. }
+            | AskOutboxError::Silent { .. }
+            | AskOutboxError::Refused { .. } => Self::Conflict(told),
+            AskOutboxError::Read(_) | AskOutboxError::Send(_) | AskOutboxError::Slow => {
+                Self::Failed(told)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod groups;
 mod letters;
 mod live;
 mod notes;
+mod outbox;
 mod repairs;
 mod replays;
 mod requests;
@@ -18,6 +19,7 @@ mod topics;
 mod trail;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_bus::dead_letters::{Filter, Found};
 use event_bus::kafka::admin::Admin;
@@ -37,6 +39,9 @@ pub use failures::FailureRow;
 pub use groups::{Behind, GroupPage, GroupRow, LagAt, Member, Standing};
 pub use letters::{Decided, Edited, Lineage, Page};
 pub use live::{Glimpse, Looking, Told, Wanted};
+pub use outbox::{
+    AskAboutRow, Lifted, OutboxOf, OutboxPage, OutboxStanding, RelayOf, RowDecision, RowSeen,
+};
 pub use repairs::{Repaired, Sample};
 pub use replays::{AskedFor, Preview};
 pub(crate) use resets::target;
@@ -64,6 +69,8 @@ pub struct Desk {
     second_person_above: Option<u64>,
     readers: Arc<Semaphore>,
     live: Arc<live::Live>,
+    /// How long relays have to say that they are there.
+    patience: Duration,
 }
 
 impl Desk {
@@ -89,6 +96,7 @@ impl Desk {
             readers,
             live,
             second_person_above: None,
+            patience: outbox::PATIENCE,
         }
     }
 

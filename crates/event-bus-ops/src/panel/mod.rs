@@ -20,6 +20,7 @@ mod letters;
 mod live;
 mod map;
 mod notes;
+mod outbox;
 mod page;
 mod pretty;
 mod proof;
@@ -136,6 +137,14 @@ pub enum Endpoint {
     ResetPlan,
     /// The group goes on from elsewhere.
     Reset,
+    /// Outboxes of services.
+    Outboxes,
+    /// One, with its rows that can never be sent as they are.
+    Outbox,
+    /// Such a row is sent again.
+    RetryRow,
+    /// Such a row is never sent.
+    DiscardRow,
     /// Topics.
     Topics,
     /// The contract.
@@ -171,13 +180,14 @@ const DISCARD: Needs = Needs::May(Action::Discard);
 const RESTORE: Needs = Needs::May(Action::Restore);
 const NOTE: Needs = Needs::May(Action::Note);
 const RESET: Needs = Needs::May(Action::Reset);
+const LIFT: Needs = Needs::May(Action::Lift);
 const APPROVE: Needs = Needs::May(Action::Approve);
 const AUDIT: Needs = Needs::May(Action::Audit);
 const REVEAL: Needs = Needs::May(Action::Reveal);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 53] = [
+pub const ROUTES: [Route<Endpoint>; 57] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
@@ -218,6 +228,10 @@ pub const ROUTES: [Route<Endpoint>; 53] = [
     Route::get("/events/groups/{group}/lag", SEE, Endpoint::Lag),
     Route::get("/events/groups/{group}/reset", RESET, Endpoint::ResetPlan),
     Route::post("/events/groups/{group}/reset", RESET, Endpoint::Reset),
+    Route::get("/events/outbox", SEE, Endpoint::Outboxes),
+    Route::get("/events/outbox/{service}", SEE, Endpoint::Outbox),
+    Route::post("/events/outbox/{service}/retry", LIFT, Endpoint::RetryRow),
+    Route::post("/events/outbox/{service}/discard", LIFT, Endpoint::DiscardRow),
     Route::get("/events/topics", SEE, Endpoint::Topics),
     Route::get("/events/catalogue", SEE, Endpoint::Catalogue),
     Route::get("/events/catalogue/{event}", SEE, Endpoint::Event),
@@ -303,6 +317,10 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Lag => on(verb, consumers::lag),
         Endpoint::ResetPlan => on(verb, reset::plan),
         Endpoint::Reset => on(verb, reset::reset),
+        Endpoint::Outboxes => on(verb, outbox::list),
+        Endpoint::Outbox => on(verb, outbox::page),
+        Endpoint::RetryRow => on(verb, outbox::retry),
+        Endpoint::DiscardRow => on(verb, outbox::discard),
         Endpoint::Topics => on(verb, topics::page),
         Endpoint::Catalogue => on(verb, catalogue::page),
         Endpoint::Event => on(verb, catalogue::event),

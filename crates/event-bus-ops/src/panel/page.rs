@@ -189,6 +189,7 @@ impl Refusal {
                 | DeskError::NoFailure(_)
                 | DeskError::NoNote(_)
                 | DeskError::NoGroup(_)
+                | DeskError::NoService(_)
                 | DeskError::NoEvent(_)
                 | DeskError::NoUser(_)
                 | DeskError::NoRequest(_)),

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{Answer, Message, Question, Told, What};
+use super::{Answer, Message, Question, Told, What, outbox};
 use crate::catalogue::Catalogue;
 use crate::consumer::Runner;
 use crate::dead_letter::error_chain;
@@ -19,7 +19,7 @@ use crate::kafka::lasting_producer::LastingProducer;
 use crate::kafka::producer::OnDelivery;
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::names::{GroupName, ServiceName, TopicName};
-use crate::shutdown;
+use crate::{relay, shutdown};
 
 /// The wait before the topic is looked for again: it may not be there, and a service does not need it.
 const REST: Duration = Duration::from_secs(30);
@@ -46,6 +46,7 @@ pub(crate) struct Listener {
     service: ServiceName,
     replica: Uuid,
     groups: BTreeMap<GroupName, Asked>,
+    outbox: Option<relay::asked::Asked>,
 }
 
 impl Listener {
@@ -54,15 +55,16 @@ impl Listener {
         kafka: KafkaConfig,
         service: ServiceName,
         asked: impl Iterator<Item = Asked>,
+        outbox: Option<relay::asked::Asked>,
     ) -> Self {
         let groups = asked.map(|asked| (asked.runner.group().clone(), asked)).collect();
         let topic = catalogue.commands_topic();
-        Self { topic, kafka, service, replica: Uuid::now_v7(), groups }
+        Self { topic, kafka, service, replica: Uuid::now_v7(), groups, outbox }
     }
 
     /// Hears until `stop` turns true.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        if self.groups.is_empty() {
+        if self.groups.is_empty() && self.outbox.is_none() {
             return;
         }
         let listener = Arc::new(self);
@@ -87,18 +89,49 @@ impl Listener {
         let mut doing = JoinSet::new();
         while let Some(records) = reader.next().await? {
             for record in records {
-                let Some(Message::Asks(question)) = Message::read(record.value.as_deref()) else {
-                    continue;
-                };
-                let is_for_this = question.replica.is_none_or(|replica| replica == self.replica);
-                if is_for_this && let Some(asked) = self.groups.get(&question.group) {
-                    let (listener, asked) = (Arc::clone(&self), asked.clone());
-                    doing.spawn(async move { listener.heed(question, asked).await });
+                let listener = Arc::clone(&self);
+                match Message::read(record.value.as_deref()) {
+                    Some(Message::Asks(question)) => {
+                        if let Some(asked) = self.group_of(&question) {
+                            doing.spawn(async move { listener.heed(question, asked).await });
+                        }
+                    }
+                    Some(Message::AsksOutbox(question)) => {
+                        if let Some(asked) = self.outbox_of(&question) {
+                            doing.spawn(async move { listener.heed_outbox(question, asked).await });
+                        }
+                    }
+                    Some(Message::Answers(_) | Message::AnswersOutbox(_)) | None => {}
                 }
             }
             while doing.try_join_next().is_some() {}
         }
         Ok(())
+    }
+
+    /// The group that is asked about, if this replica is to answer.
+    fn group_of(&self, question: &Question) -> Option<Asked> {
+        let is_for_this = question.replica.is_none_or(|replica| replica == self.replica);
+        self.groups.get(&question.group).filter(|_| is_for_this).cloned()
+    }
+
+    /// Who answers for the outbox, if this relay is to.
+    fn outbox_of(&self, question: &outbox::Question) -> Option<relay::asked::Asked> {
+        let asked = self.outbox.as_ref()?;
+        let is_for_this = question.service.as_ref().is_none_or(|service| *service == self.service)
+            && question.relay.is_none_or(|relay| relay == asked.relay);
+        is_for_this.then(|| asked.clone())
+    }
+
+    async fn heed_outbox(&self, question: outbox::Question, asked: relay::asked::Asked) {
+        let outbox::Question { id, by, what, .. } = question;
+        if !matches!(what, outbox::What::Look { .. }) {
+            tracing::info!(service = %self.service, by, ?what, "an operator decides about a row of the outbox");
+        }
+        let told = asked.heed(&by, &what).await;
+        let (relay, service) = (asked.relay, self.service.clone());
+        let answer = Message::AnswersOutbox(outbox::Answer { id, service, relay, told });
+        self.answer(id, &answer).await;
     }
 
     async fn heed(&self, question: Question, asked: Asked) {
@@ -129,7 +162,11 @@ impl Listener {
         };
         let (replica, service) = (self.replica, self.service.clone());
         let answer = Message::Answers(Answer { id: question.id, replica, service, told });
-        let record = answer.record(&self.topic, question.id);
+        self.answer(question.id, &answer).await;
+    }
+
+    async fn answer(&self, question: Uuid, answer: &Message) {
+        let record = answer.record(&self.topic, question);
         // Questions are rare, and a producer that waits for one all day is a connection for nothing.
         let sent = async {
             let producer = LastingProducer::connect(&self.kafka)?;
@@ -138,8 +175,8 @@ impl Listener {
             delivery.await.unwrap_or(Err(crate::kafka::producer::SendError::Gone))
         };
         if let Err(error) = sent.await {
-            let (group, error) = (&question.group, error_chain(&error));
-            tracing::warn!(%group, error, "an operator could not be answered");
+            let (service, error) = (&self.service, error_chain(&error));
+            tracing::warn!(%service, error, "an operator could not be answered");
         }
     }
 }

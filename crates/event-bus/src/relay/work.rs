@@ -114,7 +114,7 @@ impl<'a> Work<'a> {
     pub(super) fn new(relay: &'a Relay, now: Instant) -> Self {
         Self {
             relay,
-            holder: Uuid::now_v7(),
+            holder: relay.id,
             holdings: Holdings::new(now),
             share: Share::Fair,
             look: Look::new(now),

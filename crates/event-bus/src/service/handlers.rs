@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::middleware::{ErasedMiddleware, Middleware};
 use crate::names::{InstanceId, ServiceName};
 use crate::outbox::Outbox;
+use crate::relay;
 use crate::tracer::Tracer;
 
 /// What a service does about its events.
@@ -152,19 +153,24 @@ impl Handlers {
     }
 }
 
-/// Hears what operators ask of these subscriptions.
-fn listener(bus: Bus<'_>, subscriptions: &[Subscription]) -> Listener {
+/// Hears what operators ask of these subscriptions, and of the relay.
+fn listener(
+    bus: Bus<'_>,
+    subscriptions: &[Subscription],
+    outbox: Option<relay::asked::Asked>,
+) -> Listener {
     let asked = subscriptions.iter().map(|subscription| Asked {
         runner: Arc::clone(&subscription.runner),
         hold: subscription.hold.clone(),
         is_static: subscription.instance.is_some(),
     });
-    Listener::new(bus.catalogue, bus.kafka.clone(), bus.service.clone(), asked)
+    Listener::new(bus.catalogue, bus.kafka.clone(), bus.service.clone(), asked, outbox)
 }
 
 /// Consumes until `end` completes or a subscription can't go on; then finishes what runs, commits and leaves the groups.
 pub(super) async fn consume(
     subscriptions: Vec<Subscription>,
+    outbox: Option<relay::asked::Asked>,
     bus: Bus<'_>,
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
@@ -175,7 +181,7 @@ pub(super) async fn consume(
         Err(source) => Err(RunError::Panicked { service: service.clone(), source }),
     };
     let (stop, stopping) = watch::channel(false);
-    let hears = tokio::spawn(listener(bus, &subscriptions).run(stopping.clone()));
+    let hears = tokio::spawn(listener(bus, &subscriptions, outbox).run(stopping.clone()));
     let mut consumers = JoinSet::new();
     for subscription in subscriptions {
         consumers.spawn(subscription.run(stopping.clone()));

@@ -128,6 +128,6 @@ impl StatelessService {
             tracer: &self.tracer,
         };
         let subscriptions = self.handlers.subscriptions(bus)?;
-        consume(subscriptions, bus, shutdown).await
+        consume(subscriptions, None, bus, shutdown).await
     }
 }

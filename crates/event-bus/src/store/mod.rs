@@ -29,7 +29,7 @@ pub use outbox::{
 };
 pub use owner::{Begun, Holding};
 pub use purge::{Expired, InboxShare};
-pub use quarantine::{Discarded, LiftError, Quarantined};
+pub use quarantine::{Discarded, LiftError, Quarantined, SetAside};
 pub use relay_store::RelayStore;
 pub use relays::{Held, Lease, SHARDS, Scan, Share};
 pub use reruns::OpenError;

@@ -374,7 +374,7 @@ fn encoded_value(value: &[u8]) -> HeaderValue {
     }
 }
 
-fn decode_headers(column: &str) -> Result<Vec<Header>, BadHeaders> {
+pub(super) fn decode_headers(column: &str) -> Result<Vec<Header>, BadHeaders> {
     let pairs: Vec<(String, Option<HeaderValue>)> =
         serde_json::from_str(column).map_err(|error| BadHeaders(Some(error)))?;
     pairs

@@ -4,10 +4,14 @@
 //! lock of their bucket. A relay may have passed their ids, for it need not look at what is halted (`decided`); as new
 //! rows it sees them at its next look, and in order.
 
-use super::connect::Store;
+use jiff::Timestamp;
+
+use super::connect::{Backend, Store};
+use super::outbox::decode_headers;
 use super::postgres;
 use super::sql::{Row, Value};
 use super::tx::Tx;
+use crate::headers;
 
 /// A row that is set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,27 @@ pub struct Quarantined {
     pub since: String,
     /// How many rows of its topic and key wait behind it.
     pub behind: i64,
+}
+
+/// A row that is set aside, as it is told to those who don't work on its database: without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its id.
+    pub id: i64,
+    /// The event's id.
+    pub event_id: String,
+    /// Where it was to go.
+    pub topic: String,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// The tenant that its header names.
+    pub tenant: Option<String>,
+    /// Why it can't be sent.
+    pub error: String,
+    /// When it was written, where that can be read.
+    pub since: Option<Timestamp>,
+    /// How large its value is; on SQLite in characters, where another program wrote text.
+    pub bytes: i64,
 }
 
 /// A row that somebody decided never to send. It is kept in `outbox_discarded`, bytes and all.
@@ -99,6 +124,53 @@ impl Store {
         rows.await?.iter().map(read).collect()
     }
 
+    /// The first rows that are set aside, by id, and no more than so many. What waits behind them is not counted: for that
+    /// all rows are looked at.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn first_set_aside(&self, most: u32) -> Result<Vec<SetAside>, sqlx::Error> {
+        const OF_POSTGRES: &str =
+            "SELECT id, CAST(event_id AS text) AS event_id, topic, record_key, headers, coalesce(error, '') AS error,
+                    CAST(coalesce(length(record_value), 0) AS bigint) AS bytes,
+                    (extract(epoch FROM created_at) * 1000)::bigint AS since
+             FROM outbox WHERE status = 'quarantined' ORDER BY id LIMIT $1";
+        const OF_SQLITE: &str =
+            "SELECT id, event_id, topic, CAST(record_key AS BLOB) AS record_key, headers,
+                    coalesce(error, '') AS error, coalesce(length(record_value), 0) AS bytes,
+                    CAST(round(unixepoch(created_at, 'subsec') * 1000) AS INTEGER) AS since
+             FROM outbox WHERE status = 'quarantined' ORDER BY id LIMIT $1";
+        let sql = match &self.backend {
+            Backend::Postgres(_) => OF_POSTGRES,
+            Backend::Sqlite(_) => OF_SQLITE,
+        };
+        self.fetch_all(sql, &[most.into()]).await?.iter().map(SetAside::of).collect()
+    }
+
+    /// The event's id and the value of a row that is set aside, if there is one of this id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_aside(
+        &self,
+        id: i64,
+    ) -> Result<Option<(String, Option<Vec<u8>>)>, sqlx::Error> {
+        const ROW: &str = "SELECT CAST(event_id AS text) AS event_id, record_value FROM outbox
+             WHERE id = $1 AND status = 'quarantined'";
+        let rows = self.fetch_all(ROW, &[id.into()]).await?;
+        rows.first().map(|row| Ok((row.get("event_id")?, row.get("record_value")?))).transpose()
+    }
+
+    /// How many rows were discarded.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn discarded_count(&self) -> Result<u64, sqlx::Error> {
+        let rows = self.fetch_all("SELECT count(*) AS discarded FROM outbox_discarded", &[]);
+        let discarded: i64 = rows.await?.first().map_or(Ok(0), |row| row.get("discarded"))?;
+        Ok(discarded.unsigned_abs())
+    }
+
     /// The rows that were discarded, in the order in which that happened.
     ///
     /// # Errors
@@ -156,6 +228,24 @@ impl Store {
         tx.commit().await?;
         tracing::warn!(row = id, reason, rows = lifted, "a quarantined outbox row is discarded");
         Ok(lifted)
+    }
+}
+
+impl SetAside {
+    fn of(row: &Row) -> Result<Self, sqlx::Error> {
+        let headers = decode_headers(&row.get::<String>("headers")?).unwrap_or_default();
+        Ok(Self {
+            id: row.get("id")?,
+            event_id: row.get("event_id")?,
+            topic: row.get("topic")?,
+            key: row.get("record_key")?,
+            tenant: headers::last(&headers, headers::CE_TENANTID).map(str::to_owned),
+            error: row.get("error")?,
+            since: row
+                .get::<Option<i64>>("since")?
+                .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+            bytes: row.get("bytes")?,
+        })
     }
 }
 

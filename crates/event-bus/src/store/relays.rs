@@ -124,6 +124,21 @@ impl Store {
         Ok(Held { leases, share })
     }
 
+    /// The shards whose lease has not expired, and who holds each.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn lease_holders(&self) -> Result<Vec<(i32, Uuid)>, sqlx::Error> {
+        let leases: Vec<(i32, String)> = match &self.backend {
+            Backend::Postgres(pool) => {
+                postgres::relays::holders(&mut *pool.acquire().await?).await?
+            }
+            Backend::Sqlite(pool) => sqlite::relays::holders(&mut *pool.acquire().await?).await?,
+        };
+        let holder = |(shard, holder): (i32, String)| Some((shard, holder.parse().ok()?));
+        Ok(leases.into_iter().filter_map(holder).collect())
+    }
+
     /// Lets other relays take these shards at once.
     ///
     /// # Errors

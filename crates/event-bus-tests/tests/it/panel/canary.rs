@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
+use super::relays::{CUTTING, Relays, set_limit};
 use super::served::PASSWORD;
 use super::visitor::Visitor;
 use crate::workshop::Workshop;
@@ -125,6 +126,9 @@ fn has_canary(text: &str) -> bool {
 async fn a_canary_in_personal_data_reaches_nobody_who_did_not_reveal_it() {
     let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
     let letters = bury(&workshop).await;
+    let relays = Relays::of_all(&workshop, &databases).await;
+    relays.halt(&workshop, &databases, &[("acme", CANARY, CANARY)]).await;
+    set_limit(&workshop, 1_000_000).await;
     let url = databases.url("ops");
     let store = OpsStore::open(&url).await.expect("the ops store opens");
     let mut process = Process::start(&workshop, &url).await;
@@ -146,12 +150,15 @@ async fn a_canary_in_personal_data_reaches_nobody_who_did_not_reveal_it() {
             seen += all_routes(&mut visitor, &token, role, group.as_str(), id, &replay).await;
         }
         finds_nothing_out(&mut visitor, &token, role).await;
+        let outbox = visitor.get("/events/outbox/cutting").await;
+        assert!(outbox.shows("‹personal›") && outbox.shows("refuses this record"), "{outbox:?}");
         by_command_line(&workshop, &process, &token, &ids).await;
     }
     // All but the one that ends the session.
     let routes = panel::ROUTES.len() - 1 + api::ROUTES.len();
     assert_eq!(seen, routes * (letters + 2 + 2));
     reveals(&store, &process, &ids).await;
+    relays.stop().await;
     process.child.kill().await.expect("it is killed");
     let log = process.log.lock().expect("nobody panics").clone();
     assert!(log.contains("the API answers") && !has_canary(&log), "{log}");
@@ -207,6 +214,7 @@ async fn all_routes(
         let id = if route.contains("/replays/") { replay } else { id };
         let path = route.replace("{id}", id).replace("{name}", "nobody");
         let path = path.replace("{group}", group).replace("{event}", "PieceCut");
+        let path = path.replace("{service}", CUTTING);
         // What is streamed has no end, and this no beginning: it is what `latest` shows.
         if path.ends_with("/stream") { format!("{path}?event=nobody") } else { path }
     };

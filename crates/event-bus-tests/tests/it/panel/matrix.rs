@@ -25,7 +25,7 @@ fn path(path: &str) -> String {
 /// A path with real names, or those of nobody, in its places.
 fn filled(path: &str, id: &str, name: &str, group: &str) -> String {
     let path = path.replace("{id}", id).replace("{name}", name).replace("{group}", group);
-    let path = path.replace("{event}", "PieceCut");
+    let path = path.replace("{event}", "PieceCut").replace("{service}", "cutting");
     // What is streamed has no end, and this no beginning.
     if path.ends_with("/stream") { format!("{path}?event=nobody") } else { path }
 }

@@ -12,6 +12,8 @@ mod live;
 mod matrix;
 mod notes;
 mod openapi;
+mod outbox;
+mod relays;
 mod scopes;
 mod pages;
 mod served;

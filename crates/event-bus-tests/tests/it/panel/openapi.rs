@@ -10,6 +10,7 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::eventually;
 use serde_json::{Value, json};
 
+use super::relays::{CUTTING, Relays};
 use super::served::Served;
 use super::visitor::{Answer, Visitor};
 use crate::workshop::{Flaw, Workshop};
@@ -143,7 +144,7 @@ impl Known {
             _ => self.letters.first().cloned().expect("there are enough"),
         };
         let path = operation.path.replace("{id}", &id).replace("{group}", &self.group);
-        let path = path.replace("{event}", "PieceCut");
+        let path = path.replace("{event}", "PieceCut").replace("{service}", CUTTING);
         match operation.id() {
             "showTimeline" => format!("{path}?value=1"),
             "listNotes" => format!("{path}?fingerprint={}", self.fingerprint),
@@ -173,7 +174,9 @@ impl Known {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_answered_is_as_the_document_says() {
     let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
-    let served = Served::start(&workshop, &databases).await;
+    let served = Served::start_patiently(&workshop, &databases).await;
+    let relays = Relays::of_all(&workshop, &databases).await;
+    relays.halt(&workshop, &databases, &[("acme", "plank", "Q"), ("acme", "board", "Q")]).await;
     workshop.publish(3, None).await;
     workshop.bury(LETTERS, Flaw(0)).await;
     let document = strict();
@@ -202,6 +205,11 @@ async fn what_is_answered_is_as_the_document_says() {
         if let (Some(body), "resetGroup") = (&mut body, operation.id()) {
             *body = as_shown(&mut admin, &path, body.clone()).await;
         }
+        if let (Some(body), "retryRow" | "discardRow") = (&mut body, operation.id()) {
+            let outbox = admin.json("/api/v1/outbox/cutting").await;
+            body["row"] = outbox["rows"][0]["id"].clone();
+            body["event_id"] = outbox["rows"][0]["event_id"].clone();
+        }
         if let Some(body) = &body {
             let schema = &operation.told["requestBody"]["content"]["application/json"]["schema"];
             let complaints = complaints(&document, schema, body);
@@ -221,6 +229,7 @@ async fn what_is_answered_is_as_the_document_says() {
     assert!(failed.is_empty(), "ask for these as it takes, here: {failed:#?}");
 
     refusals(&document, &served, &mut admin).await;
+    relays.stop().await;
     served.stop().await;
 }
 
@@ -243,7 +252,7 @@ async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
     let mut nobody = Asker { visitor: served.visitor(), token: String::new() };
     for operation in operations(document) {
         let path = operation.path.replace("{id}", EXAMPLE_ID).replace("{group}", "nobodys");
-        let path = path.replace("{event}", "NothingHappened");
+        let path = path.replace("{event}", "NothingHappened").replace("{service}", "nobodys");
         let answer = nobody.ask(&operation.verb, &path, None).await;
         assert_eq!(answer.status, 401, "{path} {answer:?}");
         check(document, &operation, &answer);

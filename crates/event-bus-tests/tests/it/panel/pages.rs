@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use event_bus::store::Store;
 use event_bus_ops::access::route::Verb;
 use event_bus_ops::panel;
 use event_bus_tests::chromium::Chromium;
@@ -16,6 +17,9 @@ use super::served::PASSWORD;
 use super::visitor::Visitor;
 
 const SOON: Duration = Duration::from_secs(90);
+
+/// Whose outbox has a row that can't be sent.
+const RETAILER: &str = "retailer";
 
 /// What is shown to nobody as a page.
 const NO_PAGES: [&str; 7] = [
@@ -52,6 +56,7 @@ impl Known {
         let id = if path.starts_with("/events/replays") { &self.replay } else { &self.letter };
         let address = path.replace("{id}", id).replace("{name}", "bob");
         let address = address.replace("{group}", &self.group).replace("{event}", "OrderPlaced");
+        let address = address.replace("{service}", RETAILER);
         assert!(!address.contains('{'), "say here which {path} is looked at");
         let query = match path {
             "/welcome" => format!("token={}", self.invitation),
@@ -105,6 +110,21 @@ impl Known {
     }
 }
 
+/// Leaves a row in the retailer's outbox that can't be sent.
+async fn set_aside(folder: &Path) {
+    let database = folder.join(format!("services/blindstrader/{RETAILER}.db"));
+    let url = format!("sqlite://{}", database.to_str().expect("the path is text"));
+    let store = Store::open_existing(&url).await.expect("the service has made it");
+    let mut tx = store.begin().await.expect("a transaction begins");
+    let row = "INSERT INTO outbox (event_id, topic, record_key, headers, status, error)
+        VALUES ('0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10', 'blindstrader.order.placed',
+                CAST('hillarys/o-100234' AS BLOB), '[[\"ce_tenantid\",\"hillarys\"]]', 'quarantined',
+                'Kafka refuses this record for good: it is larger than the topic takes')";
+    tx.execute(row, &[]).await.expect("it is written");
+    tx.commit().await.expect("it commits");
+    store.close().await;
+}
+
 /// Follows the link of the first administrator.
 async fn sets_up(link: &str) -> Visitor {
     let (address, path) =
@@ -138,6 +158,7 @@ async fn each_page_is_for_everybody() {
     let ready: Value = serde_json::from_str(&up.line().await).expect("it is JSON");
     let link = ready["set_up"].as_str().expect("nobody is there yet");
     let mut ann = sets_up(link).await;
+    set_aside(data.path()).await;
     let known = Known::make(&mut ann).await;
 
     let browser = Chromium::start().await;

@@ -26,6 +26,9 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 /// The pause between two looks at topics and groups.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long relays are waited for, where there may be some, and where there is none.
+const SOON: Duration = Duration::from_secs(20);
+const IMPATIENT: Duration = Duration::from_millis(200);
 
 pub struct Served {
     pub store: Arc<OpsStore>,
@@ -39,11 +42,25 @@ impl Served {
         Self::start_with(workshop, databases, None).await
     }
 
+    /// One that waits longer for relays, where there are some.
+    pub async fn start_patiently(workshop: &Workshop, databases: &Databases) -> Self {
+        Self::of(workshop, databases, None, SOON).await
+    }
+
     /// One in which more dead letters at once than this take two.
     pub async fn start_with(
         workshop: &Workshop,
         databases: &Databases,
         above: Option<u64>,
+    ) -> Self {
+        Self::of(workshop, databases, above, IMPATIENT).await
+    }
+
+    async fn of(
+        workshop: &Workshop,
+        databases: &Databases,
+        above: Option<u64>,
+        patience: Duration,
     ) -> Self {
         let store = OpsStore::open(&databases.url("ops")).await;
         let store = Arc::new(store.expect("the ops store opens"));
@@ -59,7 +76,7 @@ impl Served {
         let (watch, asks) = (looks.clone(), admin.clone());
         let mirror = Mirror::new(Arc::clone(&store), Arc::clone(&publisher));
         let desk = Desk::new(Arc::clone(&store), catalogue, kafka, publisher, watch, asks);
-        let desk = desk.with_second_person_above(above);
+        let desk = desk.with_second_person_above(above).with_patience(patience);
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         let mut of_looks = stopping.clone();

@@ -68,6 +68,18 @@ pub(in crate::store) async fn take_leases(
     .await
 }
 
+/// The leases that have not expired, and who holds them.
+pub(in crate::store) async fn holders(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(i32, String)>, Error> {
+    sqlx::query_as(
+        "SELECT shard, CAST(holder AS text) FROM outbox_lease
+         WHERE expires_at > unixepoch('subsec') AND holder IS NOT NULL ORDER BY shard",
+    )
+    .fetch_all(connection)
+    .await
+}
+
 pub(in crate::store) async fn release_lease(
     connection: &mut SqliteConnection,
     (shard, token): (i32, i64),
