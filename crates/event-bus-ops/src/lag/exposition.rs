@@ -58,15 +58,21 @@ enum Samples {
     /// Each group.
     OfGroup(fn(&mut String, &Named<'_>, &GroupRows)),
     /// Each topic of each group.
-    OfTopicOfGroup(fn(&TopicRows) -> Option<f64>),
+    OfTopicOfGroup(fn(&TopicRows) -> Option<u64>),
     /// Each partition of each topic of each group.
-    OfPartition(fn(&Row) -> Option<f64>),
+    OfPartition(fn(&Row) -> Option<Value>),
     /// What is told of collecting itself, and of dead letters.
     Other(fn(&mut String, &Named<'_>, &Source)),
 }
 
 /// A metric's name.
 struct Named<'a>(&'a str);
+
+/// A sample's value. Most are whole, and there are many: those are written faster.
+enum Value {
+    Whole(u64),
+    Fraction(f64),
+}
 
 const fn gauge(name: &'static str, help: &'static str, samples: Samples) -> Family {
     Family { name, kind: "gauge", help, samples }
@@ -92,12 +98,12 @@ const FAMILIES: [Family; 17] = [
     gauge(
         "kafka_consumergroup_current_offset",
         "What a group has committed: the offset of the next record that it handles.",
-        Samples::OfPartition(|row| row.committed.map(|offset| offset as f64)),
+        Samples::OfPartition(|row| row.committed.map(|offset| Value::Whole(offset.unsigned_abs()))),
     ),
     gauge(
         "kafka_consumergroup_lag",
         "Records that a group has not settled, those of open transactions included.",
-        Samples::OfPartition(|row| told(row, |lag| lag.records as f64)),
+        Samples::OfPartition(|row| told(row, |lag| Value::Whole(lag.records))),
     ),
     gauge(
         "kafka_consumergroup_lag_sum",
@@ -108,17 +114,17 @@ const FAMILIES: [Family; 17] = [
     gauge(
         "kafka_consumergroup_group_lag_seconds",
         "How old the first record is that a group has not settled, interpolated between looks at the log's end.",
-        Samples::OfPartition(|row| told(row, |lag| lag.age.as_secs_f64())),
+        Samples::OfPartition(|row| told(row, |lag| age(lag.age))),
     ),
     gauge(
         "event_bus_lag_consumable_events",
         "Of the lag, what may be read: records before the first open transaction.",
-        Samples::OfPartition(|row| told(row, |lag| lag.consumable as f64)),
+        Samples::OfPartition(|row| told(row, |lag| Value::Whole(lag.consumable))),
     ),
     gauge(
         "event_bus_lag_lost_events",
         "Records that retention took before the group settled them.",
-        Samples::OfPartition(|row| told(row, |lag| lag.lost as f64)),
+        Samples::OfPartition(|row| told(row, |lag| Value::Whole(lag.lost))),
     ),
     gauge(
         "event_bus_lag_group_state",
@@ -195,15 +201,18 @@ impl Exposition {
             Samples::OfPartition(value) => {
                 for (labels, rows) in labelled(lag, place) {
                     for row in &rows.rows {
-                        if let Some(value) = value(row) {
-                            let partition = row.partition;
-                            put(
-                                text,
-                                format_args!(
-                                    "{}{{{labels},partition=\"{partition}\"}} {value}\n",
-                                    name.0
-                                ),
-                            );
+                        let Some(value) = value(row) else { continue };
+                        for part in [name.0, "{", &labels, ",partition=\""] {
+                            text.push_str(part);
+                        }
+                        let partition = row.partition;
+                        match value {
+                            Value::Whole(value) => {
+                                put(text, format_args!("{partition}\"}} {value}\n"));
+                            }
+                            Value::Fraction(value) => {
+                                put(text, format_args!("{partition}\"}} {value}\n"));
+                            }
                         }
                     }
                 }
@@ -247,14 +256,18 @@ fn labelled(lag: &Collection, group: usize) -> impl Iterator<Item = (String, &To
     })
 }
 
-fn told(row: &Row, value: fn(&Lag) -> f64) -> Option<f64> {
+fn told(row: &Row, value: fn(&Lag) -> Value) -> Option<Value> {
     row.lag.as_ref().map(value)
 }
 
-fn sum(rows: &TopicRows, value: fn(&Lag) -> u64) -> Option<f64> {
+fn age(age: Duration) -> Value {
+    if age.is_zero() { Value::Whole(0) } else { Value::Fraction(age.as_secs_f64()) }
+}
+
+fn sum(rows: &TopicRows, value: fn(&Lag) -> u64) -> Option<u64> {
     let told = || rows.rows.iter().filter_map(|row| row.lag.as_ref());
     told().next()?;
-    Some(told().map(value).sum::<u64>() as f64)
+    Some(told().map(value).sum())
 }
 
 fn partitions(text: &mut String, name: &Named<'_>, lag: &Collection, topic: usize) {
