@@ -1,5 +1,6 @@
 //! `event-bus ops`: the process that knows all dead letters, carries replays out and serves the panel, and who may ask it.
 
+mod oidc;
 mod user;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,8 @@ use event_bus::kafka::admin::{Admin, Wanted};
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::{ApiToken, OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
+use event_bus_ops::access::oidc::Provider;
+use event_bus_ops::access::origin::Origin;
 use event_bus_ops::access::trail::{self, By, Deed, Note};
 use event_bus_ops::desk::Desk;
 use event_bus_ops::{LagCollector, Watch, http, panel};
@@ -30,6 +33,7 @@ use crate::operator::Operator;
 use crate::output::{Output, printable};
 use crate::settings::Settings;
 use crate::{progress, stop, telling};
+use oidc::Oidc;
 use user::User;
 
 /// How long the database may take to say farewell. Nothing is done on its connections any more.
@@ -41,7 +45,7 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Subcommand)]
 pub enum Command {
     /// Index all dead letters, carry replays out, serve the panel and answer the API, until SIGTERM or Ctrl-C
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Say who may sign in to the panel
     #[command(subcommand)]
     User(User),
@@ -79,11 +83,16 @@ pub struct Serve {
     /// Where the panel and the API answer
     #[arg(long, value_name = "HOST:PORT", value_parser = address, default_value = "127.0.0.1:9300")]
     http: SocketAddr,
+    /// Where browsers find the panel [default: http:// and the address of --http]
+    #[arg(long, value_name = "URL")]
+    panel: Option<Origin>,
     /// Read all dead letters from Kafka once more, and forget what the index knows
     #[arg(long)]
     rebuild: bool,
     #[command(flatten)]
     two: Two,
+    #[command(flatten)]
+    oidc: Oidc,
     #[command(flatten)]
     lag: Lag,
 }
@@ -181,7 +190,7 @@ fn told(names: Option<&BTreeSet<String>>) -> String {
 impl Command {
     pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self {
-            Self::Serve(serve) => serve.run(global).await,
+            Self::Serve(serve) => Box::pin(serve.run(global)).await,
             Self::Token(token) => token.run(global).await,
             Self::User(user) => user.run(global).await,
         }
@@ -218,6 +227,12 @@ impl Serve {
         let mut requested = stop::requested(false)?;
         let store = self.at.open().await?;
         let listener = telling::listen(self.http).await?;
+        let address = listener.local_addr()?;
+        let origin = match self.panel {
+            Some(panel) => panel,
+            None => at(address)?,
+        };
+        let provider = self.oidc.provider(&origin)?;
         if self.rebuild {
             store.forget_index().await.context("the index could not be forgotten")?;
         }
@@ -227,18 +242,22 @@ impl Serve {
             caught_up = catch_up(&indexer) => caught_up?,
             _ = requested.wait_for(|stop| *stop) => return Ok(Exit::Done),
         }
-        let address = listener.local_addr()?;
         tracing::info!(http = %address, "the API answers");
-        let mut output = global.output();
-        tell(&mut output, address, set_up_link(&store, address).await?)?;
-        let router = panel::router(&desk, http::of_lag(lag.clone()));
+        let link = match &provider {
+            // Whoever is an administrator there is one here.
+            Some(provider) if provider.has_administrators() => None,
+            _ => set_up_link(&store, &origin).await?,
+        };
+        tell(&mut global.output(), &origin, link, provider.as_deref())?;
+        let router = panel::router_with(&desk, http::of_lag(lag.clone()), provider.clone());
         let answering = http::answer(listener, router, requested.clone());
         let looking = watch.run(admin.clone(), LOOK, stop::of(requested.clone()));
         let collecting = lag.run(admin, kafka, &store, stop::of(requested.clone()));
-        let (answered, (), (), (), (), ()) = tokio::join!(
+        let (answered, (), (), (), (), (), ()) = tokio::join!(
             answering,
             looking,
             collecting,
+            oidc::look(provider.as_deref(), stop::of(requested.clone())),
             indexer.run(requested.clone()),
             mirror.run(requested.clone()),
             worker.run(requested)
@@ -301,19 +320,36 @@ impl Ops {
 }
 
 /// The link by which the first administrator comes in; `None` where somebody did.
-pub async fn set_up_link(store: &OpsStore, http: SocketAddr) -> anyhow::Result<Option<String>> {
+pub async fn set_up_link(store: &OpsStore, panel: &Origin) -> anyhow::Result<Option<String>> {
     let token = store.invite_first(Timestamp::now()).await?;
-    Ok(token.map(|token| format!("http://{http}/welcome?token={token}")))
+    Ok(token.map(|token| format!("{panel}/welcome?token={token}")))
+}
+
+/// Where browsers on this machine find what answers there.
+pub fn at(http: SocketAddr) -> anyhow::Result<Origin> {
+    Ok(format!("http://{http}").parse()?)
 }
 
 /// Says where the panel is, and how to come in where nobody has.
-fn tell(output: &mut Output, http: SocketAddr, link: Option<String>) -> anyhow::Result<()> {
+fn tell(
+    output: &mut Output,
+    panel: &Origin,
+    link: Option<String>,
+    provider: Option<&Provider>,
+) -> anyhow::Result<()> {
+    let issuer = provider.map(Provider::issuer);
     if output.is_json() {
-        output.json_line(&json!({ "panel": format!("http://{http}"), "set_up": link }))?;
+        let panel = panel.to_string();
+        output.json_line(&json!({ "panel": panel, "set_up": link, "issuer": issuer }))?;
     } else {
-        output.line(&format!("panel on http://{http}"))?;
+        output.line(&format!("panel on {panel}"))?;
+        if let Some(issuer) = issuer {
+            output.line(&format!("users sign in by {issuer}"))?;
+        }
         if let Some(link) = link {
-            output.line(&format!("nobody can sign in yet: {link} is good once, and for a day"))?;
+            let who =
+                if issuer.is_some() { "there is no administrator" } else { "nobody can sign in" };
+            output.line(&format!("{who} yet: {link} is good once, and for a day"))?;
         }
     }
     output.flush()

@@ -96,7 +96,7 @@ impl Args {
         let store = OpsStore::open(&databases.of(OPS_STORE)).await?;
         let ops = Ops::on(store, &catalogue, &cluster.kafka, &self.two, &self.lag)?;
         let facts = Facts {
-            set_up: ops::set_up_link(&ops.store, http).await?,
+            set_up: ops::set_up_link(&ops.store, &ops::at(http)?).await?,
             started,
             kafka: cluster.kafka.bootstrap().to_owned(),
             is_embedded: cluster.is_embedded(),

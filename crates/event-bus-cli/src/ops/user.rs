@@ -6,16 +6,16 @@ use anyhow::Context;
 use clap::Subcommand;
 use event_bus::dead_letters::Scope;
 use event_bus::store::ops::{OpsStore, Role, User as Known, UserName};
+use event_bus_ops::access::origin::Origin;
 use event_bus_ops::access::password;
 use event_bus_ops::access::trail::{Deed, Note};
-use event_bus_ops::client::OpsUrl;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{ScopeOptions, Where, Work, told};
 use crate::exit::{Exit, usage};
 use crate::global::Global;
-use crate::output::Output;
+use crate::output::{Output, printable};
 
 #[derive(Subcommand)]
 pub enum User {
@@ -53,6 +53,7 @@ pub enum User {
     /// Shut a user out, whose sessions end
     Disable {
         /// Whom
+        #[arg(value_parser = UserName::of_anybody)]
         name: UserName,
         #[command(flatten)]
         at: Work,
@@ -60,6 +61,7 @@ pub enum User {
     /// Let a user in again
     Enable {
         /// Whom
+        #[arg(value_parser = UserName::of_anybody)]
         name: UserName,
         #[command(flatten)]
         at: Work,
@@ -74,6 +76,7 @@ pub enum User {
     /// Remove a user
     Remove {
         /// Whom
+        #[arg(value_parser = UserName::of_anybody)]
         name: UserName,
         #[command(flatten)]
         at: Work,
@@ -85,7 +88,7 @@ pub enum User {
 pub struct Link {
     /// Where the panel is for those who are invited
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9300")]
-    panel: OpsUrl,
+    panel: Origin,
 }
 
 impl User {
@@ -167,17 +170,18 @@ fn list(users: &[Known], output: &mut Output) -> anyhow::Result<()> {
         return output.json_document(&users);
     }
     let cells = |user: &Known| {
-        let state = match (user.is_disabled, user.has_password) {
-            (true, _) => "shut out",
-            (false, true) => "may sign in",
-            (false, false) => "invited",
+        let state = match (user.is_disabled, &user.issuer, user.has_password) {
+            (true, ..) => "shut out".to_owned(),
+            (false, Some(issuer), _) => format!("may sign in by {}", printable(issuer)),
+            (false, None, true) => "may sign in".to_owned(),
+            (false, None, false) => "invited".to_owned(),
         };
         vec![
             user.name.to_string(),
             user.role.to_string(),
             told(user.scope.services.as_ref()),
             told(user.scope.tenants.as_ref()),
-            state.to_owned(),
+            state,
             user.made_at.to_string(),
         ]
     };

@@ -44,10 +44,25 @@ impl Throttle {
         Ok(())
     }
 
+    /// The same where no name is tried: it counts for the address alone.
+    pub(crate) fn attempt_from(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let wait = self.addresses.wait(&address, OF_ADDRESS, now);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        self.addresses.note(address, OF_ADDRESS, now);
+        Ok(())
+    }
+
+    /// Forgets the try of one who got in without a name being tried.
+    pub(crate) fn succeeded_from(&mut self, address: IpAddr) {
+        self.addresses.take_back(&address, OF_ADDRESS);
+    }
+
     /// Forgets the tries of one who got in.
     pub(crate) fn succeeded(&mut self, name: &str, address: IpAddr) {
         self.names.0.remove(&name.to_lowercase());
-        self.addresses.take_back(&address, OF_ADDRESS);
+        self.succeeded_from(address);
     }
 }
 
@@ -124,8 +139,12 @@ mod tests {
             assert_eq!(throttle.attempt(&format!("user-{nth}"), HOME, start), Ok(()));
         }
         assert_eq!(throttle.attempt("other", HOME, start), Err(Duration::from_secs(6)));
+        assert_eq!(throttle.attempt_from(HOME, start), Err(Duration::from_secs(6)));
         throttle.succeeded("user-1", HOME);
         assert_eq!(throttle.attempt("other", HOME, start), Ok(()));
+        throttle.succeeded_from(HOME);
+        assert_eq!(throttle.attempt_from(HOME, start), Ok(()));
+        assert!(throttle.attempt_from(HOME, start).is_err());
     }
 
     #[test]

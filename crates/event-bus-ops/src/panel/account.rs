@@ -56,6 +56,9 @@ pub(super) async fn password(
 ) -> Shown {
     let refused =
         |problem: String| show_as(StatusCode::UNPROCESSABLE_ENTITY, &Account::of(&signed, problem));
+    if signed.issuer.is_some() {
+        return refused("Your password is with your provider, and not here.".to_owned());
+    }
     let chosen = fields.text("password");
     if chosen != fields.text("again") {
         return refused("Both new passwords have to be the same.".to_owned());

@@ -33,6 +33,8 @@ pub(super) struct Signed {
     pub session: String,
     /// When the password was given last.
     pub proved_at: Timestamp,
+    /// The provider of identities by which this one signs in, in place of a password.
+    pub issuer: Option<String>,
 }
 
 /// The fields of a form.
@@ -52,10 +54,15 @@ impl Fields {
 
 /// The session that the browser says it is in.
 pub(super) fn session_of(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(headers, COOKIE)
+}
+
+/// What the browser keeps under a name.
+pub(super) fn cookie_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lists = headers.get_all(COOKIES).iter().filter_map(|list| list.to_str().ok());
     let mut cookies =
         lists.flat_map(|list| list.split(';')).filter_map(|one| one.trim().split_once('='));
-    cookies.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    cookies.find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
 }
 
 pub(super) async fn gate(
@@ -107,6 +114,7 @@ impl Panel {
             csrf: token_of(id),
             session: id.to_owned(),
             proved_at,
+            issuer: user.issuer,
         }))
     }
 }

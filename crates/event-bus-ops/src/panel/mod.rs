@@ -24,6 +24,7 @@ mod outbox;
 mod page;
 mod pretty;
 mod proof;
+mod provider;
 mod query;
 mod replay;
 mod replays;
@@ -42,6 +43,7 @@ use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
+use crate::access::oidc::{self, Provider};
 use crate::access::policy::Action;
 use crate::access::route::{Needs, Route};
 use crate::access::throttle::Throttle;
@@ -65,6 +67,10 @@ pub enum Endpoint {
     SignInForm,
     /// Who signs in.
     SignIn,
+    /// Off to a provider of identities.
+    ProviderBegin,
+    /// Back from it.
+    ProviderFinish,
     /// Who signs out.
     SignOut,
     /// The form of an invitation.
@@ -187,11 +193,13 @@ const REVEAL: Needs = Needs::May(Action::Reveal);
 const USERS: Needs = Needs::May(Action::ManageUsers);
 
 /// All ways in.
-pub const ROUTES: [Route<Endpoint>; 57] = [
+pub const ROUTES: [Route<Endpoint>; 59] = [
     Route::get("/", Needs::Somebody, Endpoint::Home),
     Route::get("/assets/{name}", Needs::Nothing, Endpoint::Asset),
     Route::get("/sign-in", Needs::Nothing, Endpoint::SignInForm),
     Route::post("/sign-in", Needs::Nothing, Endpoint::SignIn),
+    Route::get("/sign-in/oidc", Needs::Nothing, Endpoint::ProviderBegin),
+    Route::get(oidc::CALLBACK, Needs::Nothing, Endpoint::ProviderFinish),
     Route::post("/sign-out", Needs::Somebody, Endpoint::SignOut),
     Route::get("/welcome", Needs::Nothing, Endpoint::WelcomeForm),
     Route::post("/welcome", Needs::Nothing, Endpoint::Welcome),
@@ -252,12 +260,19 @@ pub const ROUTES: [Route<Endpoint>; 57] = [
 pub(crate) struct Panel {
     desk: Desk,
     throttle: Arc<Mutex<Throttle>>,
+    /// By which users sign in besides.
+    provider: Option<Arc<Provider>>,
 }
 
 /// The panel and the API of this desk, beside other routes. Every answer has the headers that keep a browser from doing more
 /// than it should.
 pub fn router(desk: &Desk, beside: Router) -> Router {
-    let panel = Panel { desk: desk.clone(), throttle: Arc::default() };
+    router_with(desk, beside, None)
+}
+
+/// As [`router`], where users sign in by a provider of identities, too.
+pub fn router_with(desk: &Desk, beside: Router, provider: Option<Arc<Provider>>) -> Router {
+    let panel = Panel { desk: desk.clone(), throttle: Arc::default(), provider };
     let mut router = Router::new();
     for route in ROUTES {
         let gate = from_fn_with_state((panel.clone(), route.needs), gate::gate);
@@ -273,6 +288,8 @@ fn answers(endpoint: Endpoint, verb: MethodFilter) -> MethodRouter<Panel> {
         Endpoint::Asset => on(verb, assets::asset),
         Endpoint::SignInForm => on(verb, sign_in::form),
         Endpoint::SignIn => on(verb, sign_in::sign_in),
+        Endpoint::ProviderBegin => on(verb, provider::begin),
+        Endpoint::ProviderFinish => on(verb, provider::finish),
         Endpoint::SignOut => on(verb, sign_in::sign_out),
         Endpoint::WelcomeForm => on(verb, welcome::form),
         Endpoint::Welcome => on(verb, welcome::welcome),

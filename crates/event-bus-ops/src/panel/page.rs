@@ -16,6 +16,7 @@ use super::gate::Signed;
 use super::text::filters;
 use super::{COOKIE, HOME, query};
 use crate::access::body::Unread;
+use crate::access::oidc::OidcError;
 use crate::access::password::HashError;
 use crate::access::policy::{Action, Denied, Object, decide};
 use crate::access::trail::Unwritten;
@@ -147,6 +148,8 @@ pub(super) enum Refusal {
     Nowhere,
     /// There were too many tries.
     TooMany { seconds: u64 },
+    /// The provider of identities did not lead to a session.
+    Oidc(OidcError),
 }
 
 impl Refusal {
@@ -166,6 +169,7 @@ impl Refusal {
             Self::Desk(error) => error.status(),
             Self::Nowhere => StatusCode::NOT_FOUND,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Oidc(error) => error.status(),
         }
     }
 
@@ -198,8 +202,9 @@ impl Refusal {
             Self::Nowhere => ("Not found", "There is no such page.".to_owned()),
             Self::TooMany { seconds } => (
                 "Too many tries",
-                format!("Too many passwords were tried: the next one may be in {seconds} seconds."),
+                format!("Too many tries to sign in: the next one may be in {seconds} seconds."),
             ),
+            Self::Oidc(error) => ("Not signed in", format!("{error}.")),
         }
     }
 }
@@ -259,6 +264,12 @@ impl From<StoreError> for Refusal {
 impl From<Unwritten> for Refusal {
     fn from(unwritten: Unwritten) -> Self {
         Self::Desk(unwritten.into())
+    }
+}
+
+impl From<OidcError> for Refusal {
+    fn from(error: OidcError) -> Self {
+        Self::Oidc(error)
     }
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::decisions::counted;
 use super::gate::{Fields, Signed};
 use super::page::{Refusal, Shell, Shown, see_other, show, show_as};
-use super::proof::{Proved, is_proved};
+use super::proof::{Proof, Proved};
 use super::query::LIST;
 use super::replays::REPLAYS;
 use super::text::filters;
@@ -33,7 +33,7 @@ struct Plan {
     /// Names the replay: who sends the form twice has asked once.
     id: Uuid,
     asked: Asked,
-    asks_for_password: bool,
+    proof: Proof,
     problem: String,
 }
 
@@ -117,10 +117,16 @@ impl Panel {
     ) -> Result<Plan, Refusal> {
         let preview = self.desk.preview(&signed.actor, filter.clone()).await?;
         let query = query::of(&filter);
-        let is_proved = is_proved(signed, Timestamp::now());
+        let proof = match preview.would_replay {
+            0 | 1 => Proof::Given,
+            _ => {
+                let back = format!("/events/dead-letters/replay?{query}");
+                Proof::asked_of(signed, &back, Timestamp::now())
+            }
+        };
         Ok(Plan {
             shell: Shell::of(signed, "dead-letters", "Replay dead letters"),
-            asks_for_password: preview.would_replay > 1 && !is_proved,
+            proof,
             preview,
             back: format!("{LIST}?{query}"),
             query,
@@ -164,13 +170,15 @@ pub(super) async fn replay(
         Ok(_) if letters > 1 && asked.reason.is_empty() => "Say why, for those who ask later.",
         Ok(guard) => {
             let proved = match letters {
-                0 | 1 => Some(Proved::without(&signed)),
+                0 | 1 => Ok(Proved::without(&signed)),
                 _ => panel.proved_of_late(&signed, fields.text("password"), peer.ip()).await?,
             };
-            let Some(proved) = proved else {
-                let problem = "The password is another one.";
-                let page = panel.plan(&signed, filter, asked, problem).await?;
-                return show_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
+            let proved = match proved {
+                Ok(proved) => proved,
+                Err(problem) => {
+                    let page = panel.plan(&signed, filter, asked, problem).await?;
+                    return show_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
+                }
             };
             let reason = Some(asked.reason).filter(|reason| !reason.is_empty());
             let asked = panel.desk.replay(&proved.signed.actor, id, filter, guard, reason).await;

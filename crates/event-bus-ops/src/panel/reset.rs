@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::Panel;
 use super::consumers::PART;
 use super::edit::Done;
 use super::gate::{Fields, Signed};
 use super::page::{Refusal, Shell, Shown, show, show_as};
-use super::proof::is_proved;
+use super::proof::Proof;
 use super::text::{count, filters};
+use super::{Panel, query};
 use crate::access::policy::Action;
 use crate::desk::{AskForReset, DeskError, PlannedMove, PlannedReset, target};
 use crate::serving::Peer;
@@ -46,7 +46,7 @@ struct Page {
     planned: Option<PlannedReset>,
     reason: String,
     coordinate: bool,
-    asks_for_password: bool,
+    proof: Proof,
     problem: String,
 }
 
@@ -77,6 +77,12 @@ impl Asked {
             Target::Back(records) => ("shift", records.saturating_neg().to_string()),
         };
         Self { to: kind.to_owned(), value, partitions: partitions.to_owned() }
+    }
+
+    /// The page that shows what it would do.
+    fn address(&self, group: &str) -> String {
+        let pairs = [("to", &self.to), ("value", &self.value), ("partitions", &self.partitions)];
+        format!("/events/groups/{group}/reset?{}", query::encoded(pairs))
     }
 
     fn target(&self) -> Result<Target, &'static str> {
@@ -174,7 +180,7 @@ impl Panel {
             planned: None,
             reason: String::new(),
             coordinate: false,
-            asks_for_password: !is_proved(signed, Timestamp::now()),
+            proof: Proof::asked_of(signed, &asked.address(group), Timestamp::now()),
             problem,
             asked,
         };
@@ -293,9 +299,11 @@ pub(super) async fn reset(
         return panel.reset_again(&signed, &group, sent, problem).await;
     }
     let proved = panel.proved_of_late(&signed, fields.text("password"), peer.ip()).await?;
-    let Some(proved) = proved else {
-        let problem = "The password is another one.".to_owned();
-        return panel.reset_again(&signed, &group, sent, problem).await;
+    let proved = match proved {
+        Ok(proved) => proved,
+        Err(problem) => {
+            return panel.reset_again(&signed, &group, sent, problem.to_owned()).await;
+        }
     };
     let answer = panel.reset(&proved.signed, &group, sent).await;
     proved.answer(answer)

@@ -28,13 +28,23 @@ struct SignIn {
     name: String,
     next: String,
     problem: &'static str,
+    /// The provider of identities, where there is one.
+    issuer: Option<String>,
 }
 
-pub(super) async fn form(Query(pairs): Query<Vec<(String, String)>>) -> Shown {
+impl SignIn {
+    /// The link that leads to the provider, and from there to the same page.
+    fn to_provider(&self) -> String {
+        format!("/sign-in/oidc?{}", query::encoded([("next", &self.next)]))
+    }
+}
+
+pub(super) async fn form(
+    State(panel): State<Panel>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Shown {
     let next = pairs.into_iter().find(|(name, _)| name == "next").map(|(_, value)| value);
-    let next = query::local(next.as_deref().unwrap_or_default()).to_owned();
-    let shell = Shell::of_nobody("", "Sign in");
-    show(&SignIn { shell, name: String::new(), next, problem: "" })
+    show(&panel.sign_in_page("", query::local(next.as_deref().unwrap_or_default()), ""))
 }
 
 pub(super) async fn sign_in(
@@ -59,9 +69,7 @@ pub(super) async fn sign_in(
         }
         None => {
             let problem = "This name and password are not known together.";
-            let shell = Shell::of_nobody("", "Sign in");
-            let page = SignIn { shell, name: name.to_owned(), next: next.to_owned(), problem };
-            show_as(StatusCode::UNAUTHORIZED, &page)
+            show_as(StatusCode::UNAUTHORIZED, &panel.sign_in_page(name, next, problem))
         }
     }
 }
@@ -77,6 +85,12 @@ pub(super) async fn sign_out(
 }
 
 impl Panel {
+    fn sign_in_page(&self, name: &str, next: &str, problem: &'static str) -> SignIn {
+        let issuer = self.provider.as_ref().map(|provider| provider.issuer().to_owned());
+        let (name, next) = (name.to_owned(), next.to_owned());
+        SignIn { shell: Shell::of_nobody("", "Sign in"), name, next, problem, issuer }
+    }
+
     /// Does what a user does who is not signed in, or not any more, once it is written that it is to be done.
     pub(super) async fn does_as_nobody<T>(
         &self,

@@ -11,6 +11,7 @@ mod hostile;
 mod live;
 mod matrix;
 mod notes;
+mod oidc;
 mod openapi;
 mod outbox;
 mod relays;

@@ -22,9 +22,11 @@ const SOON: Duration = Duration::from_secs(90);
 const RETAILER: &str = "retailer";
 
 /// What is shown to nobody as a page.
-const NO_PAGES: [&str; 7] = [
+const NO_PAGES: [&str; 9] = [
     "/",
     "/assets/{name}",
+    "/sign-in/oidc",
+    "/sign-in/oidc/callback",
     "/events/groups/{group}/lag",
     "/events/dead-letters/export",
     "/events/dead-letters/{id}/raw",

@@ -22,6 +22,12 @@ impl Answer {
         found.map_or("", |(_, value)| value)
     }
 
+    /// All headers of a name.
+    pub fn headers_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let found = self.headers.iter().filter(move |(header, _)| header == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// The text between two others, the first time.
     pub fn between(&self, before: &str, after: &str) -> &str {
         let (_, rest) =

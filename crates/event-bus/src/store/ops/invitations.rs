@@ -49,7 +49,8 @@ impl OpsStore {
         Ok(Some(token))
     }
 
-    /// Invites a user to choose a password, in place of earlier invitations; `None` where there is no such user.
+    /// Invites a user to choose a password, in place of earlier invitations; `None` where there is no such user, or only one
+    /// for whom a provider vouches.
     ///
     /// # Errors
     /// The database's.
@@ -60,7 +61,7 @@ impl OpsStore {
     ) -> Result<Option<String>, sqlx::Error> {
         let token = secret("");
         let mut tx = self.write.begin().await?;
-        let known = "SELECT name FROM ops_users WHERE name = $1";
+        let known = "SELECT name FROM ops_users WHERE name = $1 AND issuer IS NULL";
         if tx.fetch_optional(known, &[name.as_str().into()]).await?.is_none() {
             return Ok(None);
         }

@@ -23,6 +23,7 @@ mod sums;
 mod to_send;
 mod tokens;
 mod users;
+mod vouched;
 
 use tokio::sync::Notify;
 
@@ -47,6 +48,7 @@ pub use stage::Stage;
 pub use to_send::ToSend;
 pub use tokens::{ApiToken, NotARole, Role};
 pub use users::{NotAUserName, User, UserName};
+pub use vouched::Vouched;
 
 /// Where the steps of these tables are noted.
 const TABLE: &str = "ops_migrations";
@@ -67,6 +69,7 @@ const STEPS: &[Migration] = &[
     Migration::same(5, "requests", include_str!("migrations/0005.sql")),
     Migration::same(6, "hours of failures, notes", include_str!("migrations/0006.sql")),
     Migration::same(7, "no personal data", include_str!("migrations/0007.sql")),
+    Migration::same(8, "users of providers", include_str!("migrations/0008.sql")),
 ];
 
 /// The database of an ops process. Its times are nanoseconds since 1970.

@@ -15,7 +15,7 @@ use super::users::{USER, User, UserName, user_of};
 pub struct Session {
     /// Who.
     pub user: User,
-    /// When the password was given last.
+    /// When the password was given last, here or to the provider by which the user signs in.
     pub proved_at: Timestamp,
 }
 
@@ -43,6 +43,19 @@ impl OpsStore {
         name: &UserName,
         now: Timestamp,
     ) -> Result<String, sqlx::Error> {
+        self.open_session_proved(name, now, now).await
+    }
+
+    /// Signs a user in who gave the password at another time, under an id that is told only now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_session_proved(
+        &self,
+        name: &UserName,
+        proved_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<String, sqlx::Error> {
         let id = secret("");
         let mut tx = self.write.begin().await?;
         let over = "DELETE FROM ops_sessions WHERE seen_at < $1 OR opened_at < $2";
@@ -50,8 +63,9 @@ impl OpsStore {
         tx.execute(over, &over_since.map(Into::into)).await?;
         let insert =
             "INSERT INTO ops_sessions (id_sha256, user_name, opened_at, seen_at, proved_at)
-            VALUES ($1, $2, $3, $3, $3)";
-        let values = [sha256(&id).into(), name.as_str().into(), stamp(now).into()];
+            VALUES ($1, $2, $3, $3, $4)";
+        let (now, proved_at) = (stamp(now).into(), stamp(proved_at).into());
+        let values = [sha256(&id).into(), name.as_str().into(), now, proved_at];
         tx.execute(insert, &values).await?;
         tx.commit().await?;
         Ok(id)

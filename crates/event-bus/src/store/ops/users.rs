@@ -9,10 +9,11 @@ use super::super::sql::{Row, Value};
 use super::super::tx::Tx;
 use super::OpsStore;
 use super::letters::{moment, parsed, stamp};
-use super::tokens::Role;
+use super::tokens::{Role, sha256};
 use crate::dead_letters::Scope;
 
-/// The name of a user: what is done is audited under it.
+/// The name of a user: what is done is audited under it. A text that is read as one is of a user with a password; who comes by a
+/// provider of identities has a name that nobody else can be given, see [`UserName::vouched`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
@@ -28,18 +29,58 @@ impl UserName {
     /// The longest has so many bytes.
     pub const MAX_BYTES: usize = 64;
 
+    /// What the name begins with of whoever comes by a provider of identities.
+    pub const VOUCHED: &'static str = "oidc:";
+    /// Of what a provider calls somebody, so much is in the name.
+    const LABEL_BYTES: usize = 48;
+    /// Of the hash that tells two of one label apart, so many hexadecimal digits.
+    const DIGITS: usize = 10;
+
     /// It as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Of somebody for whom a provider vouches: `oidc:LABEL~HASH`. The label is what the provider calls the user, which others
+    /// may have been called before, and the hash is of the provider and of what it never calls anybody else.
+    #[must_use]
+    pub fn vouched(label: &str, issuer: &str, subject: &str) -> Self {
+        let is_plain = |one: char| u8::try_from(one).is_ok_and(fits);
+        let plain = label.chars().map(|one| if is_plain(one) { one } else { '_' });
+        let label: String = plain.take(Self::LABEL_BYTES).collect();
+        let label = if label.is_empty() { "somebody" } else { &label };
+        // No address of a provider has a line's end.
+        let hash = sha256(&format!("{issuer}\n{subject}"));
+        Self(format!("{}{label}~{}", Self::VOUCHED, &hash[..Self::DIGITS]))
+    }
+
+    /// Reads the name of a user with a password, or of one for whom a provider vouches.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn of_anybody(text: &str) -> Result<Self, NotAUserName> {
+        let Some(vouched) = text.strip_prefix(Self::VOUCHED) else { return text.parse() };
+        let (label, hash) = vouched.rsplit_once('~').ok_or(NotAUserName)?;
+        let is_label = (1..=Self::LABEL_BYTES).contains(&label.len()) && label.bytes().all(fits);
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if is_label && hash.len() == Self::DIGITS && hash.bytes().all(is_digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAUserName)
+        }
+    }
+}
+
+/// Whether a name may have it.
+fn fits(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-@".contains(&byte)
 }
 
 impl std::str::FromStr for UserName {
     type Err = NotAUserName;
 
     fn from_str(text: &str) -> Result<Self, NotAUserName> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
         let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         if begins && text.len() <= Self::MAX_BYTES && text.bytes().all(fits) {
             Ok(Self(text.to_owned()))
@@ -53,7 +94,7 @@ impl TryFrom<String> for UserName {
     type Error = NotAUserName;
 
     fn try_from(text: String) -> Result<Self, NotAUserName> {
-        text.parse()
+        Self::of_anybody(&text)
     }
 }
 
@@ -82,13 +123,15 @@ pub struct User {
     pub is_disabled: bool,
     /// Whether the user has chosen a password; before that, an invitation waits.
     pub has_password: bool,
+    /// The provider of identities by which the user signs in, in place of a password.
+    pub issuer: Option<String>,
     /// When the user was made.
     pub made_at: Timestamp,
 }
 
 /// What [`user_of`] reads, of a table that is called `account`.
 pub(super) const USER: &str = "account.name, account.role, account.services, account.tenants, account.is_disabled,
-    CAST(CASE WHEN account.password IS NULL THEN 0 ELSE 1 END AS bigint) AS has_password, account.made_at";
+    account.issuer, CAST(CASE WHEN account.password IS NULL THEN 0 ELSE 1 END AS bigint) AS has_password, account.made_at";
 
 impl OpsStore {
     /// Makes a user, whose password is an argon2id hash as a PHC string. Says whether the name was free.
@@ -194,14 +237,14 @@ pub(super) async fn write_password(
     name: &UserName,
     password: &str,
 ) -> Result<bool, sqlx::Error> {
-    let update = "UPDATE ops_users SET password = $2 WHERE name = $1";
+    let update = "UPDATE ops_users SET password = $2 WHERE name = $1 AND issuer IS NULL";
     let is_set = tx.execute(update, &[name.as_str().into(), password.into()]).await? == 1;
     end_all(tx, name).await?;
     Ok(is_set)
 }
 
 /// Ends all sessions and invitations of a user.
-async fn end_all(tx: &mut Tx, name: &UserName) -> Result<(), sqlx::Error> {
+pub(super) async fn end_all(tx: &mut Tx, name: &UserName) -> Result<(), sqlx::Error> {
     for delete in [
         "DELETE FROM ops_sessions WHERE user_name = $1",
         "DELETE FROM ops_invitations WHERE user_name = $1",
@@ -230,13 +273,20 @@ pub(super) fn scope_of(row: &Row) -> Result<Scope, sqlx::Error> {
     Ok(Scope { services: column("services")?, tenants: column("tenants")? })
 }
 
+/// The name in a column.
+pub(super) fn name_of(row: &Row, column: &str) -> Result<UserName, sqlx::Error> {
+    UserName::of_anybody(&row.get::<String>(column)?)
+        .map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
 pub(super) fn user_of(row: &Row) -> Result<User, sqlx::Error> {
     Ok(User {
-        name: parsed(&row.get::<String>("name")?)?,
+        name: name_of(row, "name")?,
         role: parsed(&row.get::<String>("role")?)?,
         scope: scope_of(row)?,
         is_disabled: row.get::<i64>("is_disabled")? != 0,
         has_password: row.get::<i64>("has_password")? != 0,
+        issuer: row.get("issuer")?,
         made_at: moment(row.get("made_at")?)?,
     })
 }
@@ -253,5 +303,26 @@ mod tests {
         for name in ["", "-ann", "ann b", "ann\n", "änne", &"a".repeat(65)] {
             assert_eq!(name.parse::<UserName>(), Err(NotAUserName), "{name}");
         }
+    }
+
+    #[test]
+    fn who_comes_by_a_provider_is_called_as_nobody_with_a_password_can_be() {
+        let (issuer, subject) = ("https://id.example.com", "00u1");
+        let ann = UserName::vouched("ann@example.com", issuer, subject);
+        assert_eq!(ann.as_str(), "oidc:ann@example.com~ea865d0309");
+        assert!(ann.as_str().parse::<UserName>().is_err());
+        let others = [(issuer, "00u2"), ("https://other.example.com", subject)];
+        for (issuer, subject) in others {
+            assert_ne!(UserName::vouched("ann@example.com", issuer, subject), ann);
+        }
+        for label in ["", "Zoë\u{202e} <b>", &"long".repeat(40), "a~b:c/d?e#f"] {
+            let name = UserName::vouched(label, issuer, subject);
+            assert!(name.as_str().len() <= UserName::MAX_BYTES, "{name}");
+            assert_eq!(UserName::of_anybody(name.as_str()), Ok(name), "{label}");
+        }
+        for text in ["oidc:ann", "oidc:~0123456789", "oidc:a b~0123456789", "oidc:a~012345678g"] {
+            assert_eq!(UserName::of_anybody(text), Err(NotAUserName), "{text}");
+        }
+        assert_eq!(UserName::of_anybody("ann"), "ann".parse());
     }
 }
