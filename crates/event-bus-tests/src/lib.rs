@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod kafka_tools;
 pub mod letters;
 pub mod metric;
+pub mod ops;
 pub mod own_postgres;
 pub mod platform;
 pub mod process;
