@@ -9,6 +9,7 @@ pub mod kafka_tools;
 pub mod letters;
 pub mod metric;
 pub mod openid;
+pub mod ops;
 pub mod own_postgres;
 pub mod platform;
 pub mod process;

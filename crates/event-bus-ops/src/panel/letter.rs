@@ -22,6 +22,8 @@ use crate::desk::{Lineage, Seen};
 /// So much of a value, key or header is shown; all of it is in the raw download.
 const SHOWN_LINES: usize = 2_000;
 const SHOWN_CHARACTERS: usize = 4_000;
+/// So many characters of all lines together.
+const SHOWN_TOTAL: usize = 200_000;
 /// A value of more characters that is no JSON is cut.
 const SHOWN_VALUE: usize = 60_000;
 
@@ -120,13 +122,18 @@ impl Shape {
         let (lines, is_cut) = match pretty {
             Some(lines) => {
                 let is_cut = lines.len() > SHOWN_LINES;
-                let mut is_long = false;
-                let lines = lines.into_iter().take(SHOWN_LINES).map(|line| {
-                    let (text, is_cut) = cut(&line.text, SHOWN_CHARACTERS);
+                let (mut is_long, mut left) = (false, SHOWN_TOTAL);
+                let lines = lines.into_iter().take(SHOWN_LINES).map_while(|line| {
+                    let (text, is_cut) = cut(&line.text, SHOWN_CHARACTERS.min(left));
                     is_long |= is_cut;
+                    if left == 0 {
+                        return None;
+                    }
+                    left = left.saturating_sub(text.chars().count());
                     let of = |pointer: &String| line.pointer.as_ref() == Some(pointer);
                     let wrong = violations.iter().filter(|(pointer, _)| of(pointer));
-                    Marked { text, wrong: wrong.map(|(_, message)| message.clone()).collect() }
+                    let wrong = wrong.map(|(_, message)| message.clone()).collect();
+                    Some(Marked { text, wrong })
                 });
                 let lines: Vec<Marked> = lines.collect();
                 (lines, is_cut || is_long)

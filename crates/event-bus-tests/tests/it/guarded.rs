@@ -1,7 +1,6 @@
 //! Guarded replays by an ops process: they stop by themselves, can be cancelled, and go on after it was killed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::process::Stdio;
 use std::time::Duration;
 
 use event_bus::dead_letters::guarded::WINDOW;
@@ -9,9 +8,8 @@ use event_bus::headers;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::everything_in;
-use event_bus_tests::servers;
+use event_bus_tests::{ops, servers};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
 use crate::both::on_both_databases;
@@ -48,23 +46,10 @@ impl<'a> Ops<'a> {
     /// Starts the process, and waits until its API answers.
     async fn run(&mut self, options: &[&str]) {
         let mut command = self.workshop.command(&["ops", "serve", "--store", &self.store]);
-        command.args(options);
-        command.args(["--http", "127.0.0.1:0", "--log", "info"]).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program can be run");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let url = loop {
-            let line = lines.next_line().await.expect("it can be read").expect("it goes on");
-            if line.contains("the API answers") {
-                let (_, address) = line.rsplit_once("http=").expect("it says where");
-                break format!("http://{}", address.split_whitespace().next().unwrap_or(address));
-            }
-        };
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                eprintln!("ops: {line}");
-            }
-        });
-        self.running = Some((child, url));
+        command.args(options).args(["--log", "info"]);
+        let mut child = ops::start(command);
+        let address = ops::address(&mut child, |line| eprintln!("ops: {line}")).await;
+        self.running = Some((child, format!("http://{address}")));
     }
 
     async fn kill(&mut self) {

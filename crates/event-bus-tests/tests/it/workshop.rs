@@ -73,6 +73,14 @@ struct PieceCut {
     number: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     flaw: Option<Flaw>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Owner>,
+}
+
+/// Whose a piece is, which is personal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Owner {
+    name: String,
 }
 
 impl EventType for PieceCut {
@@ -125,6 +133,8 @@ pub struct Workshop {
     pub kafka: KafkaConfig,
     shared: Arc<Shared>,
     next: AtomicI64,
+    /// Whose the pieces are, if anybody's.
+    owner: Option<Owner>,
     /// The catalogue's file and its schema, for the program.
     folder: TempDir,
 }
@@ -174,8 +184,14 @@ impl Workshop {
             kafka: servers::kafka(),
             shared: Arc::default(),
             next: AtomicI64::new(0),
+            owner: None,
             folder,
         }
+    }
+
+    /// From now on all pieces are somebody's.
+    pub fn owned_by(self, name: &str) -> Self {
+        Self { owner: Some(Owner { name: name.to_owned() }), ..self }
     }
 
     /// Runs the program, as an operator of the workshop.
@@ -227,12 +243,16 @@ impl Workshop {
         subscription.expect("it consumes them").consumer.group.clone()
     }
 
+    fn piece(&self, number: i64, flaw: Option<Flaw>) -> PieceCut {
+        PieceCut { piece: "plank".to_owned(), number, flaw, owner: self.owner.clone() }
+    }
+
     /// Pieces of all tenants by turns; one alone is the first one's, and all are under one key of a tenant.
     pub async fn publish(&self, count: usize, flaw: Option<Flaw>) {
         let records = (0..count).map(|nth| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let tenant = if flaw.is_some() { TENANTS[nth % TENANTS.len()] } else { TENANTS[0] };
-            let piece = PieceCut { piece: "plank".to_owned(), number, flaw };
+            let piece = self.piece(number, flaw);
             let tenant = tenant.parse().expect("a name");
             let draft = Draft::typed(self.event(), &tenant, &piece, jiff::Timestamp::now());
             draft.expect("it fits its schema").seal().expect("it fits the limits")
@@ -251,7 +271,7 @@ impl Workshop {
         for from in (0..count).step_by(AT_ONCE) {
             let letters = (from..count.min(from + AT_ONCE)).map(|nth| {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let piece = PieceCut { piece: "plank".to_owned(), number, flaw: Some(flaw) };
+                let piece = self.piece(number, Some(flaw));
                 let tenant = TENANTS[nth % TENANTS.len()].parse().expect("a name");
                 let draft = Draft::typed(event, &tenant, &piece, now).expect("it fits its schema");
                 let sealed = draft.seal().expect("it fits the limits");

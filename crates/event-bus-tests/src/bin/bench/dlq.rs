@@ -8,18 +8,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_bus::KafkaConfig;
 use event_bus::dead_letters::Filter;
 use event_bus::dead_letters::guarded::Guard;
-use event_bus::names::Namespace;
 use event_bus_ops::api::AskForReplay;
 use event_bus_ops::client::Client;
 use event_bus_tests::kafka::create_topics_at;
 
 use crate::broker::memory::mebibytes;
-use crate::publish::turn::Quartiles;
 use letters::{Letters, MANY_TENANTS};
-use process::{Ops, Program};
+use process::{Bus, Ops, tell, timed};
 
 /// What a page may take, and what a replay must reach of the publisher's rate.
 const AIM: Duration = Duration::from_millis(50);
@@ -50,11 +47,7 @@ pub struct Args {
 
 /// Prints the figures; fails when a page takes longer than it should or a replay is slower.
 pub async fn run(args: &Args) -> ExitCode {
-    let kafka = KafkaConfig::plain(&args.bootstrap);
-    let namespace = format!("bench-{:08x}", rand::random::<u32>());
-    let catalogue = blindstrader::catalogue()
-        .with_namespace(Namespace::new(&namespace).expect("a valid namespace"));
-    let catalogue = Arc::new(catalogue);
+    let Bus { kafka, catalogue, program } = Bus::new(&args.bootstrap, &args.program);
     create_topics_at(&kafka, &catalogue).await;
 
     let letters = Letters::new(Arc::clone(&catalogue), kafka.clone());
@@ -64,8 +57,6 @@ pub async fn run(args: &Args) -> ExitCode {
     letters.write(args.replayed, Some("replayed")).await;
     println!("{} dead letters written in {:.0?}", args.letters, written.elapsed());
 
-    let program =
-        Program { path: args.program.clone(), bootstrap: args.bootstrap.clone(), namespace };
     let store = process::Store::new(args.postgres.as_deref()).await;
     let began = Instant::now();
     let (ops, peak) = Ops::start(&program, &store).await;
@@ -86,66 +77,45 @@ pub async fn run(args: &Args) -> ExitCode {
 /// Times each page, as whoever asks the API sees it.
 async fn pages(client: &Client) -> bool {
     let list = |value: &str| vec![value.to_owned()];
-    let one = |change: &dyn Fn(&mut Filter)| {
-        let mut filter = Filter::default();
-        change(&mut filter);
-        filter
-    };
-    let failure = client.failures(&Filter::default()).await.expect("it answers").remove(0);
+    let all = Filter::default;
+    let failure = client.failures(&all()).await.expect("it answers").remove(0);
+    let of_tenant = Filter { tenants: list("tenant-7"), ..all() };
+    let of_group = Filter { groups: list(&failure.group), ..all() };
     let filters = [
-        ("all", Filter::default()),
-        ("open", one(&|filter| filter.states = list("open"))),
-        ("discarded, of which there are none", one(&|filter| filter.states = list("discarded"))),
-        ("one tenant of many", one(&|filter| filter.tenants = list("tenant-7"))),
-        ("one group", one(&|filter| filter.groups = list(&failure.group))),
+        ("all", all()),
+        ("open", Filter { states: list("open"), ..all() }),
+        ("discarded, of which there are none", Filter { states: list("discarded"), ..all() }),
+        ("one tenant of many", of_tenant.clone()),
+        ("one group", of_group.clone()),
         (
             "one failure of one tenant, open",
-            one(&|filter| {
-                filter.fingerprints = list(&failure.fingerprint);
-                filter.tenants = list("tenant-11");
-                filter.states = list("open");
-            }),
+            Filter {
+                fingerprints: list(&failure.fingerprint),
+                tenants: list("tenant-11"),
+                states: list("open"),
+                ..all()
+            },
         ),
-        ("before a time", one(&|filter| filter.until = Some(letters::in_the_midst()))),
-        ("text", one(&|filter| filter.text = Some("declined".to_owned()))),
+        ("before a time", Filter { until: Some(letters::in_the_midst()), ..all() }),
+        ("text", Filter { text: Some("declined".to_owned()), ..all() }),
     ];
     let mut is_fast = true;
     for (name, filter) in filters {
-        let page =
-            timed(async || drop(client.letters(&filter, None, 50).await.expect("it answers")));
-        is_fast &= told(&format!("first page, {name}"), &page.await);
+        let letters = async || drop(client.letters(&filter, None, 50).await.expect("it answers"));
+        let took = timed(REQUESTS, letters).await;
+        is_fast &= tell(&format!("first page, {name}"), &took, AIM);
     }
-    for (name, filter) in [
-        ("all", Filter::default()),
-        ("one tenant of many", one(&|filter| filter.tenants = list("tenant-7"))),
-        ("one group", one(&|filter| filter.groups = list(&failure.group))),
-    ] {
-        let groups = timed(async || drop(client.failures(&filter).await.expect("it answers")));
-        is_fast &= told(&format!("groups, {name}"), &groups.await);
+    for (name, filter) in
+        [("all", all()), ("one tenant of many", of_tenant), ("one group", of_group)]
+    {
+        let failures = async || drop(client.failures(&filter).await.expect("it answers"));
+        is_fast &= tell(&format!("groups, {name}"), &timed(REQUESTS, failures).await, AIM);
     }
     // What a text that nobody wrote takes: each dead letter is looked at, and that is told and not asked for.
-    let nothing = one(&|filter| filter.text = Some("nobody wrote this".to_owned()));
+    let nothing = Filter { text: Some("nobody wrote this".to_owned()), ..all() };
     let began = Instant::now();
     drop(client.letters(&nothing, None, 50).await.expect("it answers"));
     println!("first page, a text that nobody wrote: {:.0?}, for it is a scan", began.elapsed());
-    is_fast
-}
-
-async fn timed(mut request: impl AsyncFnMut()) -> Quartiles {
-    request().await;
-    let mut took = Vec::with_capacity(REQUESTS);
-    for _ in 0..REQUESTS {
-        let began = Instant::now();
-        request().await;
-        took.push(began.elapsed().as_secs_f64() * 1e3);
-    }
-    Quartiles::of(took.into_iter())
-}
-
-fn told(what: &str, took: &Quartiles) -> bool {
-    let is_fast = took.median() <= AIM.as_secs_f64() * 1e3;
-    let mark = if is_fast { "" } else { "  SLOWER THAN IT SHOULD BE" };
-    println!("{what}: {:.1} ms, at most {:.1} ms{mark}", took.median(), took.at_percent(100));
     is_fast
 }
 

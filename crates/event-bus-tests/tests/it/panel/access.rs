@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use event_bus::dead_letters::Scope;
 use event_bus::store::ops::{Invited, OpsStore, Role, Session, UserName};
 use event_bus_ops::panel::{COOKIE, HOME};
 use event_bus_tests::databases::Databases;
 use jiff::Timestamp;
 
-use super::served::{PASSWORD, Served};
+use super::served::{ALL, PASSWORD, Served};
 use super::visitor::{exchange, form};
 use crate::both::on_both_databases;
 use crate::workshop::Workshop;
@@ -18,8 +17,6 @@ on_both_databases!(
     a_session_is_a_new_one_after_each_sign_in_and_none_after_sign_out,
     a_session_ends_when_it_is_idle_or_old_and_an_invitation_after_a_day,
 );
-
-const ALL: Scope = Scope { services: None, tenants: None };
 
 async fn the_first_administrator_comes_in_by_a_link_that_is_good_once(databases: &Databases) {
     let workshop = Workshop::open(1, "").await;

@@ -1,34 +1,33 @@
 //! What is personal reaches nobody who did not reveal it, whichever way in.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
-use event_bus::dead_letters::{Filter, Scope};
+use event_bus::dead_letters::Filter;
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
 use event_bus::names::EventId;
-use event_bus::store::ops::{AuditFilter, OpsStore, Role, UserName};
-use event_bus_ops::access::password;
-use event_bus_ops::access::route::Verb;
+use event_bus::store::ops::{AuditFilter, OpsStore, Role};
+use event_bus_ops::access::route::{Needs, Verb};
 use event_bus_ops::{api, panel};
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
-use event_bus_tests::kafka::send_all;
+use event_bus_tests::kafka::{raw, send_all};
+use event_bus_tests::ops;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
 use super::relays::{CUTTING, Relays, set_limit};
-use super::served::PASSWORD;
+use super::served::{ALL, PASSWORD, token, user};
 use super::visitor::Visitor;
 use crate::workshop::Workshop;
 
 /// The owner of a piece, and nothing else in these tests has this in it.
 const CANARY: &str = "Quandary7741";
 const SOON: Duration = Duration::from_secs(60);
-const ALL: Scope = Scope { services: None, tenants: None };
 
 /// An ops process, and all that it wrote.
 struct Process {
@@ -39,28 +38,14 @@ struct Process {
 
 impl Process {
     async fn start(workshop: &Workshop, store: &str) -> Self {
-        let arguments =
-            ["ops", "serve", "--store", store, "--http", "127.0.0.1:0", "--log", "debug"];
+        let arguments = ["ops", "serve", "--store", store, "--log", "debug"];
         let mut command = workshop.command(&arguments);
-        command.stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.spawn().expect("the program can be run");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        command.stdout(Stdio::null());
         let log = Arc::new(Mutex::new(String::new()));
-        let address = loop {
-            let line = lines.next_line().await.expect("it can be read").expect("it goes on");
-            log.lock().expect("nobody panics").push_str(&line);
-            if line.contains("the API answers") {
-                let (_, address) = line.rsplit_once("http=").expect("it says where");
-                let address = address.split_whitespace().next().unwrap_or(address);
-                break address.parse().expect("an address");
-            }
-        };
         let written = Arc::clone(&log);
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                written.lock().expect("nobody panics").push_str(&line);
-            }
-        });
+        let mut child = ops::start(command);
+        let told = move |line: &str| written.lock().expect("nobody panics").push_str(line);
+        let address = ops::address(&mut child, told).await;
         Self { child, address, log }
     }
 }
@@ -71,20 +56,33 @@ fn envelope(event: &str, payload: &Value) -> String {
         .to_string()
 }
 
-/// Dead letters that have the canary in all places where it may be: in the field that is personal, in what quotes it, and in
-/// values that can't be judged.
-async fn bury(workshop: &Workshop) -> usize {
-    let event = workshop.catalogue.event("PieceCut").expect("the workshop has it");
-    let consumer = &event.consumers[0];
-    let now = jiff::Timestamp::now();
+/// Values that have the canary: in the field that is personal, and in what can't be judged.
+fn values() -> [String; 5] {
     let owner = json!({ "name": CANARY, CANARY: [CANARY] });
-    let values = [
+    [
         envelope("PieceCut", &json!({ "piece": "plank", "number": 1, "owner": owner })),
         envelope("PieceCut", &json!({ "piece": "plank", "number": "no number", "owner": owner })),
         envelope("PieceLost", &json!({ "owner": owner })),
         format!("junk of {CANARY}"),
         json!({ "owner": CANARY }).to_string(),
-    ];
+    ]
+}
+
+/// Events that have the canary in all places where it may be.
+async fn publish(workshop: &Workshop) {
+    let (topic, key) = (workshop.topic(), format!("acme/{CANARY}"));
+    let record = |value: String| {
+        let headers = vec![Header::text("x-owner", CANARY)];
+        raw(&topic, Some(key.as_bytes()), Some(value.as_bytes()), headers)
+    };
+    send_all(values().map(record).into()).await;
+}
+
+/// Dead letters that have the canary in all places where it may be: the values', and what quotes them.
+async fn bury(workshop: &Workshop) -> usize {
+    let event = workshop.catalogue.event("PieceCut").expect("the workshop has it");
+    let consumer = &event.consumers[0];
+    let (now, values) = (jiff::Timestamp::now(), values());
     let letters = values.iter().zip(0..).map(|(value, offset)| {
         let original = Record {
             topic: event.topic.clone(),
@@ -138,25 +136,33 @@ async fn a_canary_in_personal_data_reaches_nobody_who_did_not_reveal_it() {
     let ids: Vec<String> = shown.iter().map(|found| found.letter.id.to_string()).collect();
     assert!(!has_canary(&format!("{shown:?}")), "the index has it: {shown:?}");
 
-    let (group, mut seen) = (workshop.group("packing"), 0);
+    publish(&workshop).await;
+    let (group, replay) =
+        (workshop.group("packing").to_string(), replay_of(&process, &store, &ids).await);
+    let fingerprint = &shown[0].letter.fingerprint;
     for role in Role::ALL {
         let mut visitor = signed_in(&store, &process, role).await;
-        let token = store.make_token(role.as_str(), role, &ALL).await;
-        let token = token.expect("the store answers").expect("it is new");
-        let replay = replay_of(&mut visitor, &token, &ids, role).await;
+        let token = token(&store, role.as_str(), role, &ALL).await;
         // Those who may reveal see no more of the rest than a viewer: two of them will do.
         let some = if role == Role::Viewer { letters } else { 2 };
-        for id in ids.iter().take(some) {
-            seen += all_routes(&mut visitor, &token, role, group.as_str(), id, &replay).await;
+        let mut seen = BTreeSet::new();
+        for letter in ids.iter().take(some) {
+            let things = Things { group: &group, fingerprint, letter, replay: &replay };
+            seen.append(&mut all_routes(&mut visitor, &token, role, &things).await);
         }
+        let routes = panel::ROUTES.iter().map(|route| (route.verb, route.path, route.needs));
+        let routes =
+            routes.chain(api::ROUTES.iter().map(|route| (route.verb, route.path, route.needs)));
+        for (_, path, needs) in routes.filter(|(verb, ..)| *verb == Verb::Get) {
+            let is_to_be_seen = !NOT_SERVED.contains(&path) && gets_in(needs, role);
+            assert_eq!(seen.contains(path), is_to_be_seen, "{role} {path}");
+        }
+        is_in_no_event(&workshop, &mut visitor, &token, role).await;
         finds_nothing_out(&mut visitor, &token, role).await;
         let outbox = visitor.get("/events/outbox/cutting").await;
         assert!(outbox.shows("‹personal›") && outbox.shows("refuses this record"), "{outbox:?}");
         by_command_line(&workshop, &process, &token, &ids).await;
     }
-    // All but the one that ends the session.
-    let routes = panel::ROUTES.len() - 1 + api::ROUTES.len();
-    assert_eq!(seen, routes * (letters + 2 + 2));
     reveals(&store, &process, &ids).await;
     relays.stop().await;
     process.child.kill().await.expect("it is killed");
@@ -165,85 +171,115 @@ async fn a_canary_in_personal_data_reaches_nobody_who_did_not_reveal_it() {
 }
 
 async fn signed_in(store: &OpsStore, process: &Process, role: Role) -> Visitor {
-    let name: UserName = role.as_str().parse().expect("a name");
-    let hash = password::hash(PASSWORD.to_owned()).await.expect("it is hashed");
-    let made = store.make_user(&name, role, &ALL, Some(&hash)).await;
-    assert!(made.expect("the store answers"));
+    let name = user(store, role.as_str(), role, &ALL).await;
     let mut visitor = Visitor::new(process.address);
     visitor.signs_in(name.as_str(), PASSWORD).await;
     visitor
 }
 
-async fn ask(
-    visitor: &mut Visitor,
-    token: &str,
-    verb: Verb,
-    path: &str,
-    body: &str,
-) -> (u16, String) {
-    let token = format!("Bearer {token}");
-    let headers = [("Authorization", &*token), ("Content-Type", "application/json")];
-    let method = if verb == Verb::Get { "GET" } else { "POST" };
-    let answer = visitor.ask(method, path, &headers, body).await;
-    (answer.status, answer.body)
-}
-
-/// A replay to look at: who may not ask for one has a name that nothing has.
-async fn replay_of(visitor: &mut Visitor, token: &str, ids: &[String], role: Role) -> String {
-    let body = json!({ "filter": { "ids": ids }, "reason": "to look at" }).to_string();
-    let (_, asked) = ask(visitor, token, Verb::Post, "/api/v1/replays", &body).await;
-    let asked: Value = serde_json::from_str(&asked).unwrap_or_default();
-    let id = asked["id"].as_str().map(str::to_owned);
-    assert_eq!(id.is_some(), role >= Role::Operator, "{asked}");
-    let id = id.unwrap_or_else(|| ids[0].clone());
-    ask(visitor, token, Verb::Post, &format!("/api/v1/replays/{id}/cancel"), "{}").await;
+/// A replay to look at, which sent nothing.
+async fn replay_of(process: &Process, store: &OpsStore, ids: &[String]) -> String {
+    let (token, mut asker) =
+        (token(store, "asker", Role::Operator, &ALL).await, Visitor::new(process.address));
+    let asked = json!({ "filter": { "ids": ids }, "reason": "to look at" });
+    let asked = asker.api(&token, "/replays", Some(&asked)).await.json();
+    let id = asked["id"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned();
+    asker.api(&token, &format!("/replays/{id}/cancel"), Some(&json!({}))).await;
     id
 }
 
-/// Each route of both tables with real ids, and none that reveals with a reason. Says how many answered.
+/// What is asked about.
+struct Things<'a> {
+    group: &'a str,
+    fingerprint: &'a str,
+    letter: &'a str,
+    replay: &'a str,
+}
+
+impl Things<'_> {
+    fn path(&self, route: &str) -> String {
+        let id = if route.contains("/replays/") { self.replay } else { self.letter };
+        let name = if route.starts_with("/assets/") { "panel.css" } else { "nobody" };
+        let path = route.replace("{id}", id).replace("{name}", name);
+        let path = path.replace("{group}", self.group).replace("{event}", "PieceCut");
+        path.replace("{service}", CUTTING)
+    }
+
+    /// With what it takes so that it is served.
+    fn served(&self, route: &str) -> String {
+        let path = self.path(route);
+        let query = match route.strip_prefix("/api/v1").unwrap_or(route) {
+            "/events/dead-letters/notes" | "/notes" => format!("fingerprint={}", self.fingerprint),
+            "/events/groups/{group}/reset" | "/groups/{group}/reset" => "to=latest".to_owned(),
+            "/events/timeline" | "/timeline" => "value=plank".to_owned(),
+            "/events/dead-letters/replay" | "/events/dead-letters/discard" => {
+                "state=open".to_owned()
+            }
+            "/events/dead-letters/restore" => "state=discarded".to_owned(),
+            _ => return path,
+        };
+        format!("{path}?{query}")
+    }
+}
+
+/// What is shown to nobody who is signed in, and what is streamed: that is followed.
+const NOT_SERVED: [&str; 3] = ["/welcome", "/events/live/stream", "/api/v1/events/live/stream"];
+
+/// Whether whoever has this role gets in.
+fn gets_in(needs: Needs, role: Role) -> bool {
+    match needs {
+        Needs::May(action) => role >= action.needs(),
+        Needs::Nothing | Needs::Somebody => true,
+    }
+}
+
+/// Each route of both tables with real ids, and none that reveals with a reason. Gives those that are to be seen and were.
 async fn all_routes(
     visitor: &mut Visitor,
     token: &str,
     role: Role,
-    group: &str,
-    id: &str,
-    replay: &str,
-) -> usize {
-    let mut answers = 0;
-    let path = |route: &str| {
-        let id = if route.contains("/replays/") { replay } else { id };
-        let path = route.replace("{id}", id).replace("{name}", "nobody");
-        let path = path.replace("{group}", group).replace("{event}", "PieceCut");
-        let path = path.replace("{service}", CUTTING);
-        // What is streamed has no end, and this no beginning: it is what `latest` shows.
-        if path.ends_with("/stream") { format!("{path}?event=nobody") } else { path }
-    };
+    things: &Things<'_>,
+) -> BTreeSet<&'static str> {
+    let (mut seen, reason) =
+        (BTreeSet::new(), if role == Role::Viewer { "I want to know" } else { " " });
+    let ends = |path: &&str| !path.ends_with("/stream");
     for route in panel::ROUTES.iter().filter(|route| route.path != "/sign-out") {
-        let path = path(route.path);
-        let answer = match route.verb {
-            Verb::Get => visitor.get(&format!("{path}?format=ndjson&state=open")).await,
-            Verb::Post => {
-                let filter = format!("id={id}");
-                let fields = [
-                    ("query", &*filter),
-                    ("value", "{}"),
-                    ("as", "raw"),
-                    ("format", "csv"),
-                    ("reason", if role == Role::Viewer { "I want to know" } else { "" }),
-                ];
-                visitor.post(&path, &fields).await
+        let path = things.path(route.path);
+        if route.verb == Verb::Post {
+            let filter = format!("id={}", things.letter);
+            let fields = [
+                ("query", &*filter),
+                ("value", "{}"),
+                ("as", "raw"),
+                ("format", "csv"),
+                ("reason", reason),
+            ];
+            let answer = visitor.post(&path, &fields).await;
+            assert!(!has_canary(&format!("{answer:?}")), "{role} {path}: {answer:?}");
+            continue;
+        }
+        if ends(&route.path) {
+            let answer = visitor.get(&format!("{path}?format=ndjson&state=open")).await;
+            assert!(!has_canary(&format!("{answer:?}")), "{role} {path}: {answer:?}");
+            let answer = visitor.get(&things.served(route.path)).await;
+            assert!(!has_canary(&format!("{answer:?}")), "{role} {path}: {answer:?}");
+            if (200..400).contains(&answer.status) {
+                seen.insert(route.path);
             }
-        };
-        assert!(!has_canary(&format!("{answer:?}")), "{role} {path}: {answer:?}");
-        let plain =
-            if route.verb == Verb::Get { visitor.get(&path).await.body } else { String::new() };
-        assert!(!has_canary(&plain), "{role} {path}: {plain}");
-        answers += 1;
+        }
     }
-    for route in api::ROUTES {
-        let path = path(route.path);
-        let reason = if role == Role::Viewer { "I want to know" } else { " " };
-        let bodies = [
+    for route in api::ROUTES.iter().filter(|route| ends(&route.path)) {
+        if route.verb == Verb::Get {
+            let path = things.served(route.path);
+            let answer = visitor.bearing(token, "GET", &path, "").await;
+            assert!(!has_canary(&format!("{answer:?}")), "{role} {path}: {answer:?}");
+            if answer.status == 200 {
+                seen.insert(route.path);
+            }
+            continue;
+        }
+        let (path, id) = (things.path(route.path), things.letter);
+        for body in [
             json!({ "reason": reason }),
             json!({ "filter": { "ids": [id] }, "reason": reason }),
             json!({ "value": "{}", "reason": reason, "dry_run": true }),
@@ -251,52 +287,67 @@ async fn all_routes(
                     "patch": [{ "op": "copy", "from": "/payload/owner", "path": "/payload/piece" }] }),
             json!({ "filter": { "ids": [id] }, "reason": reason, "dry_run": true,
                     "patch": [{ "op": "add", "path": "/payload/number", "value": 7 }] }),
-        ];
-        let bodies = bodies.iter().take(if route.verb == Verb::Get { 1 } else { bodies.len() });
-        for body in bodies {
-            let (status, answer) = ask(visitor, token, route.verb, &path, &body.to_string()).await;
-            assert!(!has_canary(&answer), "{role} {path} {status}: {answer}");
+        ] {
+            let answer = visitor.bearing(token, "POST", &path, &body.to_string()).await;
+            assert!(!has_canary(&format!("{answer:?}")), "{role} {path}: {answer:?}");
         }
-        answers += 1;
     }
-    answers
+    seen
+}
+
+/// Whoever follows what comes, and asks where it occurs, sees the events that have it, and it in none of them.
+async fn is_in_no_event(workshop: &Workshop, visitor: &mut Visitor, token: &str, role: Role) {
+    for path in ["/events/live", "/events/timeline?value=plank"] {
+        let page = visitor.get(path).await;
+        assert!(page.shows("PieceCut") && !has_canary(&page.body), "{role} {path} {page:?}");
+    }
+    let latest = visitor.api(token, "/events/latest", None).await;
+    assert!(latest.shows("PieceCut") && !has_canary(&latest.body), "{role} {latest:?}");
+    let way = visitor.api(token, "/timeline?value=plank", None).await;
+    let moments = way.json()["moments"].as_array().map_or(0, Vec::len);
+    assert!(moments > 0 && !has_canary(&way.body), "{role} {way:?}");
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", &*bearer)];
+    let mut followed = [
+        visitor.follow("/events/live/stream", &[]).await,
+        visitor.follow("/api/v1/events/live/stream", &headers).await,
+    ];
+    for followed in &mut followed {
+        let followed = std::cell::RefCell::new(followed);
+        let text = eventually(SOON, async || {
+            publish(workshop).await;
+            let text = followed.borrow_mut().text();
+            if text.contains("event: came") { Ok(text) } else { Err(text) }
+        })
+        .await;
+        assert!(text.contains("PieceCut") && !has_canary(&text), "{role} {text}");
+    }
 }
 
 /// Nobody finds out by asking what they may not see; and an error does not tell it to those who may.
 async fn finds_nothing_out(visitor: &mut Visitor, token: &str, role: Role) {
-    let list = "/api/v1/dead-letters";
+    let list = "/dead-letters";
     for condition in [
         format!("payload.owner.name == '{CANARY}'"),
         format!("payload.owner.name.startsWith('{}')", &CANARY[..4]),
         format!("key.contains('{CANARY}') || headers['x-owner'] == '{CANARY}'"),
     ] {
         let escaped: String = condition.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let (status, told) =
-            ask(visitor, token, Verb::Get, &format!("{list}?event=PieceCut&where={escaped}"), "")
-                .await;
-        let found: Value = serde_json::from_str(&told).unwrap_or_default();
-        let found = found["letters"].as_array().map_or(0, Vec::len);
-        assert_eq!(found > 0, role >= Role::Operator, "{role} {condition} {status} {told}");
+        let answer =
+            visitor.api(token, &format!("{list}?event=PieceCut&where={escaped}"), None).await;
+        let found = answer.json()["letters"].as_array().map_or(0, Vec::len);
+        assert_eq!(found > 0, role >= Role::Operator, "{role} {condition} {answer:?}");
     }
     for way in ["value", "as=key&value"] {
-        let timeline = format!("/api/v1/timeline?{way}={CANARY}");
-        let (status, told) = ask(visitor, token, Verb::Get, &timeline, "").await;
-        let found: Value = serde_json::from_str(&told).expect("it is JSON");
-        assert_eq!((status, &found["moments"]), (200, &json!([])), "{told}");
+        let answer = visitor.api(token, &format!("/timeline?{way}={CANARY}"), None).await;
+        assert_eq!((answer.status, &answer.json()["moments"]), (200, &json!([])), "{answer:?}");
     }
-    let (_, told) = ask(visitor, token, Verb::Get, &format!("{list}?text={CANARY}"), "").await;
-    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    let told = visitor.api(token, &format!("{list}?text={CANARY}"), None).await.json();
     assert_eq!(told["letters"], json!([]), "{told}");
-    let (status, told) = ask(
-        visitor,
-        token,
-        Verb::Get,
-        &format!("{list}?event=PieceCut&where=payload.owner.name"),
-        "",
-    )
-    .await;
-    assert!(status == 400 || role == Role::Viewer, "{told}");
-    assert!(!has_canary(&told), "{told}");
+    let query = format!("{list}?event=PieceCut&where=payload.owner.name");
+    let answer = visitor.api(token, &query, None).await;
+    assert!(answer.status == 400 || role == Role::Viewer, "{answer:?}");
+    assert!(!has_canary(&answer.body), "{answer:?}");
 }
 
 async fn by_command_line(workshop: &Workshop, process: &Process, token: &str, ids: &[String]) {

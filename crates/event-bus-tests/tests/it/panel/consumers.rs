@@ -11,37 +11,20 @@ use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{committed, everything_in};
 use serde_json::{Value, json};
 
-use super::served::{PASSWORD, Served};
+use super::served::{ALL, PASSWORD, Served};
 use super::visitor::{Answer, Visitor};
 use crate::workshop::Workshop;
 
 const SOON: Duration = Duration::from_secs(90);
-const ALL: Scope = Scope { services: None, tenants: None };
-
-/// The page, once it shows this.
-async fn shows(visitor: &mut Visitor, path: &str, text: &str) -> Answer {
-    eventually(SOON, async || {
-        let page = visitor.clone().get(path).await;
-        if page.shows(text) { Ok(page) } else { Err(page.body) }
-    })
-    .await
-}
 
 fn page_of(group: &GroupName) -> String {
     format!("/events/groups/{group}")
 }
 
-/// Asks the API, for JSON.
+/// Asks the API about groups.
 async fn api(visitor: &mut Visitor, token: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let token = format!("Bearer {token}");
-    let headers = [("Authorization", &*token), ("Content-Type", "application/json")];
-    let path = format!("/api/v1/groups{path}");
-    let answer = match body {
-        Some(body) => visitor.ask("POST", &path, &headers, &body.to_string()).await,
-        None => visitor.ask("GET", &path, &headers, "").await,
-    };
-    let told = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
-    (answer.status, told)
+    let answer = visitor.api(token, &format!("/groups{path}"), body).await;
+    (answer.status, answer.json())
 }
 
 /// Sends the form of a preview as it is, with these fields besides.
@@ -66,12 +49,12 @@ async fn a_group_shows_its_lag_by_partition_and_over_time_and_who_is_in_it() {
     let served = Served::start(&workshop, &databases).await;
     let mut ann = served.signed_in("ann", Role::Viewer, &ALL).await;
     let group = workshop.group("packing");
-    let page = shows(&mut ann, &page_of(&group), "0 behind now").await;
+    let page = ann.once_it_shows(&page_of(&group), "0 behind now").await;
     assert!(page.shows("Nobody is in it") && page.shows("absent"), "{page:?}");
     assert!(!page.shows("Reset offsets"), "{page:?}");
 
     workshop.publish_junk(1_001).await;
-    let page = shows(&mut ann, &page_of(&group), "warning: above 1\u{202f}000").await;
+    let page = ann.once_it_shows(&page_of(&group), "warning: above 1\u{202f}000").await;
     assert!(page.shows("class=\"warning\"") && page.shows("<polyline"), "{page:?}");
     assert!(!page.shows("class=\"critical\"") && !page.shows("style="), "{page:?}");
     let part = ann.get(&format!("{}/lag?turn=7", page_of(&group))).await;
@@ -81,8 +64,7 @@ async fn a_group_shows_its_lag_by_partition_and_over_time_and_who_is_in_it() {
     let list = ann.get("/events/groups").await;
     assert_eq!(list.body.matches("class=\"level warning\"").count(), 4, "{list:?}");
 
-    let token = served.store.make_token("ann", Role::Viewer, &ALL).await;
-    let token = token.expect("the store answers").expect("it is new");
+    let token = served.token("ann", Role::Viewer, &ALL).await;
     let (_, groups) = api(&mut ann, &token, "", None).await;
     assert_eq!(groups.as_array().map(Vec::len), Some(4), "{groups}");
     let (_, told) = api(&mut ann, &token, &format!("/{group}"), None).await;
@@ -96,11 +78,11 @@ async fn a_group_shows_its_lag_by_partition_and_over_time_and_who_is_in_it() {
     assert_eq!(over_time.last().map(|last| &last["lag"]), Some(&json!(1_001)), "{told}");
 
     let services = workshop.start(&databases).await;
-    let page = shows(&mut ann, &page_of(&group), "Stable").await;
+    let page = ann.once_it_shows(&page_of(&group), "Stable").await;
     let page =
-        if page.shows("0–1") { page } else { shows(&mut ann, &page_of(&group), "0–1").await };
+        if page.shows("0–1") { page } else { ann.once_it_shows(&page_of(&group), "0–1").await };
     assert!(page.shows("Who is in it"), "{page:?}");
-    shows(&mut ann, &page_of(&group), "0 behind now; at most 1\u{202f}001").await;
+    ann.once_it_shows(&page_of(&group), "0 behind now; at most 1\u{202f}001").await;
     services.stop().await;
     served.stop().await;
 }
@@ -122,8 +104,7 @@ async fn a_service_is_shown_its_own_groups_and_whoever_acts_for_a_tenant_resets_
     }
     let fields = [("to", "earliest"), ("shown", "0::0"), ("reason", "mine now")];
     assert_eq!(ann.post(&format!("{}/reset", page_of(&other)), &fields).await.status, 404);
-    let token = served.store.make_token("ann", Role::Operator, &scope).await;
-    let token = token.expect("the store answers").expect("it is new");
+    let token = served.token("ann", Role::Operator, &scope).await;
     let (_, groups) = api(&mut ann, &token, "", None).await;
     assert_eq!(groups.as_array().map(Vec::len), Some(1), "{groups}");
     for path in ["", "/reset?to=earliest"] {
@@ -194,8 +175,7 @@ async fn a_reset_is_what_its_preview_showed_or_is_not_done() {
     assert!(done.status == 200, "{done:?}");
     assert_eq!(committed(&group).await[&1], 0);
 
-    let token = served.store.make_token("api", Role::Operator, &ALL).await;
-    let token = token.expect("the store answers").expect("it is new");
+    let token = served.token("api", Role::Operator, &ALL).await;
     let path = format!("/{group}/reset");
     let (_, plan) = api(&mut ann, &token, &format!("{path}?to=7&partition=1"), None).await;
     assert_eq!((&plan["again"], &plan["skipped"]), (&json!(0), &json!(7)), "{plan}");

@@ -9,12 +9,11 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::eventually;
 use serde_json::{Value, json};
 
-use super::served::Served;
+use super::served::{ALL, Served};
 use super::visitor::Visitor;
 use crate::workshop::{CONSUMERS, Workshop};
 
 const SOON: Duration = Duration::from_secs(90);
-const ALL: Scope = Scope { services: None, tenants: None };
 
 /// Asks the API until what it tells is as wanted.
 async fn tells(
@@ -23,10 +22,8 @@ async fn tells(
     path: &str,
     wanted: impl Fn(&Value) -> bool,
 ) -> Value {
-    let (token, path) = (format!("Bearer {token}"), format!("/api/v1{path}"));
     eventually(SOON, async || {
-        let headers = [("Authorization", &*token)];
-        let answer = visitor.clone().ask("GET", &path, &headers, "").await;
+        let answer = visitor.clone().api(token, path, None).await;
         let told = serde_json::from_str(&answer.body).map_err(|_| answer.body.clone())?;
         if wanted(&told) { Ok(told) } else { Err(answer.body) }
     })
@@ -38,8 +35,7 @@ async fn topics_are_counted_and_compared_with_the_catalogue() {
     let (databases, workshop) = (Databases::sqlite(), Workshop::open(2, "").await);
     let served = Served::start(&workshop, &databases).await;
     let mut ann = served.signed_in("ann", Role::Viewer, &ALL).await;
-    let token = served.store.make_token("ann", Role::Viewer, &ALL).await;
-    let token = token.expect("the store answers").expect("it is new");
+    let token = served.token("ann", Role::Viewer, &ALL).await;
     let before = jiff::Timestamp::now();
     workshop.publish_junk(7).await;
     let told = tells(&mut ann, &token, "/topics", |told| told["topics"][0]["ever"] == 7).await;
@@ -82,8 +78,7 @@ async fn the_contract_is_everybodys_and_how_a_group_is_that_of_its_service() {
     workshop.publish_junk(5).await;
     let scope = Scope::of(&["packing".to_owned()], &[]);
     let mut ann = served.signed_in("ann", Role::Viewer, &scope).await;
-    let token = served.store.make_token("ann", Role::Viewer, &scope).await;
-    let token = token.expect("the store answers").expect("it is new");
+    let token = served.token("ann", Role::Viewer, &scope).await;
     let of = |told: &Value, service: &str| -> Value {
         let consumers = told["consumers"].as_array().expect("it has consumers");
         let found = consumers.iter().find(|consumer| consumer["service"] == service);

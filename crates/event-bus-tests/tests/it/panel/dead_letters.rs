@@ -1,29 +1,14 @@
 //! Dead letters are found, understood, replayed, edited, discarded and exported, page by page.
 
-use std::time::Duration;
-
-use event_bus::dead_letters::Scope;
 use event_bus::store::ops::Role;
 use event_bus_tests::databases::Databases;
-use event_bus_tests::eventually::eventually;
 use event_bus_tests::kafka::everything_in;
 
-use super::served::{PASSWORD, Served};
+use super::served::{ALL, PASSWORD, Served};
 use super::visitor::{Answer, Visitor};
 use crate::workshop::{Flaw, Workshop};
 
-const SOON: Duration = Duration::from_secs(90);
-const ALL: Scope = Scope { services: None, tenants: None };
 const LIST: &str = "/events/dead-letters/list";
-
-/// The page, once it shows this.
-async fn shows(visitor: &mut Visitor, path: &str, text: &str) -> Answer {
-    eventually(SOON, async || {
-        let page = visitor.clone().get(path).await;
-        if page.shows(text) { Ok(page) } else { Err(page.body) }
-    })
-    .await
-}
 
 /// Sends the form of a plan as it is, with these fields besides.
 async fn replays(visitor: &mut Visitor, plan: &Answer, fields: &[(&str, &str)]) -> Answer {
@@ -45,7 +30,7 @@ async fn a_failure_is_found_its_cause_mended_and_its_replay_watched_until_it_is_
     let flaw = Flaw(1);
     workshop.publish(LETTERS, Some(flaw)).await;
     let groups = format!("<strong>{LETTERS}</strong> open of {LETTERS}");
-    let groups = shows(&mut ann, "/events/dead-letters", &groups).await;
+    let groups = ann.once_it_shows("/events/dead-letters", &groups).await;
     assert!(groups.shows("is cracked") && groups.shows("new"), "{groups:?}");
 
     // From the failure to its list, and to one of them.
@@ -63,7 +48,7 @@ async fn a_failure_is_found_its_cause_mended_and_its_replay_watched_until_it_is_
         assert!(page.shows(text), "{text}: {page:?}");
     }
     let history = format!("/events/dead-letters/{letter}/history");
-    let history = shows(&mut ann, &history, "has settled it").await;
+    let history = ann.once_it_shows(&history, "has settled it").await;
     assert!(history.shows("cutting published it"), "{history:?}");
 
     // More than one: a reason is needed, and the password where that is long ago.
@@ -77,10 +62,10 @@ async fn a_failure_is_found_its_cause_mended_and_its_replay_watched_until_it_is_
     let replay = asked.header("location").to_owned();
     let twice = replays(&mut ann, &plan, &[("reason", "drill 2 is out")]).await;
     assert_eq!(twice.header("location"), replay, "a form that is sent twice asks once");
-    let progress = shows(&mut ann, &format!("{replay}/progress"), "finished").await;
+    let progress = ann.once_it_shows(&format!("{replay}/progress"), "finished").await;
     assert!(progress.shows("<strong>15</strong> took effect"), "{progress:?}");
     assert!(!progress.shows("hx-get"), "it goes on asking: {progress:?}");
-    shows(&mut ann, "/events/dead-letters", "<strong>0</strong> open of 15").await;
+    ann.once_it_shows("/events/dead-letters", "<strong>0</strong> open of 15").await;
     let replays = ann.get("/events/replays").await;
     assert!(replays.shows("drill 2 is out") && replays.shows("ann"), "{replays:?}");
     served.stop().await;
@@ -97,10 +82,10 @@ async fn a_bulk_replay_asks_for_the_password_that_was_given_long_ago() {
     let session = served.store.open_session(&ann, long_ago).await.expect("the store answers");
     let mut ann = served.visitor();
     ann.cookies.insert(event_bus_ops::panel::COOKIE.to_owned(), session.clone());
-    shows(&mut ann, "/events/dead-letters", "<strong>3</strong> open of 3").await;
+    ann.once_it_shows("/events/dead-letters", "<strong>3</strong> open of 3").await;
     ann.get("/account").await;
 
-    let one = shows(&mut ann, LIST, "name=\"id\"").await.field("id");
+    let one = ann.once_it_shows(LIST, "name=\"id\"").await.field("id");
     let plan = ann.get(&format!("/events/dead-letters/replay?id={one}")).await;
     assert!(plan.shows("1 dead letter<") && !plan.shows("name=\"password\""), "{plan:?}");
     let plan = ann.get("/events/dead-letters/replay?state=open").await;
@@ -127,7 +112,7 @@ async fn a_bulk_replay_asks_for_the_password_that_was_given_long_ago() {
     let replay = asked.header("location").to_owned();
     ann.get(&replay).await;
     assert_eq!(ann.post(&format!("{replay}/cancel"), &[]).await.status, 303);
-    let cancelled = shows(&mut ann, &replay, "cancelled").await;
+    let cancelled = ann.once_it_shows(&replay, "cancelled").await;
     assert!(cancelled.shows("Cancelled by"), "{cancelled:?}");
     served.stop().await;
 }
@@ -138,7 +123,7 @@ async fn dead_letters_are_discarded_with_a_reason_restored_and_edited_after_a_ch
     let served = Served::start(&workshop, &databases).await;
     workshop.bury(2, Flaw(0)).await;
     let mut ann = served.signed_in("ann", Role::Operator, &ALL).await;
-    shows(&mut ann, "/events/dead-letters", "<strong>2</strong> open of 2").await;
+    ann.once_it_shows("/events/dead-letters", "<strong>2</strong> open of 2").await;
     let id = ann.get(LIST).await.field("id");
     let path = format!("/events/dead-letters/{id}");
 
@@ -151,13 +136,13 @@ async fn dead_letters_are_discarded_with_a_reason_restored_and_edited_after_a_ch
     let fields = [("query", &*query), ("reason", "a test piece")];
     let done = ann.post("/events/dead-letters/discard", &fields).await;
     assert!(done.shows("1 dead letter discarded"), "{done:?}");
-    let page = shows(&mut ann, &path, "state discarded").await;
+    let page = ann.once_it_shows(&path, "state discarded").await;
     assert!(page.shows("Restore…") && !page.shows("Replay…"), "{page:?}");
     let history = ann.get(&format!("{path}/history")).await;
     assert!(history.shows("ann discarded it: a test piece"), "{history:?}");
     let done = ann.post("/events/dead-letters/restore", &[("query", &query)]).await;
     assert!(done.shows("1 dead letter restored"), "{done:?}");
-    shows(&mut ann, &path, "state open").await;
+    ann.once_it_shows(&path, "state open").await;
 
     let form = ann.get(&format!("{path}/edit")).await;
     let text = form.between("required>\n", "</textarea>").replace("&#34;", "\"");

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
-use event_bus::dead_letters::{Filter, Found, Scope};
+use event_bus::dead_letters::{Filter, Found};
 use event_bus::envelope::OutgoingRecord;
 use event_bus::headers::{self, Header};
 use event_bus::kafka::Record;
 use event_bus::names::{EventId, TenantId};
 use event_bus::store::ops::Role;
+use event_bus_ops::access::route::Verb;
+use event_bus_ops::{api, panel};
 use event_bus_tests::chromium::Chromium;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
@@ -20,7 +22,8 @@ use event_bus_tests::kafka::{raw, send_all};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use super::served::{PASSWORD, Served};
+use super::matrix;
+use super::served::{ALL, Served, signs_in};
 use super::visitor::Visitor;
 use crate::both::on_both_databases;
 use crate::workshop::Workshop;
@@ -28,7 +31,6 @@ use crate::workshop::Workshop;
 on_both_databases!(what_others_wrote_is_text_on_every_page);
 
 const SOON: Duration = Duration::from_secs(90);
-const ALL: Scope = Scope { services: None, tenants: None };
 const LIST: &str = "/events/dead-letters/list";
 /// So many pages are asked for at once.
 const AT_ONCE: usize = 6;
@@ -127,6 +129,78 @@ async fn has_no_formula(visitor: &mut Visitor, letters: &[Found]) {
     assert!(lines.expect("each line is JSON").len() > 1, "{some:?}");
 }
 
+/// A dead letter as large as may be is shown by its begin, however its value is made; it is to be had as a whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_of_nearly_four_mebibytes_has_a_small_page() {
+    const MOST: usize = 1_500_000;
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    let mut grave = Grave { workshop: &workshop, letters: Vec::new() };
+    let part = "<".repeat(LARGE / 1_100);
+    for filling in [json!("<".repeat(LARGE - 10_000)), json!(vec![part; 1_080])] {
+        let payload = json!({ "piece": "plank", "number": 1, "filling": filling });
+        let value = event_of("acme", &payload);
+        assert!((3_900_000..4_190_000).contains(&value.len()), "{}", value.len());
+        grave.bury("large", value, &[]);
+    }
+    let sizes: Vec<usize> =
+        grave.letters.iter().filter_map(|letter| Some(letter.value.as_ref()?.len())).collect();
+    send_all(grave.letters).await;
+    let letters = indexed(&served, 2).await;
+    let mut ann = served.signed_in("ann", Role::Operator, &ALL).await;
+    for (found, size) in letters.iter().zip(sizes) {
+        let page = ann.get(&page_of(found)).await;
+        assert_eq!(page.status, 200, "{}", page.body.len());
+        assert!(page.shows("what is shown is cut") && page.shows("PieceCut"), "{size}");
+        assert!(page.body.len() < MOST, "{} of {size}", page.body.len());
+        let history = ann.get(&format!("{}/history", page_of(found))).await;
+        assert!(history.status == 200 && history.body.len() < MOST, "{}", history.body.len());
+        let raw = ann.get(&format!("{}/raw", page_of(found))).await;
+        assert_eq!((raw.status, raw.body.len()), (200, size));
+    }
+    let list = ann.get(LIST).await;
+    assert!(list.status == 200 && list.body.len() < MOST, "{}", list.body.len());
+    served.stop().await;
+}
+
+/// Ten megabytes in a field, a query or a body are refused, and others are served as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_of_ten_megabytes_is_refused_whichever_input_it_is_in() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    let mut ann = served.signed_in("ann", Role::Admin, &ALL).await;
+    let token = served.token("api", Role::Admin, &ALL).await;
+    let large = "x".repeat(10_000_000);
+    let fields = ["reason", "value", "query", "text", "name", "password", "row", "shown", "csrf"];
+    let origin = ann.origin();
+    for (nth, route) in panel::ROUTES.iter().enumerate() {
+        let path = matrix::path(route.path);
+        let field = fields[nth % fields.len()];
+        let answer = match route.verb {
+            Verb::Get => ann.get(&format!("{path}?{field}={large}")).await,
+            Verb::Post => {
+                let body = format!("{field}={large}");
+                ann.ask("POST", &path, &[("Origin", &origin)], &body).await
+            }
+        };
+        assert!([413, 414, 431].contains(&answer.status), "{path} {field} {}", answer.status);
+    }
+    for route in api::ROUTES {
+        let path = matrix::path(route.path);
+        let answer = match route.verb {
+            Verb::Get => ann.bearing(&token, "GET", &format!("{path}?text={large}"), "").await,
+            Verb::Post => {
+                let body = json!({ "reason": large }).to_string();
+                ann.bearing(&token, "POST", &path, &body).await
+            }
+        };
+        assert!([413, 414, 431].contains(&answer.status), "{path} {}", answer.status);
+    }
+    assert_eq!(ann.get("/account").await.status, 200);
+    assert_eq!(ann.api(&token, "/dead-letters", None).await.status, 200);
+    served.stop().await;
+}
+
 /// What a page is like in a browser.
 const LOOKS: &str = r#"
 const cells = table => [...table.rows].every(row => row.cells.length === table.rows[0].cells.length);
@@ -153,11 +227,7 @@ async fn nothing_that_others_wrote_runs_in_a_browser() {
     let letters = buried(&workshop, &served, false).await;
     served.user("ann", Role::Operator, &ALL).await;
     let (browser, url) = (Chromium::start().await, format!("http://{}", served.address));
-    browser.open(&format!("{url}/sign-in")).await;
-    browser.type_into("input[name=name]", "ann").await;
-    browser.type_into("input[name=password]", PASSWORD).await;
-    browser.click("main button").await;
-    browser.shows("h1", "Dead Letter Queue").await;
+    signs_in(&browser, &url, "ann").await;
     let mut paths = vec![
         "/events/dead-letters".to_owned(),
         format!("{LIST}?limit=1000"),
@@ -239,10 +309,15 @@ async fn buried(workshop: &Workshop, served: &Served, each: bool) -> Vec<Found> 
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         grave.bury(&texts.concat(), value_of(&texts), &texts);
     }
-    let written = grave.letters.len() as u64;
+    let written = grave.letters.len();
     send_all(grave.letters).await;
+    indexed(served, written).await
+}
+
+/// The dead letters once they are in the index, in the order in which they failed.
+async fn indexed(served: &Served, written: usize) -> Vec<Found> {
     let count = async || served.store.count(&Filter::default()).await.expect("the store answers");
-    eventually(SOON, async || equal(count().await, Some(written))).await;
+    eventually(SOON, async || equal(count().await, Some(written as u64))).await;
     let shown = served.store.letters(&Filter::default(), None, 1_000).await;
     let mut letters = shown.expect("the store answers").letters;
     letters.sort_by_key(|found| found.letter.offset);
@@ -254,6 +329,10 @@ fn value_of(texts: &[&str]) -> Bytes {
     let tenant = texts.iter().find(|text| TenantId::new(text).is_ok()).copied().unwrap_or("acme");
     let named: serde_json::Map<String, Value> =
         texts.iter().map(|text| ((*text).to_owned(), json!([text]))).collect();
+    event_of(tenant, &json!({ "piece": texts, "number": texts[0], "named": named }))
+}
+
+fn event_of(tenant: &str, payload: &Value) -> Bytes {
     let event = json!({
         "event_id": EventId::at(jiff::Timestamp::now()),
         "event": "PieceCut",
@@ -261,7 +340,7 @@ fn value_of(texts: &[&str]) -> Bytes {
         "occurred_at": jiff::Timestamp::now(),
         "service": "cutting",
         "tenant_id": tenant,
-        "payload": { "piece": texts, "number": texts[0], "named": named },
+        "payload": payload,
     });
     event.to_string().into()
 }

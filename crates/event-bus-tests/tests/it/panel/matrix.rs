@@ -1,7 +1,6 @@
 //! Each way in, as its table says it, for each role.
 
 use event_bus::audit::chain::Link;
-use event_bus::dead_letters::Scope;
 use event_bus::kafka::Record;
 use event_bus::store::ops::Role;
 use event_bus_ops::access::route::{Needs, Verb};
@@ -10,15 +9,15 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::eventually;
 use event_bus_tests::kafka::everything_in;
 
-use super::served::Served;
+use super::served::{ALL, Served};
 use super::visitor::Visitor;
 use crate::workshop::{Flaw, Workshop};
 
-const ALL: Scope = Scope { services: None, tenants: None };
 /// Nothing has it.
 const ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
 
-fn path(path: &str) -> String {
+/// A path of what nothing has.
+pub fn path(path: &str) -> String {
     filled(path, ID, "nobody", "nobodys")
 }
 
@@ -99,28 +98,39 @@ async fn each_role_gets_in_where_the_table_of_the_api_says_so() {
     let served = Served::start(&workshop, &databases).await;
     let mut visitor = served.visitor();
     for role in Role::ALL {
-        let token = served.store.make_token(&role.to_string(), role, &ALL).await;
-        let token = format!("Bearer {}", token.expect("the store answers").expect("it is new"));
+        let token = served.token(&role.to_string(), role, &ALL).await;
         for route in api::ROUTES {
-            let (path, json) = (path(route.path), ("Content-Type", "application/json"));
-            let method = method(route.verb);
+            let (path, method) = (path(route.path), method(route.verb));
             let cell = format!("{role} {method} {path}");
-            let headers = [("Authorization", &*token), json];
-            let answer = visitor.ask(method, &path, &headers, "").await;
+            let answer = visitor.bearing(&token, method, &path, "").await;
             assert_eq!(
                 answer.status == 403,
                 !gets_in(route.needs, Some(role)),
                 "{cell} {answer:?}"
             );
             for nobody in ["", "Bearer guessed"] {
-                let answer =
-                    visitor.ask(method, &path, &[("Authorization", nobody), json], "").await;
+                let answer = visitor.ask(method, &path, &[("Authorization", nobody)], "").await;
                 assert_eq!(answer.status, 401, "{cell} {answer:?}");
             }
         }
     }
     served.stop().await;
 }
+
+/// What there is that a deed would change. That somebody took a copy along is written down, and changes nothing else.
+const STATE: [&str; 11] = [
+    "SELECT count(*) FROM ops_users",
+    "SELECT count(*) FROM ops_users WHERE is_disabled = 1",
+    "SELECT count(*) FROM ops_sessions",
+    "SELECT count(*) FROM ops_invitations",
+    "SELECT count(*) FROM ops_tokens",
+    "SELECT count(*) FROM ops_notes",
+    "SELECT count(*) FROM ops_replays",
+    "SELECT count(*) FROM ops_histories",
+    "SELECT count(*) FROM ops_requests",
+    "SELECT count(*) FROM ops_audit WHERE action <> 'export'",
+    "SELECT count(*) FROM ops_letters",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_get_changes_anything() {
@@ -129,17 +139,13 @@ async fn no_get_changes_anything() {
     workshop.bury(3, Flaw(0)).await;
     let mut ann = served.signed_in("ann", Role::Admin, &ALL).await;
     let id = first_letter(&mut ann).await;
+    served.user("eve", Role::Viewer, &ALL).await;
+    served.store.set_disabled(&"eve".parse().expect("a name"), true).await.expect("it answers");
+    served.token("api", Role::Viewer, &ALL).await;
     let state = async || {
         let mut told = Vec::new();
-        for table in [
-            "ops_users",
-            "ops_sessions",
-            "ops_invitations",
-            "ops_replays",
-            "ops_histories",
-            "ops_requests",
-        ] {
-            told.push(databases.number("ops", &format!("SELECT count(*) FROM {table}")).await);
+        for number in STATE {
+            told.push(databases.number("ops", number).await);
         }
         let audit = everything_in(&[workshop.catalogue.audit_topic()]).await;
         // Who came in, and took a copy along, is written there, too; that decides nothing.
@@ -163,6 +169,32 @@ async fn no_get_changes_anything() {
         assert!([200, 303, 400, 404, 405, 410].contains(&answer.status), "{path} {answer:?}");
     }
     assert_eq!(state().await, before);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_in_takes_no_other_verb_than_the_tables_say() {
+    let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let served = Served::start(&workshop, &databases).await;
+    let mut ann = served.signed_in("ann", Role::Admin, &ALL).await;
+    let token = served.token("api", Role::Admin, &ALL).await;
+    let ways = |path: &str| -> Vec<&str> {
+        let pages = panel::ROUTES.iter().map(|route| (route.path, route.verb));
+        let all = pages.chain(api::ROUTES.iter().map(|route| (route.path, route.verb)));
+        all.filter(|(of, _)| *of == path).map(|(_, verb)| method(verb)).collect()
+    };
+    for other in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        for route in panel::ROUTES.iter().filter(|route| !ways(route.path).contains(&other)) {
+            let path = path(route.path);
+            let answer = ann.send(other, &path, &[]).await;
+            assert_eq!(answer.status, 405, "{other} {path} {answer:?}");
+        }
+        for route in api::ROUTES.iter().filter(|route| !ways(route.path).contains(&other)) {
+            let path = path(route.path);
+            let answer = ann.bearing(&token, other, &path, "").await;
+            assert_eq!(answer.status, 405, "{other} {path} {answer:?}");
+        }
+    }
     served.stop().await;
 }
 

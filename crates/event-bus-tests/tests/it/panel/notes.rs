@@ -10,7 +10,7 @@ use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::everything_in;
 use jiff::{SignedDuration, Timestamp};
 
-use super::served::Served;
+use super::served::{ALL, Served};
 use crate::both::on_both_databases;
 use crate::workshop::{Flaw, Workshop};
 
@@ -20,7 +20,6 @@ on_both_databases!(
 );
 
 const SOON: Duration = Duration::from_secs(60);
-const ALL: Scope = Scope { services: None, tenants: None };
 const NOTES: &str = "/events/dead-letters/notes";
 
 /// The fingerprint of the only failure, once it has so many dead letters.

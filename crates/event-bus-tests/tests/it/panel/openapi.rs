@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use event_bus::dead_letters::Scope;
 use event_bus::store::ops::Role;
 use event_bus_ops::api::openapi::DOCUMENT;
 use event_bus_tests::databases::Databases;
@@ -11,16 +10,20 @@ use event_bus_tests::eventually::eventually;
 use serde_json::{Value, json};
 
 use super::relays::{CUTTING, Relays};
-use super::served::Served;
+use super::served::{ALL, Served};
 use super::visitor::{Answer, Visitor};
 use crate::workshop::{Flaw, Workshop};
 
 const SOON: Duration = Duration::from_secs(60);
-const ALL: Scope = Scope { services: None, tenants: None };
 /// What the examples in the document are about.
 const EXAMPLE_ID: &str = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10";
 const EXAMPLE_FINGERPRINT: &str = "0123456789abcdef";
 const LETTERS: usize = 20;
+/// Whose all pieces are, which is personal, and which answers have it.
+const OWNER: &str = "Quillfeather5519";
+const REVEAL: [&str; 2] = ["revealDeadLetter", "revealValues"];
+/// The example of an operation's body, within the operation.
+const EXAMPLE_OF_BODY: &str = "/requestBody/content/application~1json/example";
 
 /// These come before all others, which ask for what they make; and those after them, which take it away.
 const FIRST: [&str; 2] = ["writeNote", "askForReplay"];
@@ -94,7 +97,7 @@ fn check(document: &Value, operation: &Operation, answer: &Answer) -> Value {
     }
     let schema = &response["content"]["application/json"]["schema"];
     assert!(!schema.is_null(), "{verb} {path} has no such answer: {answer:?}");
-    let value: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
+    let value = answer.json();
     let complaints = complaints(document, schema, &value);
     assert!(complaints.is_empty(), "{verb} {path} {}: {complaints:#?} {value}", answer.status);
     value
@@ -108,20 +111,17 @@ struct Asker {
 
 impl Asker {
     async fn of(served: &Served, role: Role) -> Self {
-        let token = served.store.make_token(&format!("a-{role}"), role, &ALL).await;
-        let token = token.expect("the store answers").expect("it is new");
-        Self { visitor: served.visitor(), token: format!("Bearer {token}") }
+        let token = served.token(&format!("a-{role}"), role, &ALL).await;
+        Self { visitor: served.visitor(), token }
     }
 
     async fn ask(&mut self, verb: &str, path: &str, body: Option<&Value>) -> Answer {
-        let headers = [("Authorization", &*self.token), ("Content-Type", "application/json")];
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.visitor.ask(&verb.to_uppercase(), path, &headers, &body).await
+        self.visitor.bearing(&self.token, &verb.to_uppercase(), path, &body).await
     }
 
     async fn json(&mut self, path: &str) -> Value {
-        let answer = self.ask("get", path, None).await;
-        serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
+        self.ask("get", path, None).await.json()
     }
 }
 
@@ -174,9 +174,10 @@ impl Known {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_answered_is_as_the_document_says() {
     let (databases, workshop) = (Databases::sqlite(), Workshop::open(1, "").await);
+    let workshop = workshop.owned_by(OWNER);
     let served = Served::start_patiently(&workshop, &databases).await;
     let relays = Relays::of_all(&workshop, &databases).await;
-    relays.halt(&workshop, &databases, &[("acme", "plank", "Q"), ("acme", "board", "Q")]).await;
+    relays.halt(&workshop, &databases, &[("acme", "plank", OWNER), ("acme", "board", OWNER)]).await;
     workshop.publish(3, None).await;
     workshop.bury(LETTERS, Flaw(0)).await;
     let document = strict();
@@ -217,6 +218,8 @@ async fn what_is_answered_is_as_the_document_says() {
         }
         let answer = admin.ask(&operation.verb, &path, body.as_ref()).await;
         let told = check(&document, &operation, &answer);
+        let reveals = REVEAL.contains(&operation.id());
+        assert_eq!(answer.shows(OWNER), reveals, "{} {path}: {answer:?}", operation.verb);
         // Nothing waits for somebody else: two.rs has that.
         let is_request = path.contains("/requests/") && answer.status == 404;
         if answer.status >= 300 && !is_request {
@@ -284,13 +287,21 @@ async fn refusals(document: &Value, served: &Served, admin: &mut Asker) {
                 "where" => "true",
                 _ => "none",
             };
+            if parameter["in"] == "path" {
+                // One that nothing has.
+                let body = operation.told.pointer(EXAMPLE_OF_BODY);
+                let query = if operation.id() == "planReset" { "?to=latest" } else { "" };
+                let answer = admin.ask(&operation.verb, &format!("{path}{query}"), body).await;
+                assert_eq!(answer.status, 404, "{} {path} {answer:?}", operation.verb);
+                check(document, &operation, &answer);
+                continue;
+            }
             let is_timeline = operation.id() == "showTimeline" && name != "value";
             let of = if is_timeline { "&value=1" } else { "" };
             let answer = admin.ask("get", &format!("{path}?{name}={value}{of}"), None).await;
-            if parameter["in"] == "query" {
-                assert_ne!(answer.status, 400, "{path} {name} {answer:?}");
-                check(document, &operation, &answer);
-            }
+            assert_eq!(parameter["in"], "query", "{path} {name}");
+            assert_ne!(answer.status, 400, "{path} {name} {answer:?}");
+            check(document, &operation, &answer);
         }
     }
 }

@@ -10,7 +10,7 @@ use event_bus_tests::kafka::everything_in;
 use serde_json::{Value, json};
 
 use super::relays::{CUTTING, Relays, held, is_set_aside, set_limit};
-use super::served::Served;
+use super::served::{ALL, Served};
 use super::visitor::Visitor;
 use crate::both::on_both_databases;
 use crate::workshop::Workshop;
@@ -18,25 +18,14 @@ use crate::workshop::Workshop;
 on_both_databases!(a_row_that_cant_be_sent_is_shown_and_retried_and_another_one_discarded);
 
 const SOON: Duration = Duration::from_secs(60);
-const ALL: Scope = Scope { services: None, tenants: None };
 const PAGE: &str = "/events/outbox/cutting";
 /// The owner of a piece.
 const OWNER: &str = "Quillon8812";
 
-/// Asks the API, for JSON.
+/// Asks the API about outboxes.
 async fn api(visitor: &mut Visitor, token: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let token = format!("Bearer {token}");
-    let headers = [("Authorization", &*token), ("Content-Type", "application/json")];
-    let path = format!("/api/v1/outbox{path}");
-    let (method, body) = body.map_or(("GET", String::new()), |body| ("POST", body.to_string()));
-    let answer = visitor.ask(method, &path, &headers, &body).await;
-    let told = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
-    (answer.status, told)
-}
-
-async fn token(served: &Served, name: &str, role: Role, scope: &Scope) -> String {
-    let token = served.store.make_token(name, role, scope).await;
-    token.expect("the store answers").expect("it is new")
+    let answer = visitor.api(token, &format!("/outbox{path}"), body).await;
+    (answer.status, answer.json())
 }
 
 /// What the audit has of rows, the earliest first.
@@ -71,7 +60,7 @@ async fn a_row_that_cant_be_sent_is_shown_and_retried_and_another_one_discarded(
     assert!(!page.shows(OWNER) && !page.shows("filling"), "{page:?}");
 
     // Nothing is decided without a token of the form, or without a reason to discard.
-    let token = token(&served, "api", Role::Operator, &scope).await;
+    let token = served.token("api", Role::Operator, &scope).await;
     let told = eventually(SOON, async || {
         let (_, told) = api(&mut ann.clone(), &token, "/cutting", None).await;
         let relays = told["standing"]["relays"].as_array().cloned().unwrap_or_default();
@@ -176,7 +165,7 @@ async fn an_outbox_is_shown_to_its_scope_and_only_operators_of_all_tenants_decid
     assert!(list.shows("/events/outbox/packing") && !list.shows(CUTTING), "{list:?}");
     assert_eq!(pat.get(PAGE).await.status, 404);
     assert_eq!(pat.post(&format!("{PAGE}/retry"), &fields).await.status, 404);
-    let token_of_pat = token(&served, "pat", Role::Operator, &packing).await;
+    let token_of_pat = served.token("pat", Role::Operator, &packing).await;
     let (status, told) = api(&mut pat, &token_of_pat, "/cutting", None).await;
     assert_eq!(status, 404, "{told}");
     let asked = json!({ "row": 1, "event_id": "x" });
@@ -212,7 +201,7 @@ async fn of_a_service_that_does_not_run_it_is_said_that_it_did_not_answer() {
     let actions: Vec<String> =
         audited(&served).await.into_iter().map(|(action, ..)| action).collect();
     assert_eq!(actions, ["retry-row", "not-done"]);
-    let token = token(&served, "api", Role::Viewer, &ALL).await;
+    let token = served.token("api", Role::Viewer, &ALL).await;
     let (status, told) = api(&mut ann, &token, "", None).await;
     assert_eq!((status, &told[0]["standing"]), (200, &Value::Null), "{told}");
     served.stop().await;
@@ -229,7 +218,7 @@ async fn services_and_the_program_answer_for_their_outboxes() {
     relay.stderr(std::process::Stdio::null());
     let mut relay = relay.spawn().expect("the program can be run");
     let mut ann = served.signed_in("ann", Role::Viewer, &ALL).await;
-    let token = token(&served, "api", Role::Viewer, &ALL).await;
+    let token = served.token("api", Role::Viewer, &ALL).await;
     let told = eventually(SOON, async || {
         let (_, told) = api(&mut ann.clone(), &token, "", None).await;
         let silent = told.as_array().expect("it is a list").iter();

@@ -13,7 +13,7 @@ use event_bus_tests::process::{Ended, Process};
 use event_bus_tests::servers;
 use serde_json::Value;
 
-use super::served::PASSWORD;
+use super::served::{PASSWORD, signs_in};
 use super::visitor::Visitor;
 
 const SOON: Duration = Duration::from_secs(90);
@@ -166,11 +166,7 @@ async fn each_page_is_for_everybody() {
     let browser = Chromium::start().await;
     browser.resize(DESK.0, DESK.1).await;
     let site = ann.origin();
-    browser.open(&format!("{site}/sign-in")).await;
-    browser.type_into("input[name=name]", "ann").await;
-    browser.type_into("input[name=password]", PASSWORD).await;
-    browser.click("main button").await;
-    browser.shows("h1", "Dead Letter Queue").await;
+    signs_in(&browser, &site, "ann").await;
 
     let is_page = |path: &str| !NO_PAGES.contains(&path);
     let routes = panel::ROUTES.iter().filter(|route| route.verb == Verb::Get);

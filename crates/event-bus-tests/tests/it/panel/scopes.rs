@@ -6,10 +6,10 @@ use event_bus::dead_letters::{Filter, Scope};
 use event_bus::store::ops::Role;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::served::{PASSWORD, Served};
-use super::visitor::{Answer, Visitor};
+use super::visitor::Visitor;
 use crate::both::on_both_databases;
 use crate::workshop::{Flaw, Workshop};
 
@@ -24,20 +24,6 @@ fn of_tenant(name: &str) -> Scope {
 
 fn tenant_filter(name: &str) -> Filter {
     Filter { tenants: vec![name.to_owned()], ..Filter::default() }
-}
-
-async fn api(visitor: &mut Visitor, token: &str, path: &str, body: Option<&Value>) -> Answer {
-    let token = format!("Bearer {token}");
-    let headers = [("Authorization", &*token), ("Content-Type", "application/json")];
-    let path = format!("/api/v1{path}");
-    match body {
-        Some(body) => visitor.ask("POST", &path, &headers, &body.to_string()).await,
-        None => visitor.ask("GET", &path, &headers, "").await,
-    }
-}
-
-fn json_of(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
 }
 
 async fn one_tenants_operator_neither_sees_nor_touches_what_is_anothers(databases: &Databases) {
@@ -81,40 +67,37 @@ async fn one_tenants_operator_neither_sees_nor_touches_what_is_anothers(database
     touches_nothing(&mut ann, &served, &others).await;
 
     // The API, with a token of the same scope.
-    let token = served.store.make_token("ann", Role::Operator, &of_tenant("acme")).await;
-    let token = token.expect("the store answers").expect("it is new");
-    let listed = json_of(&api(&mut ann, &token, "/dead-letters", None).await);
+    let token = served.token("ann", Role::Operator, &of_tenant("acme")).await;
+    let listed = ann.api(&token, "/dead-letters", None).await.json();
     assert_eq!(
         (&listed["total"], listed["letters"].as_array().map(Vec::len)),
         (&json!(EACH), Some(EACH))
     );
-    let failures = json_of(&api(&mut ann, &token, "/failures", None).await);
+    let failures = ann.api(&token, "/failures", None).await.json();
     assert_eq!(failures[0]["tenants"], json!(["acme"]), "{failures}");
     assert_eq!(failures[0]["letters"], EACH);
     let path = format!("/dead-letters/{}", others[0]);
-    assert_eq!(api(&mut ann, &token, &path, None).await.status, 404);
+    assert_eq!(ann.api(&token, &path, None).await.status, 404);
     let edit = json!({ "value": "{}", "reason": "mine now" });
-    assert_eq!(api(&mut ann, &token, &format!("{path}/edit"), Some(&edit)).await.status, 404);
+    assert_eq!(ann.api(&token, &format!("{path}/edit"), Some(&edit)).await.status, 404);
     let decision = json!({ "filter": { "ids": others }, "reason": "mine now" });
     for verb in ["discard", "restore"] {
-        let decided =
-            api(&mut ann, &token, &format!("/dead-letters/{verb}"), Some(&decision)).await;
-        assert_eq!(json_of(&decided)["letters"], 0, "{decided:?}");
+        let decided = ann.api(&token, &format!("/dead-letters/{verb}"), Some(&decision)).await;
+        assert_eq!(decided.json()["letters"], 0, "{decided:?}");
     }
     // Who says the scope in the request is not heard.
     let claimed = json!({ "filter": { "ids": others, "scope": {} }, "reason": "mine now" });
-    let refused = api(&mut ann, &token, "/dead-letters/discard", Some(&claimed)).await;
+    let refused = ann.api(&token, "/dead-letters/discard", Some(&claimed)).await;
     assert_eq!(refused.status, 400, "{refused:?}");
-    let asked = json_of(&api(&mut ann, &token, "/replays", Some(&decision)).await);
+    let asked = ann.api(&token, "/replays", Some(&decision)).await.json();
     assert_eq!(asked["letters"], 0, "{asked}");
 
     // A replay that has others' dead letters in it does not exist for ann; one of her own does.
-    let admin = served.store.make_token("root", Role::Admin, &Scope::default()).await;
-    let admin = admin.expect("the store answers").expect("it is new");
+    let admin = served.token("root", Role::Admin, &Scope::default()).await;
     let of_all = json!({ "filter": { "ids": [others[0], own[0]] }, "reason": "both" });
-    let of_all = json_of(&api(&mut ann, &admin, "/replays", Some(&of_all)).await);
+    let of_all = ann.api(&admin, "/replays", Some(&of_all)).await.json();
     let of_own = json!({ "filter": { "ids": [own[1]] } });
-    let of_own = json_of(&api(&mut ann, &token, "/replays", Some(&of_own)).await);
+    let of_own = ann.api(&token, "/replays", Some(&of_own)).await.json();
     let [of_all, of_own] =
         [of_all, of_own].map(|one| one["id"].as_str().expect("an id").to_owned());
     let replays = ann.get("/events/replays").await;
@@ -124,11 +107,10 @@ async fn one_tenants_operator_neither_sees_nor_touches_what_is_anothers(database
         assert_eq!(ann.get(&format!("/events/replays/{of_own}{part}")).await.status, 200);
     }
     assert_eq!(ann.post(&format!("/events/replays/{of_all}/cancel"), &[]).await.status, 404);
-    let cancel =
-        api(&mut ann, &token, &format!("/replays/{of_all}/cancel"), Some(&json!({}))).await;
+    let cancel = ann.api(&token, &format!("/replays/{of_all}/cancel"), Some(&json!({}))).await;
     assert_eq!(cancel.status, 404, "{cancel:?}");
     let again = json!({ "id": of_all, "filter": { "ids": [own[1]] } });
-    let again = api(&mut ann, &token, "/replays", Some(&again)).await;
+    let again = ann.api(&token, "/replays", Some(&again)).await;
     assert_eq!(again.status, 404, "{again:?}");
     served.stop().await;
 }

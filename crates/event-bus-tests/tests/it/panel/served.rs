@@ -12,6 +12,7 @@ use event_bus::store::ops::{OpsStore, Role, UserName};
 use event_bus_ops::access::password;
 use event_bus_ops::desk::Desk;
 use event_bus_ops::{Watch, http, panel};
+use event_bus_tests::chromium::Chromium;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::kafka::publisher;
 use tokio::net::TcpListener;
@@ -23,6 +24,9 @@ use crate::workshop::Workshop;
 
 /// Everybody's.
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// All services' and all tenants'.
+pub const ALL: Scope = Scope { services: None, tenants: None };
 
 /// The pause between two looks at topics and groups.
 const LOOK: Duration = Duration::from_millis(200);
@@ -100,11 +104,12 @@ impl Served {
 
     /// A user with the password of all.
     pub async fn user(&self, name: &str, role: Role, scope: &Scope) -> UserName {
-        let name: UserName = name.parse().expect("a name");
-        let hash = password::hash(PASSWORD.to_owned()).await.expect("it is hashed");
-        let made = self.store.make_user(&name, role, scope, Some(&hash)).await;
-        assert!(made.expect("the store answers"), "{name} is new");
-        name
+        user(&self.store, name, role, scope).await
+    }
+
+    /// A new token.
+    pub async fn token(&self, name: &str, role: Role, scope: &Scope) -> String {
+        token(&self.store, name, role, scope).await
     }
 
     /// Somebody new at the panel.
@@ -125,4 +130,27 @@ impl Served {
         while self.running.join_next().await.is_some() {}
         self.store.close().await;
     }
+}
+
+/// A user of an ops store, with the password of all.
+pub async fn user(store: &OpsStore, name: &str, role: Role, scope: &Scope) -> UserName {
+    let name: UserName = name.parse().expect("a name");
+    let hash = password::hash(PASSWORD.to_owned()).await.expect("it is hashed");
+    let made = store.make_user(&name, role, scope, Some(&hash)).await;
+    assert!(made.expect("the store answers"), "{name} is new");
+    name
+}
+
+/// A new token of an ops store.
+pub async fn token(store: &OpsStore, name: &str, role: Role, scope: &Scope) -> String {
+    store.make_token(name, role, scope).await.expect("the store answers").expect("it is new")
+}
+
+/// Signs somebody in who has the password of all.
+pub async fn signs_in(browser: &Chromium, site: &str, name: &str) {
+    browser.open(&format!("{site}/sign-in")).await;
+    browser.type_into("input[name=name]", name).await;
+    browser.type_into("input[name=password]", PASSWORD).await;
+    browser.click("main button").await;
+    browser.shows("h1", "Dead Letter Queue").await;
 }

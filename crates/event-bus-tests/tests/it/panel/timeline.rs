@@ -8,20 +8,16 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use serde_json::Value;
 
-use super::served::Served;
+use super::served::{ALL, Served};
 use super::visitor::Visitor;
 use crate::workshop::{Flaw, Workshop};
 
 const SOON: Duration = Duration::from_secs(90);
-const ALL: Scope = Scope { services: None, tenants: None };
 const PAGE: &str = "/events/timeline";
 
 async fn moments(visitor: &mut Visitor, token: &str, query: &str) -> Vec<Value> {
-    let token = format!("Bearer {token}");
-    let path = format!("/api/v1/timeline?{query}");
-    let answer = visitor.ask("GET", &path, &[("Authorization", &token)], "").await;
-    let told: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
-    told["moments"].as_array().unwrap_or_else(|| panic!("{answer:?}")).clone()
+    let told = visitor.api(token, &format!("/timeline?{query}"), None).await.json();
+    told["moments"].as_array().unwrap_or_else(|| panic!("{told}")).clone()
 }
 
 fn kinds(moments: &[Value]) -> Vec<&str> {
@@ -53,8 +49,7 @@ async fn a_timeline_tells_who_published_who_settled_what_died_and_what_went_back
     let of_key = ann.get(&format!("{PAGE}?value=acme%2Fplank&as=key")).await;
     assert!(of_key.shows("acme") && !of_key.shows("bolt"), "{of_key:?}");
 
-    let token = served.store.make_token("ann", Role::Viewer, &ALL).await;
-    let token = token.expect("the store answers").expect("it is new");
+    let token = served.token("ann", Role::Viewer, &ALL).await;
     let all = moments(&mut ann, &token, "value=plank").await;
     let mut sorted = kinds(&all);
     sorted.sort_unstable();

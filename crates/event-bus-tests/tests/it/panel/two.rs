@@ -8,7 +8,7 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use serde_json::{Value, json};
 
-use super::served::Served;
+use super::served::{ALL, Served};
 use super::visitor::Visitor;
 use crate::both::on_both_databases;
 use crate::workshop::{Flaw, Workshop};
@@ -19,7 +19,6 @@ on_both_databases!(
 );
 
 const SOON: Duration = Duration::from_secs(60);
-const ALL: Scope = Scope { services: None, tenants: None };
 /// So many need nobody else.
 const FEW: u64 = 2;
 
@@ -31,16 +30,12 @@ struct Asks {
 
 impl Asks {
     async fn new(served: &Served, name: &str, role: Role, scope: &Scope) -> Self {
-        let token = served.store.make_token(name, role, scope).await;
-        let token = token.expect("the store answers").expect("it is new");
+        let token = served.token(name, role, scope).await;
         Self { visitor: served.visitor(), token }
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> (u16, Value) {
-        let token = format!("Bearer {}", self.token);
-        let headers = [("Authorization", &*token), ("Content-Type", "application/json")];
-        let path = format!("/api/v1{path}");
-        let answer = self.visitor.ask("POST", &path, &headers, &body.to_string()).await;
+        let answer = self.visitor.api(&self.token, path, Some(body)).await;
         (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
     }
 }

@@ -3,10 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use event_bus_tests::eventually::eventually;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
+
+/// How long something may take to be shown.
+const SOON: Duration = Duration::from_secs(90);
 
 /// What was answered.
 #[derive(Clone, Debug)]
@@ -44,6 +50,11 @@ impl Answer {
     pub fn shows(&self, text: &str) -> bool {
         self.body.contains(text)
     }
+
+    /// What it says, which is JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
 }
 
 #[derive(Clone)]
@@ -67,6 +78,28 @@ impl Visitor {
         self.ask("GET", path, &[], "").await
     }
 
+    /// The page, once it shows this.
+    pub async fn once_it_shows(&self, path: &str, text: &str) -> Answer {
+        eventually(SOON, async || {
+            let page = self.clone().get(path).await;
+            if page.shows(text) { Ok(page) } else { Err(page.body) }
+        })
+        .await
+    }
+
+    /// Asks with a token; a body is JSON.
+    pub async fn bearing(&mut self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let token = format!("Bearer {token}");
+        let headers = [("Authorization", &*token), ("Content-Type", "application/json")];
+        self.ask(method, path, &headers, body).await
+    }
+
+    /// Asks the API, to have something done where there is a body.
+    pub async fn api(&mut self, token: &str, path: &str, body: Option<&Value>) -> Answer {
+        let (method, body) = body.map_or(("GET", String::new()), |body| ("POST", body.to_string()));
+        self.bearing(token, method, &format!("/api/v1{path}"), &body).await
+    }
+
     /// Follows where it is sent on to.
     pub async fn visit(&mut self, path: &str) -> Answer {
         let mut answer = self.get(path).await;
@@ -79,10 +112,15 @@ impl Visitor {
 
     /// Sends a form of the last page.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send("POST", path, fields).await
+    }
+
+    /// Sends one by another verb.
+    pub async fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let (origin, csrf) = (self.origin(), self.csrf.clone());
         let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", &*csrf)]).collect();
         let headers = [("Origin", &*origin), ("Sec-Fetch-Site", "same-origin")];
-        self.ask("POST", path, &headers, &form(&fields)).await
+        self.ask(method, path, &headers, &form(&fields)).await
     }
 
     pub async fn signs_in(&mut self, name: &str, password: &str) {
@@ -165,6 +203,12 @@ impl Followed {
             }));
         }
         self.text.lock().expect("nobody panics").clone()
+    }
+
+    /// The status that it began with, once it came.
+    pub fn status(&mut self) -> Option<u16> {
+        let text = self.text();
+        text.split_once("\r\n")?.0.split(' ').nth(1)?.parse().ok()
     }
 
     /// Whether it is over.

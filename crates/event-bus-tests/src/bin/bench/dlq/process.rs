@@ -2,21 +2,68 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use event_bus::names::Namespace;
+use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::client::Client;
+use event_bus_tests::ops;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::broker::memory::{Watch, resident_bytes};
 use crate::database;
+use crate::publish::turn::Quartiles;
+
+/// A bus of its own on somebody's brokers, and the program on it.
+pub struct Bus {
+    pub kafka: KafkaConfig,
+    pub catalogue: Arc<Catalogue>,
+    pub program: Program,
+}
+
+impl Bus {
+    pub fn new(bootstrap: &str, program: &str) -> Self {
+        let namespace = format!("bench-{:08x}", rand::random::<u32>());
+        let catalogue = blindstrader::catalogue()
+            .with_namespace(Namespace::new(&namespace).expect("a valid namespace"));
+        let (path, bootstrap) = (program.to_owned(), bootstrap.to_owned());
+        Self {
+            kafka: KafkaConfig::plain(&bootstrap),
+            catalogue: Arc::new(catalogue),
+            program: Program { path, bootstrap, namespace },
+        }
+    }
+}
+
+/// What requests take in milliseconds, after one that is not counted.
+pub async fn timed(requests: usize, mut request: impl AsyncFnMut()) -> Quartiles {
+    request().await;
+    let mut took = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let began = Instant::now();
+        request().await;
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Quartiles::of(took.into_iter())
+}
+
+/// Tells it, and whether half of the requests took no longer than that.
+pub fn tell(what: &str, took: &Quartiles, aim: Duration) -> bool {
+    let is_fast = took.median() <= aim.as_secs_f64() * 1e3;
+    let mark = if is_fast { "" } else { "  SLOWER THAN IT SHOULD BE" };
+    let (half, most) = (took.median(), took.at_percent(99));
+    println!("{what}: {half:.1} ms, 99 of 100 in {most:.1} ms{mark}");
+    is_fast
+}
 
 /// How the program is called.
 pub struct Program {
-    pub path: String,
-    pub bootstrap: String,
-    pub namespace: String,
+    path: String,
+    bootstrap: String,
+    namespace: String,
 }
 
 impl Program {
@@ -89,21 +136,10 @@ impl Ops {
         let made = made.await.expect("the program can be run");
         let token = String::from_utf8(made.stdout).expect("a token is text");
         let mut command = program.command(&["ops", "serve", "--store", &url]);
-        command.args(["--http", "127.0.0.1:0", "--log", "info"]).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program can be run");
+        command.args(["--log", "info"]);
+        let mut child = ops::start(command);
         let watch = Watch::start(child.id().expect("it runs"));
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let address = loop {
-            let line = lines.next_line().await.expect("it can be read").expect("it goes on");
-            if let Some((_, address)) = line.rsplit_once("the API answers http=") {
-                break address.split_whitespace().next().unwrap_or(address).to_owned();
-            }
-        };
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                eprintln!("{line}");
-            }
-        });
+        let address = ops::address(&mut child, |line| eprintln!("{line}")).await.to_string();
         let url = format!("http://{address}").parse().expect("it is a URL");
         (Self { child, address, client: Client::new(url, token.trim()) }, watch.peak_bytes())
     }
