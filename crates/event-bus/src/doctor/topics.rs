@@ -59,7 +59,7 @@ fn differences(
         }
     }
     let differences = plan.refused.iter().chain(&plan.left_alone);
-    findings.extend(differences.map(|difference| of_difference(difference, plan)));
+    findings.extend(differences.map(of_difference));
     findings
 }
 
@@ -72,7 +72,7 @@ fn missing(topic: &TopicName, is_dead_letter: bool, cure: String) -> Finding {
     Finding::new(code, Subject::Topic(topic.clone()), what, cure)
 }
 
-fn of_difference(difference: &Difference, plan: &Plan) -> Finding {
+fn of_difference(difference: &Difference) -> Finding {
     let code = match difference {
         Difference::WouldReorder { .. } => Code::TooFewPartitions,
         Difference::MorePartitions { .. } => Code::MorePartitions,
@@ -82,8 +82,9 @@ fn of_difference(difference: &Difference, plan: &Plan) -> Finding {
         Difference::Replication { .. } => Code::Replication,
         Difference::TooFewBrokers { topic, .. } => {
             let is_dead_letter = topic.as_str().ends_with(crate::names::DLT_SUFFIX);
-            let cure = format!("{}: {}", plan.of(topic).join("; "), difference.cure());
-            return missing(topic, is_dead_letter, cure);
+            let cure = format!("`event-bus topics apply`, and {}", difference.cure());
+            let found = missing(topic, is_dead_letter, cure);
+            return Finding { what: format!("{}: {difference}", found.what), ..found };
         }
     };
     let subject = Subject::Topic(difference.topic().clone());
