@@ -14,7 +14,8 @@ pub const HELP: &str = "Exit codes:
      configuration file or client property
   3  a difference was found: problems by `catalogue check`, something to do or
      refused by `topics plan`, something refused by `topics apply`, an event that
-     fails in a dry run of `replay`, a row that is not as it was by `audit verify`";
+     fails in a dry run of `replay`, a row that is not as it was by `audit verify`,
+     an error (not only warnings) by `doctor`";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

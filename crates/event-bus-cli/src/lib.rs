@@ -16,6 +16,7 @@ mod view;
 
 mod catalogue;
 mod topics;
+mod doctor;
 mod publish;
 mod tail;
 mod trace;
@@ -57,6 +58,8 @@ enum Command {
     /// Compare the cluster's topics with the catalogue, and bring them to it
     #[command(subcommand)]
     Topics(topics::Command),
+    /// Find what is wrong with a cluster, by the catalogue and good practice, and say what to do about it
+    Doctor(doctor::Args),
     /// Publish events from NDJSON: a payload or a whole envelope per line
     Publish(publish::Args),
     /// Show events as they come, or from an earlier time on
@@ -98,6 +101,7 @@ impl Command {
         match self {
             Self::Catalogue(command) => command.run(global),
             Self::Topics(command) => command.run(global).await,
+            Self::Doctor(args) => args.run(global).await,
             Self::Publish(args) => args.run(global).await,
             Self::Tail(args) => args.run(global).await,
             Self::Trace(args) => args.run(global).await,
@@ -176,6 +180,8 @@ mod tests {
             "event-bus catalogue export kubernetes --image event-bus:test --cluster bus --postgres db.example",
             "event-bus topics plan --bootstrap a:9092,b:9092",
             "event-bus --kafka security.protocol=sasl_ssl topics apply --replication 1 --accept-reorder",
+            "event-bus doctor",
+            "event-bus doctor --store sqlite://brand.db --store postgres://localhost/order --output json",
             "event-bus publish OrderPlaced --tenant louvolite --file -",
             "event-bus publish OrderPlaced --strict --file orders.ndjson",
             "event-bus tail",

@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use anyhow::Context;
 use event_bus::dead_letter::error_chain;
+use event_bus::doctor::Client;
 use event_bus::names::Namespace;
 use event_bus::{Catalogue, KafkaConfig};
 use serde::Deserialize;
@@ -84,6 +85,12 @@ impl Settings {
     pub fn kafka_at(&self, bootstrap: &str) -> anyhow::Result<KafkaConfig> {
         let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
         KafkaConfig::new(bootstrap, properties).or_else(|error| usage(error_chain(&error)))
+    }
+
+    /// How Kafka is reached, with properties that may be refused.
+    pub fn client(&self) -> Client {
+        let bootstrap = self.bootstrap_given().unwrap_or(BOOTSTRAP).to_owned();
+        Client { bootstrap, properties: self.properties.clone() }
     }
 
     /// The bootstrap servers, if anybody named some.

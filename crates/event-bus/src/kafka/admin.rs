@@ -2,6 +2,7 @@
 
 mod groups;
 mod lag;
+mod layout;
 mod survey;
 mod topics;
 
@@ -18,6 +19,7 @@ use super::{KafkaConfig, READER_GROUP, admin_native};
 use crate::names::TopicName;
 
 pub use groups::{GroupMember, GroupState, Offsets, Position};
+pub use layout::{Acl, Layout, Replicas};
 pub use survey::{Committed, GroupOffsets, Span, Survey, TopicOffsets, Wanted};
 pub use topics::{Cluster, NewTopic, TopicState};
 

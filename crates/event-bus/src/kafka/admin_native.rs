@@ -1,10 +1,12 @@
 //! The admin calls of librdkafka that its safe wrapper lacks: offsets of many partitions in one call, the committed
-//! offsets of a group that may have no members, and changing some configs of a topic without resetting the others.
+//! offsets of a group that may have no members, changing some configs of a topic without resetting the others, and the
+//! access control lists.
 //!
 //! Each call makes a queue of its own, submits, and waits on it; so calls of several threads don't mix their answers.
 //! What the native side allocates is owned by [`Owned`] and freed by its drop.
 #![expect(unsafe_code, reason = "rdkafka has no safe wrapper for these admin calls")]
 
+mod acls;
 mod groups;
 
 use std::ffi::{CStr, CString, c_char};
@@ -20,6 +22,7 @@ use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_admin_op_t as Operation;
 use rdkafka_sys::types::RDKafkaRespErr;
 
+pub(super) use acls::describe_acls;
 pub(super) use groups::{describe_groups, list_group_offsets, list_groups, member_counts};
 
 /// How much longer than the request's own time-out its answer is awaited: librdkafka reports the time-out itself.

@@ -28,7 +28,7 @@ pub use outbox::{
     Backlog, COUNTED, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting,
 };
 pub use owner::{Begun, Holding};
-pub use purge::{Expired, InboxShare};
+pub use purge::{Expired, InboxBegin, InboxShare};
 pub use quarantine::{Discarded, LiftError, Quarantined, SetAside};
 pub use relay_store::RelayStore;
 pub use relays::{Held, Lease, SHARDS, Scan, Share};

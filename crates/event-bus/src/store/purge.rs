@@ -30,6 +30,19 @@ pub struct InboxShare {
     pub oldest: Timestamp,
 }
 
+/// Where the rows of one group begin in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxBegin {
+    /// The consumer group, as it stands in the rows.
+    pub group: String,
+    /// The topic, likewise.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The least offset of any row.
+    pub offset: i64,
+}
+
 /// Which rows of one partition may go.
 #[derive(Clone, Copy, Debug)]
 pub struct Expired<'a> {
@@ -115,6 +128,26 @@ impl Store {
                     done: row.get("done")?,
                     dead: row.get("dead")?,
                     oldest: oldest.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Where the inbox begins, by group, topic and partition. Reads the whole inbox.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn inbox_begins(&self) -> Result<Vec<InboxBegin>, sqlx::Error> {
+        let sql = "SELECT consumer_group, topic, partition_id, min(record_offset) AS record_offset
+                   FROM processed_events GROUP BY consumer_group, topic, partition_id";
+        let rows = self.fetch_all(sql, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(InboxBegin {
+                    group: row.get("consumer_group")?,
+                    topic: row.get("topic")?,
+                    partition: row.get("partition_id")?,
+                    offset: row.get("record_offset")?,
                 })
             })
             .collect()

@@ -10,15 +10,16 @@ const LIBRARY: &str = "crates/event-bus/src/";
 const KAFKA: [&str; 2] = ["crates/event-bus/src/kafka/", "crates/event-bus/src/kafka.rs"];
 
 /// The benchmark compares the library with bare calls of the client; the embedded broker, and the lag of what others do, are
-/// tested with calls that the library does not make.
-const BARE_CLIENT: [&str; 3] = [
+/// tested with calls that the library does not make, and so are the doctor's faults planted.
+const BARE_CLIENT: [&str; 4] = [
     "crates/event-bus-tests/src/bin/bench",
     "crates/event-bus-tests/tests/durability/",
+    "crates/event-bus-tests/tests/it/doctor/",
     "crates/event-bus-tests/tests/it/lags/",
 ];
 
 /// Modules that take `now` as an argument and never wait: files and directories of these names.
-const PURE: [&str; 25] = [
+const PURE: [&str; 32] = [
     "catalogue",
     "consumer/batch",
     "consumer/command",
@@ -36,6 +37,13 @@ const PURE: [&str; 25] = [
     "consumer/settings",
     "consumer/stuck",
     "consumer/track",
+    "doctor/access",
+    "doctor/brokers",
+    "doctor/client",
+    "doctor/code",
+    "doctor/groups",
+    "doctor/inbox",
+    "doctor/topics",
     "envelope",
     "flaw",
     "headers",

@@ -279,6 +279,6 @@ fn outcome(
     Some((TopicName::new(&topic).ok()?, outcome))
 }
 
-fn configs(described: ConfigResource) -> BTreeMap<String, String> {
+pub(super) fn configs(described: ConfigResource) -> BTreeMap<String, String> {
     described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
 }
