@@ -124,8 +124,8 @@ fn offsets(
             listed(&below)
         );
         let cure = format!(
-            "they are gone from Kafka: bring them back from their source, then `event-bus groups reset {group} --to earliest`; and \
-             keep events longer or handle them sooner"
+            "write down which, `event-bus groups reset {group} --to earliest`, and have them published \
+             again from their source: docs/runbooks/EventBusEventsLost.md"
         );
         findings.push(finding(Code::EventsLost, what, cure));
     }
