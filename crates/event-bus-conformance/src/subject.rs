@@ -67,8 +67,17 @@ impl Restartable {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one on an empty directory, with these words at the end of its command: settings of Kafka's as `--set
+    /// KEY=VALUE`. A restart is without them.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(words: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory can be made");
-        let (process, address) = spawn(&data, &[]).await;
+        let (process, address) = spawn(&data, words).await;
         Self { data, process, address }
     }
 

@@ -25,9 +25,17 @@ const LEAVES_WITHIN: Duration = Duration::from_secs(20);
 /// # Panics
 /// When it can't be started or fails.
 pub async fn run(class: &str, arguments: &[&str]) -> String {
+    run_at(&servers::bootstrap(), class, arguments).await
+}
+
+/// As [`run`], for another broker.
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_at(bootstrap: &str, class: &str, arguments: &[&str]) -> String {
     let mut command = Command::new("java");
     command.args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", &servers::kafka_tools(), class]);
-    command.args(["--bootstrap-server", &servers::bootstrap()]).args(arguments).kill_on_drop(true);
+    command.args(["--bootstrap-server", bootstrap]).args(arguments).kill_on_drop(true);
     let output = command.output().await.expect("java can be started");
     let text = format!(
         "{}{}",

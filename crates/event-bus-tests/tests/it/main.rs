@@ -6,6 +6,7 @@ mod batches;
 mod billing_process;
 mod both;
 mod contract;
+mod doctor;
 mod each;
 mod handling;
 mod health;

@@ -124,8 +124,8 @@ fn offsets(
             listed(&below)
         );
         let cure = format!(
-            "they are gone from Kafka: bring them back from their source, then `event-bus groups reset {group} --to earliest`; and \
-             keep events longer or handle them sooner"
+            "write down which, `event-bus groups reset {group} --to earliest`, and have them published \
+             again from their source: docs/runbooks/EventBusEventsLost.md"
         );
         findings.push(finding(Code::EventsLost, what, cure));
     }
@@ -139,14 +139,7 @@ fn offsets(
         );
         findings.push(finding(Code::CommitBeyondEnd, what, cure));
     }
-    if event.lag.level(lag) == Level::Critical {
-        let what =
-            format!("{group} is {lag} events behind on {topic}, more than {}", event.lag.critical);
-        let cure = format!(
-            "`event-bus groups lag {group} --partitions` tells where; docs/runbooks/EventBusLagCritical.md what to do"
-        );
-        findings.push(finding(Code::GroupBehind, what, cure));
-    }
+    findings.extend(behind(subscription, lag));
     if !overtaken.is_empty() {
         let what = format!(
             "{topic} is about to remove events that {group} has not handled, in {}",
@@ -158,4 +151,17 @@ fn offsets(
         findings.push(finding(Code::RetentionOvertakes, what, cure));
     }
     findings
+}
+
+fn behind(subscription: Subscription<'_>, lag: u64) -> Option<Finding> {
+    let (event, group) = (subscription.event, &subscription.consumer.group);
+    if event.lag.level(lag) != Level::Critical {
+        return None;
+    }
+    let (topic, critical) = (&event.topic, event.lag.critical);
+    let what = format!("{group} is {lag} events behind on {topic}, more than {critical}");
+    let cure = format!(
+        "`event-bus groups lag {group} --partitions` tells where; docs/runbooks/EventBusLagCritical.md what to do"
+    );
+    Some(Finding::new(Code::GroupBehind, Subject::Group(group.to_string()), what, cure))
 }
