@@ -222,8 +222,15 @@ impl Things<'_> {
     }
 }
 
-/// What is shown to nobody who is signed in, and what is streamed: that is followed.
-const NOT_SERVED: [&str; 3] = ["/welcome", "/events/live/stream", "/api/v1/events/live/stream"];
+/// What is shown to nobody who is signed in, what leads to a provider of identities, which is none here, and what is
+/// streamed: that is followed.
+const NOT_SERVED: [&str; 5] = [
+    "/welcome",
+    "/sign-in/oidc",
+    "/sign-in/oidc/callback",
+    "/events/live/stream",
+    "/api/v1/events/live/stream",
+];
 
 /// Whether whoever has this role gets in.
 fn gets_in(needs: Needs, role: Role) -> bool {
