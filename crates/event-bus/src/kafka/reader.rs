@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long no record may come before what is still open is read topic by topic.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long partitions may be without a leader, as they are for a moment after their topic was made.
-const LEADERLESS: Duration = Duration::from_secs(10);
+const LEADERLESS: Duration = Duration::from_secs(30);
 /// The wait before asking again after partitions without a leader.
 const LEADERLESS_PAUSE: Duration = Duration::from_millis(100);
 /// Records handed over at once.

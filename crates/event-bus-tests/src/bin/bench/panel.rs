@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_bus::dead_letters::{Filter, Scope};
-use event_bus::kafka::admin::Admin;
+use event_bus::kafka::admin::{Admin, Position};
 use event_bus::names::TopicName;
 use event_bus::store::ops::{OpsStore, Role};
 use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::access::route::Verb;
 use event_bus_ops::api::AskForReplay;
 use event_bus_ops::panel::{COOKIE, HOME, ROUTES};
+use event_bus_tests::eventually::eventually;
 use event_bus_tests::kafka::create_topics_at;
 use jiff::Timestamp;
 
@@ -122,7 +123,16 @@ async fn make_topics(kafka: &KafkaConfig, catalogue: &Catalogue, wanted: usize) 
     }
     admin.await_topics(&more, LEADERS).await.expect("all partitions have leaders");
     let cluster = admin.cluster().await.expect("Kafka answers");
-    all.iter().map(|topic| cluster.partitions(topic).count()).sum()
+    let partitions: Vec<_> = all.iter().flat_map(|topic| cluster.partitions(topic)).collect();
+    // The controller has named the leaders, who learn it one partition after the other.
+    eventually(LEADERS, async || {
+        let told = admin.offsets(Position::End, partitions.clone()).await;
+        let told = told.map_err(|error| error.to_string())?;
+        let silent = told.values().filter(|offset| offset.is_err()).count();
+        if silent == 0 { Ok(()) } else { Err(format!("{silent} partitions do not answer")) }
+    })
+    .await;
+    partitions.len()
 }
 
 /// The cookie of an administrator.
