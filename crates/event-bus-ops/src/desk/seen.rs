@@ -175,18 +175,23 @@ impl Desk {
         family: &Lineage,
     ) -> Result<(Vec<Moment>, Vec<Reached>), DeskError> {
         let (kafka, catalogue) = (&self.kafka, &self.catalogue);
-        let record = self.record(&family.found).await?;
-        let kin: Vec<&Found> = family.lineage.iter().collect();
-        let moments = timeline(kafka, catalogue, &kin, record.as_ref()).await;
-        let mut moments = moments.map_err(|error| DeskError::failed(&error))?;
-        if let Some(record) = &record {
-            let personal = self.personal(&family.found, record);
-            moments.iter_mut().for_each(|moment| moment.what = personal.text(&moment.what));
-        }
+        let told = async {
+            let record = self.record(&family.found).await?;
+            let kin: Vec<&Found> = family.lineage.iter().collect();
+            let moments = timeline(kafka, catalogue, &kin, record.as_ref()).await;
+            let mut moments = moments.map_err(|error| DeskError::failed(&error))?;
+            if let Some(record) = &record {
+                let personal = self.personal(&family.found, record);
+                moments.iter_mut().for_each(|moment| moment.what = personal.text(&moment.what));
+            }
+            Ok::<_, DeskError>(moments)
+        };
         // Of the event as it was published, and not of a replay that died.
         let first = family.lineage.first().unwrap_or(&family.found);
-        let reached = reached(kafka, catalogue, first).await;
-        Ok((moments, reached.map_err(|error| DeskError::failed(&error))?))
+        let reached = async {
+            reached(kafka, catalogue, first).await.map_err(|error| DeskError::failed(&error))
+        };
+        tokio::try_join!(told, reached)
     }
 
     /// All that is known of a dead letter; as it is where a reason is given.

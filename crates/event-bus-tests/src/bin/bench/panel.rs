@@ -48,8 +48,14 @@ const QUERIES: [(&str, &str); 12] = [
 ];
 
 /// What is no page without more: it leads elsewhere, or means something only with a query or a link.
-const NO_PAGES: [&str; 4] =
-    ["/", "/welcome", "/events/dead-letters/notes", "/events/dead-letters/export"];
+const NO_PAGES: [&str; 6] = [
+    "/",
+    "/welcome",
+    "/sign-in/oidc",
+    "/sign-in/oidc/callback",
+    "/events/dead-letters/notes",
+    "/events/dead-letters/export",
+];
 /// What waits for relays to answer, of which there are none here: it is told, and not asked for.
 const WAITS: &str = "/events/outbox";
 

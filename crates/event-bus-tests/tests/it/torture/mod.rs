@@ -5,10 +5,13 @@ mod churn;
 mod outages;
 mod stops;
 
+use std::time::Duration;
+
 use event_bus::Catalogue;
 use event_bus_tests::databases::Databases;
+use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::everything_in;
-use event_bus_tests::shop::effects::{all_settled, check_effects};
+use event_bus_tests::shop::effects::{all_settled, billed_events, check_effects};
 use event_bus_tests::shop::{self, Load};
 
 /// Makes a test on PostgreSQL of each function, for each way to execute.
@@ -29,6 +32,14 @@ macro_rules! on_each_execution {
 }
 
 use on_each_execution;
+
+/// How long what is in the outbox may take to be sent, beside much else.
+const SENT_WITHIN: Duration = Duration::from_secs(60);
+
+/// Waits until the event of each order has left the outbox: a relay may have waited for its database a moment ago.
+async fn everything_is_sent(catalogue: &Catalogue, orders: usize) {
+    eventually(SENT_WITHIN, async || equal(billed_events(catalogue).await.1, orders)).await;
+}
 
 /// Ends the load, waits until what runs has billed all of it, and says how many orders that were. None is dead.
 async fn everything_is_billed(catalogue: &Catalogue, databases: &Databases, load: Load) -> usize {

@@ -9,7 +9,7 @@ use event_bus_tests::servers;
 use event_bus_tests::shop::effects::{at_least_bills, billed_events, bills};
 use event_bus_tests::shop::{self, Billing, Fate, Load, run_billing};
 
-use super::{everything_is_billed, on_each_execution};
+use super::{everything_is_billed, everything_is_sent, on_each_execution};
 
 /// How soon after its return the first order has to be billed. While the database is away it is asked every two seconds
 /// at least.
@@ -42,6 +42,7 @@ async fn outages_of_the_database_are_nobodys_failure(settings: &str) {
         assert!(dead.is_empty(), "{dead:?}");
     }
     let orders = everything_is_billed(&catalogue, &databases, load).await;
+    everything_is_sent(&catalogue, orders).await;
     running.stop().await;
     // What was sent and could not be removed from the outbox is sent again.
     let (records, events) = billed_events(&catalogue).await;
