@@ -131,9 +131,6 @@ impl Reader {
         native.set("auto.offset.reset", "earliest");
         // The end of a partition may be a transaction's marker, which is never handed out: only this tells.
         native.set("enable.partition.eof", "true");
-        // A new consumer does not know its topics' leaders, and asks again after this time: 100 ms would be most of what it
-        // takes to show one record.
-        native.set("topic.metadata.refresh.fast.interval.ms", "10");
         // With a full queue the client waits a second by default before it fetches again, however soon there is room.
         native.set("fetch.queue.backoff.ms", "10");
         let consumer =
