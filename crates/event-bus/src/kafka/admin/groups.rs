@@ -14,7 +14,7 @@ use crate::names::{GroupName, TopicName};
 /// What is asked of a coordinator, as a verb.
 const COMMIT: &str = "commit a group's offsets";
 /// The wait before a coordinator is asked again.
-const COORDINATOR_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const COORDINATOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// A consumer group as its coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Admin {
         let deadline = Instant::now() + REQUEST;
         loop {
             match self.ask_committed_offsets(group.clone()).await {
-                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                Err(error) if passes(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(COORDINATOR_PAUSE).await;
                 }
                 answer => return answer,
@@ -175,7 +175,7 @@ impl Admin {
                 consumer.commit(&list, CommitMode::Sync)
             });
             match committed.await {
-                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                Err(error) if passes(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(COORDINATOR_PAUSE).await;
                 }
                 answer => break answer?,
@@ -267,21 +267,23 @@ impl Position {
     }
 }
 
-/// Whether a group's coordinator is somewhere else, or about to be there.
-fn is_passing(error: &AdminError) -> bool {
-    let AdminError::Failed { source, .. } = error else { return false };
+/// Whether a group's coordinator is somewhere else, or about to be there: it is asked again.
+pub(super) fn is_passing(error: &KafkaError) -> bool {
     matches!(
-        **source,
-        KafkaError::AdminOp(
-            RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
-        ) | KafkaError::ConsumerCommit(
-            RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
-        )
+        error,
+        KafkaError::AdminOp(code) | KafkaError::ConsumerCommit(code)
+            if matches!(
+                code,
+                RDKafkaErrorCode::NotCoordinator
+                    | RDKafkaErrorCode::CoordinatorNotAvailable
+                    | RDKafkaErrorCode::CoordinatorLoadInProgress
+            )
     )
+}
+
+/// [`is_passing`], of what a request as a whole came to.
+fn passes(error: &AdminError) -> bool {
+    matches!(error, AdminError::Failed { source, .. } if is_passing(source))
 }
 
 fn by_time(answers: Vec<PartitionOffset>) -> BTreeMap<TopicPartition, i64> {

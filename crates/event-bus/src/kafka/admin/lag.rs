@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
-use std::error::Error;
 
 use super::{Admin, AdminError, Offsets, Position, TopicPartition};
+use crate::dead_letter::error_chain;
 use crate::lag::{GroupLag, PartitionOffsets, PartitionReading, Reading, of_partition};
 use crate::names::{GroupName, TopicName};
 
@@ -64,20 +64,6 @@ fn reading(
         log_start: log_start.ok().flatten(),
         log_end: log_end.ok().flatten(),
         reading: reading
-            .unwrap_or_else(|error: AdminError| Reading::Unknown { error: with_causes(&error) }),
+            .unwrap_or_else(|error: AdminError| Reading::Unknown { error: error_chain(&error) }),
     }
-}
-
-pub(super) fn with_causes(error: &AdminError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // The client's errors tell their cause in their own text.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -2,17 +2,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::super::admin_native::{self, Isolation, PartitionOffset};
-use super::lag::with_causes;
+use super::groups::{COORDINATOR_PAUSE, is_passing};
 use super::{Admin, AdminError};
+use crate::dead_letter::error_chain;
 use crate::names::TopicName;
 
 /// How long one request may take. A broker that does not answer must not hold up what the others tell for long.
 const REQUEST: Duration = Duration::from_secs(5);
-/// The wait before coordinators that have moved, or still load, are asked again.
-const COORDINATOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// The state of a group that this client has no words for: a share group, for example.
 const UNTOLD: &str = "Unknown";
@@ -116,7 +115,7 @@ impl Admin {
             topics.iter().enumerate().map(|(place, topic)| (topic.name.as_str(), place)).collect();
         let groups = groups.into_iter().zip(committed).map(|(group, answer)| {
             let committed = answer.map_err(|error| {
-                failures.push(format!("group {}: {}", group.name, with_causes(&error)));
+                failures.push(format!("group {}: {}", group.name, error_chain(&error)));
             });
             let committed = committed.ok().map(|offsets| placed(offsets, &places, &topics));
             GroupOffsets { committed, ..group }
@@ -150,7 +149,7 @@ impl Admin {
                 described
             }
             Err(error) => {
-                failures.push(format!("members: {}", with_causes(&error)));
+                failures.push(format!("members: {}", error_chain(&error)));
                 Vec::new()
             }
         };
@@ -194,7 +193,7 @@ impl Admin {
                     groups.entry(name.clone()).and_modify(|group| group.members = count);
                 }
             }
-            Err(error) => failures.push(format!("members: {}", with_causes(&error))),
+            Err(error) => failures.push(format!("members: {}", error_chain(&error))),
         }
         Ok(groups.into_values().collect())
     }
@@ -205,12 +204,12 @@ impl Admin {
         names: Vec<String>,
     ) -> Result<Vec<Result<Vec<PartitionOffset>, AdminError>>, AdminError> {
         const OPERATION: &str = "tell a group's committed offsets";
+        let is_open = |answer: &KafkaResult<_>| answer.as_ref().is_err_and(is_passing);
         let deadline = Instant::now() + REQUEST;
         let mut answers: Vec<_> = names.iter().map(|_| None).collect();
         loop {
-            let open: Vec<usize> = (0..names.len())
-                .filter(|nth| answers[*nth].as_ref().is_none_or(is_passing))
-                .collect();
+            let open: Vec<usize> =
+                (0..names.len()).filter(|nth| answers[*nth].as_ref().is_none_or(is_open)).collect();
             if open.is_empty() {
                 break;
             }
@@ -222,7 +221,7 @@ impl Admin {
             for (nth, answer) in open.into_iter().zip(told.await?) {
                 answers[nth] = Some(answer);
             }
-            if !answers.iter().flatten().any(is_passing) || Instant::now() >= deadline {
+            if !answers.iter().flatten().any(is_open) || Instant::now() >= deadline {
                 break;
             }
             tokio::time::sleep(COORDINATOR_PAUSE).await;
@@ -319,18 +318,6 @@ impl Admin {
         }
         Ok(())
     }
-}
-
-/// Whether a group's coordinator is somewhere else, or about to be there.
-fn is_passing<T>(answer: &Result<T, KafkaError>) -> bool {
-    matches!(
-        answer,
-        Err(KafkaError::AdminOp(
-            RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
-        ))
-    )
 }
 
 /// Commits in partitions that the survey has, sorted.
