@@ -131,8 +131,8 @@ impl Equipment {
             tests.arg(format!("--test-threads={}", 2 * cores));
         }
         if subject.kind == "embedded" {
-            // They know a database and no broker, and ran beside the tests on Kafka.
-            tests.args(["--skip", "store::"]);
+            // They know a database and no broker, and ran beside the tests on Kafka; or need what Kafka alone has.
+            tests.args(["--skip", "store::", "--skip", "kafka_alone::"]);
         }
         if subject.kind == "kafka" && self.length == Length::Short {
             // What pages and routes show does not depend on the broker, nor who may see them; a browser takes minutes.

@@ -3,21 +3,14 @@
 use std::collections::BTreeSet;
 
 use event_bus::doctor::Code;
-use event_bus_conformance::subject::{self, Kind, Restartable};
+use event_bus_conformance::subject::Restartable;
 use event_bus_tests::kafka_tools;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 
 use super::clinic::{Clinic, of_group, of_topic, toml};
 
-fn is_kafka() -> bool {
-    subject::kind() == Kind::Kafka
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_copies() {
-    if !is_kafka() {
-        return;
-    }
     let first = Restartable::start().await;
     let mut second = first.second().await;
     let events = ["copied", "spare", "single"];
@@ -51,9 +44,6 @@ async fn faults_of_copies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_brokers_and_of_who_may_what() {
-    if !is_kafka() {
-        return;
-    }
     let settings = [
         "auto.create.topics.enable=true",
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use event_bus::kafka::admin::{Position, TopicPartition};
-use event_bus_conformance::subject::{self, Kind, Restartable};
+use event_bus_conformance::subject::Restartable;
 use event_bus_tests::eventually::eventually;
 use event_bus_tests::servers;
 use rdkafka::ClientConfig;
@@ -16,15 +16,8 @@ use super::collected::{Collected, send};
 const SOON: Duration = Duration::from_secs(90);
 const LAG: &str = "kafka_consumergroup_lag";
 
-fn is_kafka() -> bool {
-    subject::kind() == Kind::Kafka
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compaction_leaves_gaps_that_are_no_lag() {
-    if !is_kafka() {
-        return;
-    }
     let collected = Collected::start().await;
     let configs = [
         ("cleanup.policy", "compact"),
@@ -64,9 +57,6 @@ async fn compaction_leaves_gaps_that_are_no_lag() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_without_leader_takes_nothing_else_away() {
-    if !is_kafka() {
-        return;
-    }
     let first = Restartable::start().await;
     let kafka = servers::kafka_at(first.address().to_owned(), &[]);
     let collected = Collected::at(first.address().to_owned(), kafka).await;
@@ -106,9 +96,6 @@ async fn a_partition_without_leader_takes_nothing_else_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_of_the_new_protocol() {
-    if !is_kafka() {
-        return;
-    }
     let collected = Collected::start().await;
     let (topic, group) = (collected.topic("t", 2, &[]).await, collected.name("g"));
     let producer = collected.producer();
@@ -149,9 +136,6 @@ async fn a_group_of_the_new_protocol() {
 /// Its offsets are the broker's own, so it has no lag of this kind; but that it is there is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_share_group_is_listed() {
-    if !is_kafka() {
-        return;
-    }
     let collected = Collected::start().await;
     let (topic, group) = (collected.topic("t", 1, &[]).await, collected.name("g"));
     let consumer = event_bus_tests::kafka_tools::share_consumer(&group, &topic);
