@@ -74,6 +74,15 @@ enum Value {
     Fraction(f64),
 }
 
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(value) => value.fmt(f),
+            Self::Fraction(value) => value.fmt(f),
+        }
+    }
+}
+
 const fn gauge(name: &'static str, help: &'static str, samples: Samples) -> Family {
     Family { name, kind: "gauge", help, samples }
 }
@@ -205,15 +214,7 @@ impl Exposition {
                         for part in [name.0, "{", &labels, ",partition=\""] {
                             text.push_str(part);
                         }
-                        let partition = row.partition;
-                        match value {
-                            Value::Whole(value) => {
-                                put(text, format_args!("{partition}\"}} {value}\n"));
-                            }
-                            Value::Fraction(value) => {
-                                put(text, format_args!("{partition}\"}} {value}\n"));
-                            }
-                        }
+                        put(text, format_args!("{}\"}} {value}\n", row.partition));
                     }
                 }
                 lag.groups.len()
