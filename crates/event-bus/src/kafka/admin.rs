@@ -146,17 +146,19 @@ impl Admin {
         answer.map_err(|source| self.failed(operation, source))
     }
 
-    /// As [`Self::blocking`], with the client that has a consumer group.
+    /// As [`Self::blocking`], with the client that has a consumer group. It is not used again after an answer with requests
+    /// that are left unanswered.
     async fn blocking_grouped<T: Send + 'static>(
         &self,
         operation: &'static str,
         call: impl FnOnce(&Client<Logged>) -> KafkaResult<T> + Send + 'static,
+        leaves_unanswered: fn(&KafkaResult<T>) -> bool,
     ) -> Result<T, AdminError> {
         let (grouped, config) = (Arc::clone(&self.grouped), Arc::clone(&self.config));
         let answered = away(move || {
             let client = Grouped::of(&grouped, &config)?;
             let answer = call(&client.0);
-            if matches!(answer, Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))) {
+            if leaves_unanswered(&answer) {
                 client.retire(&grouped);
             }
             // Asked after each call, for nobody else listens to this client: what it says would pile up.
@@ -184,6 +186,11 @@ impl Admin {
             (Box::from(self.config.bootstrap()), complaint.unwrap_or_default().into_boxed_str());
         AdminError::Failed { bootstrap, operation, detail, source: Box::new(source) }
     }
+}
+
+/// Whether a request got no answer, so that it is still there.
+fn is_unanswered<T>(answer: &KafkaResult<T>) -> bool {
+    matches!(answer, Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut)))
 }
 
 /// Runs what blocks away from the threads that tasks run on.

@@ -8,7 +8,7 @@ use rdkafka::groups::GroupMemberInfo;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::admin_native::{self, Isolation, PartitionOffset};
-use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
+use super::{Admin, AdminError, REQUEST, TopicPartition, is_unanswered, refused};
 use crate::names::{GroupName, TopicName};
 
 /// What is asked of a coordinator, as a verb.
@@ -193,12 +193,12 @@ impl Admin {
     }
 
     async fn ask_committed_offsets(&self, group: GroupName) -> Result<Offsets, AdminError> {
-        let answers = self
-            .blocking_grouped("tell a group's committed offsets", move |client| {
-                let answers = admin_native::list_group_offsets(client, &[group.as_str()], REQUEST)?;
-                answers.into_iter().next().unwrap_or(Err(KafkaError::NoMessageReceived))
-            })
-            .await?;
+        let ask = move |client: &_| {
+            let answers = admin_native::list_group_offsets(client, &[group.as_str()], REQUEST)?;
+            answers.into_iter().next().unwrap_or(Err(KafkaError::NoMessageReceived))
+        };
+        let operation = "tell a group's committed offsets";
+        let answers = self.blocking_grouped(operation, ask, is_unanswered).await?;
         Ok(by_partition("tell the committed offset of", answers))
     }
 

@@ -6,7 +6,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::super::admin_native::{self, Isolation, PartitionOffset};
 use super::groups::{COORDINATOR_PAUSE, is_passing};
-use super::{Admin, AdminError};
+use super::{Admin, AdminError, is_unanswered};
 use crate::dead_letter::error_chain;
 use crate::names::TopicName;
 
@@ -214,9 +214,12 @@ impl Admin {
                 break;
             }
             let asked: Vec<String> = open.iter().map(|nth| names[*nth].clone()).collect();
-            let told = self.blocking_grouped(OPERATION, move |client| {
+            let ask = move |client: &_| {
                 let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
                 admin_native::list_group_offsets(client, &asked, REQUEST)
+            };
+            let told = self.blocking_grouped(OPERATION, ask, |told| {
+                is_unanswered(told) || told.iter().flatten().any(is_unanswered)
             });
             for (nth, answer) in open.into_iter().zip(told.await?) {
                 answers[nth] = Some(answer);
