@@ -1,5 +1,7 @@
--- Who signs in by a provider of identities: which one, and what it knows the user by. Such a user has no password.
-ALTER TABLE ops_users ADD COLUMN issuer text;
-ALTER TABLE ops_users ADD COLUMN subject text;
-
-CREATE UNIQUE INDEX ops_users_subject ON ops_users (issuer, subject);
+-- Errors and keys may quote personal data, and are masked from now on: the index is read once more.
+DELETE FROM ops_positions;
+DELETE FROM ops_letters;
+DELETE FROM ops_histories;
+DELETE FROM ops_idle;
+DELETE FROM ops_sums;
+DELETE FROM ops_hours;
