@@ -176,7 +176,7 @@ impl Admin {
             });
             known.state = group.state;
             if group.is_assigned_by_broker {
-                known.members = Some(0);
+                known.members = (known.state == "Empty").then_some(0);
                 if known.state != "Empty" {
                     of_brokers.push(group.name);
                 }
