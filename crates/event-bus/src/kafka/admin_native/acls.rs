@@ -4,7 +4,7 @@ use std::ptr;
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_admin_op_t as Operation;
 
@@ -76,8 +76,5 @@ fn any() -> KafkaResult<Owned<native::rd_kafka_AclBindingFilter_t>> {
             0,
         )
     };
-    if filter.is_null() {
-        return Err(KafkaError::AdminOpCreation("librdkafka refused the filter".to_owned()));
-    }
     Owned::new(filter, native::rd_kafka_AclBinding_destroy)
 }
