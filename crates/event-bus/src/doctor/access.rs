@@ -7,10 +7,10 @@ use crate::names::TopicName;
 
 const EVERYBODY: &str = "User:*";
 /// What changes a topic or its records.
-const CHANGES_TOPIC: [&str; 5] = ["ALL", "WRITE", "DELETE", "ALTER", "ALTER_CONFIGS"];
+const CHANGES_TOPIC: [&str; 4] = ["WRITE", "DELETE", "ALTER", "ALTER_CONFIGS"];
 /// What moves a group's offsets, or takes its partitions away.
-const CHANGES_GROUP: [&str; 3] = ["ALL", "READ", "DELETE"];
-const WRITES: [&str; 2] = ["ALL", "WRITE"];
+const CHANGES_GROUP: [&str; 2] = ["READ", "DELETE"];
+const WRITES: [&str; 1] = ["WRITE"];
 /// The name of the ops process, behind the namespace.
 const OPS: &str = "event-bus-ops";
 
@@ -103,16 +103,24 @@ fn allowed<'a>(acls: &'a [Acl], kind: &str, name: &str, operations: &[&str]) -> 
     let about = |acl: &&Acl| acl.resource_type == kind && is_about(acl, name);
     let (allows, denies): (Vec<&Acl>, Vec<&Acl>) =
         acls.iter().filter(about).partition(|acl| acl.permission == "ALLOW");
-    let is_denied = |acl: &&Acl| {
+    let is_denied = |principal: &str, operation: &str| {
         denies.iter().any(|deny| {
             deny.permission == "DENY"
                 && deny.host == "*"
-                && [EVERYBODY, &acl.principal].contains(&deny.principal.as_str())
-                && ["ALL", &acl.operation].contains(&deny.operation.as_str())
+                && [EVERYBODY, principal].contains(&deny.principal.as_str())
+                && covers(deny, operation)
         })
     };
-    let allows = allows.into_iter().filter(|acl| operations.contains(&acl.operation.as_str()));
-    allows.filter(|acl| !is_denied(acl)).collect()
+    let is_left = |acl: &&Acl| {
+        operations
+            .iter()
+            .any(|operation| covers(acl, operation) && !is_denied(&acl.principal, operation))
+    };
+    allows.into_iter().filter(is_left).collect()
+}
+
+fn covers(acl: &Acl, operation: &str) -> bool {
+    ["ALL", operation].contains(&acl.operation.as_str())
 }
 
 fn is_about(acl: &Acl, name: &str) -> bool {

@@ -307,8 +307,10 @@ fn those_whose_topic_it_is_may_write_and_others_are_told() {
         let denied = format!("DENY User:{user} ALL TOPIC PREFIXED corner.");
         assert_eq!(listed_acls(&[&other, &denied]), none, "{user}");
     }
+    let all = "ALLOW User:alice ALL TOPIC PREFIXED corner.";
+    assert_eq!(listed_acls(&[all, "DENY User:alice WRITE TOPIC PREFIXED corner."]), none);
     let both = [TOPIC, &letters].map(|topic| format!("acl-write topic {topic}"));
-    assert_eq!(listed_acls(&["ALLOW User:alice ALL TOPIC PREFIXED corner."]), both);
+    assert_eq!(listed_acls(&[all]), both);
     assert_eq!(listed_acls(&["ALLOW User:alice ALL TOPIC PREFIXED other."]), none);
 }
 
