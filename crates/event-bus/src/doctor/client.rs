@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{Code, Finding, Subject};
 use crate::dead_letter::error_chain;
-use crate::kafka::KafkaConfig;
+use crate::kafka::{ConfigError, KafkaConfig};
 
 /// Properties that are accepted and do away with what somebody relies on, with the values that do.
 const WEAKENING: [(&str, &[&str], &str); 4] = [
@@ -36,12 +36,13 @@ pub struct Client {
 impl Client {
     /// The configuration without the properties that are refused, which [`examine`](super::examine) tells of: so the rest
     /// can be looked at.
-    #[must_use]
-    pub fn config(&self) -> KafkaConfig {
+    ///
+    /// # Errors
+    /// When librdkafka does not take the rest together.
+    pub fn config(&self) -> Result<KafkaConfig, ConfigError> {
         let accepted = self.properties.iter().filter(|property| refusal(*property).is_none());
         let accepted = accepted.map(|(name, value)| (name.clone(), value.clone()));
         KafkaConfig::new(&self.bootstrap, accepted)
-            .unwrap_or_else(|_| KafkaConfig::plain(&self.bootstrap))
     }
 
     fn has(&self, property: &str, values: &[&str]) -> bool {
@@ -146,6 +147,6 @@ mod tests {
         let client = Client { bootstrap: "localhost".to_owned(), properties };
         let used = [("linger.ms", "7"), ("retries", "0")];
         let used = used.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(client.config(), KafkaConfig::new("localhost", used).unwrap());
+        assert_eq!(client.config().unwrap(), KafkaConfig::new("localhost", used).unwrap());
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Acls, Client, Inbox, Observed};
 use crate::catalogue::Catalogue;
 use crate::dead_letter::error_chain;
+use crate::kafka::ConfigError;
 use crate::kafka::admin::{Admin, AdminError, Cluster, Position, TopicPartition, Wanted};
 use crate::store::{Claimant, Store, StoreError};
 
@@ -16,6 +17,9 @@ const NEAR_PERCENT: i64 = 50;
 /// Why nothing can be said of a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
+    /// The client's properties are not taken.
+    #[error(transparent)]
+    Client(#[from] ConfigError),
     /// Kafka did not answer.
     #[error(transparent)]
     Kafka(#[from] AdminError),
@@ -35,7 +39,7 @@ pub async fn observe(
     stores: &[Store],
     now: Timestamp,
 ) -> Result<Observed, ObserveError> {
-    let admin = Admin::connect(&client.config())?;
+    let admin = Admin::connect(&client.config()?)?;
     let cluster = admin.cluster_with_configs(&catalogue.topics()).await?;
     let layout = admin.layout().await?;
     let survey = admin.survey(&wanted(catalogue)).await?;
