@@ -130,11 +130,15 @@ impl LagCollector {
                 return None;
             }
         };
-        let failures = survey.failures.len();
+        let failures = survey.failures.len() + survey.leaderless.len();
         // Each time another number is worth a line, not each collection.
         if failures != round.failed {
             round.failed = failures;
-            if let Some(first) = survey.failures.first() {
+            let leaderless = survey
+                .leaderless
+                .first()
+                .map(|at| format!("{}[{}]: no leader", at.topic, at.partition));
+            if let Some(first) = survey.failures.first().or(leaderless.as_ref()) {
                 tracing::warn!(failures, first, "a part of the lag was not told");
             } else {
                 tracing::info!("all of the lag is told again");

@@ -43,9 +43,8 @@ pub async fn observe(
     let cluster = admin.cluster_with_configs(&catalogue.topics()).await?;
     let layout = admin.layout().await?;
     let survey = admin.survey(&wanted(catalogue)).await?;
-    let mut unseen = survey.failures.clone();
     // Of a partition without leader nothing is known, and that is a finding.
-    unseen.retain(|failure| !failure.ends_with(": no leader"));
+    let mut unseen = survey.failures.clone();
     let known = catalogue.topics();
     let led = known.iter().flat_map(|topic| cluster.partitions(topic));
     let led =

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::super::admin_native::{self, Isolation, PartitionOffset};
 use super::groups::{COORDINATOR_PAUSE, is_passing};
-use super::{Admin, AdminError, is_unanswered};
+use super::{Admin, AdminError, TopicPartition, is_unanswered};
 use crate::dead_letter::error_chain;
 use crate::names::TopicName;
 
@@ -34,7 +34,9 @@ pub struct Survey {
     pub topics: Vec<TopicOffsets>,
     /// The groups that were wanted, sorted by name.
     pub groups: Vec<GroupOffsets>,
-    /// What was not told, each with the reason: a broker, a group or a partition.
+    /// Partitions that have no leader, which nobody can tell of.
+    pub leaderless: Vec<TopicPartition>,
+    /// What else was not told, each with the reason: a broker, a group or a partition.
     pub failures: Vec<String>,
 }
 
@@ -110,6 +112,7 @@ impl Admin {
         let names = groups.iter().map(|group| group.name.clone()).collect();
         let committed = self.all_committed(names).await?;
         let (brokers, mut topics) = self.led_partitions(wanted).await?;
+        let leaderless = leaderless(&topics);
         self.fill_in(&mut topics, &mut failures).await?;
         let places: HashMap<&str, usize> =
             topics.iter().enumerate().map(|(place, topic)| (topic.name.as_str(), place)).collect();
@@ -117,11 +120,19 @@ impl Admin {
             let committed = answer.map_err(|error| {
                 failures.push(format!("group {}: {}", group.name, error_chain(&error)));
             });
-            let committed = committed.ok().map(|offsets| placed(offsets, &places, &topics));
+            let committed = committed.ok().filter(|offsets| {
+                // A partition that is left out would look as if nothing had been committed.
+                let refused = offsets.iter().find_map(|found| Some((found, found.offset.err()?)));
+                if let Some((PartitionOffset { topic, partition, .. }, code)) = refused {
+                    failures.push(format!("group {}: {topic}[{partition}]: {code}", group.name));
+                }
+                refused.is_none()
+            });
+            let committed = committed.map(|offsets| placed(offsets, &places, &topics));
             GroupOffsets { committed, ..group }
         });
         let groups = groups.collect();
-        Ok(Survey { brokers, topics, groups, failures })
+        Ok(Survey { brokers, topics, groups, leaderless, failures })
     }
 
     /// The groups that are wanted, sorted, without their offsets.
@@ -275,9 +286,8 @@ impl Admin {
         let mut asked = Vec::new();
         for topic in topics.iter() {
             for (partition, span) in (0..).zip(&topic.partitions) {
-                match span {
-                    Some(_) => asked.push((topic.name.clone(), partition)),
-                    None => failures.push(format!("{}[{partition}]: no leader", topic.name)),
+                if span.is_some() {
+                    asked.push((topic.name.clone(), partition));
                 }
             }
         }
@@ -299,28 +309,44 @@ impl Admin {
             at(admin_native::SPEC_LATEST, Isolation::Uncommitted),
         )?;
         let mut told: HashMap<(&str, i32), [i64; 3]> = HashMap::with_capacity(asked.len());
+        let mut refused = HashMap::new();
         for (nth, answers) in [&starts, &stable, &ends].into_iter().enumerate() {
             for answer in answers {
-                if let Ok(offset) = answer.offset {
-                    let place = (answer.topic.as_str(), answer.partition);
-                    told.entry(place).or_insert([-1; 3])[nth] = offset;
+                let place = (answer.topic.as_str(), answer.partition);
+                match answer.offset {
+                    Ok(offset) => told.entry(place).or_insert([-1; 3])[nth] = offset,
+                    Err(code) => drop(refused.insert(place, code)),
                 }
             }
         }
         for topic in topics {
             for (partition, span) in (0..).zip(&mut topic.partitions) {
                 let Some(found) = span else { continue };
-                let [start, stable, end] =
-                    told.get(&(topic.name.as_str(), partition)).copied().unwrap_or([-1; 3]);
+                let place = (topic.name.as_str(), partition);
+                let [start, stable, end] = told.get(&place).copied().unwrap_or([-1; 3]);
                 *found = Span { start, stable, end };
                 if start < 0 || stable < 0 || end < 0 {
-                    failures.push(format!("{}[{partition}]: its leader did not tell", topic.name));
+                    let why = refused.get(&place).map_or_else(
+                        || "its leader told no offset".to_owned(),
+                        RDKafkaErrorCode::to_string,
+                    );
+                    failures.push(format!("{}[{partition}]: {why}", topic.name));
                     *span = None;
                 }
             }
         }
         Ok(())
     }
+}
+
+fn leaderless(topics: &[TopicOffsets]) -> Vec<TopicPartition> {
+    let of = |topic: &TopicOffsets| {
+        let spans = (0..).zip(&topic.partitions).filter(|(_, span)| span.is_none());
+        let places =
+            spans.map(|(partition, _)| TopicPartition { topic: topic.name.clone(), partition });
+        places.collect::<Vec<_>>()
+    };
+    topics.iter().flat_map(of).collect()
 }
 
 /// Commits in partitions that the survey has, sorted.
