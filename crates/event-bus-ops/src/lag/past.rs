@@ -23,7 +23,8 @@ const BACK: [Duration; 7] = [
 #[derive(Debug)]
 pub(super) struct Past {
     began: Instant,
-    topics: HashMap<TopicName, Vec<Ends>>,
+    /// Of a partition that never had a leader so far nothing is known, and its past is still to be asked for.
+    topics: HashMap<TopicName, Vec<Option<Ends>>>,
 }
 
 impl Past {
@@ -42,7 +43,7 @@ impl Past {
         for topic in &survey.topics {
             let Some(known) = self.topics.get_mut(&topic.name) else { continue };
             for (ends, span) in known.iter_mut().zip(&topic.partitions) {
-                if let Some(span) = span {
+                if let (Some(ends), Some(span)) = (ends, span) {
                     ends.note(now, span.end);
                 }
             }
@@ -58,7 +59,7 @@ impl Past {
         offset: i64,
         now: i64,
     ) -> Duration {
-        let ends = self.topics.get(topic).and_then(|known| known.get(partition));
+        let ends = self.topics.get(topic).and_then(|known| known.get(partition)?.as_ref());
         ends.map_or(Duration::ZERO, |ends| ends.age_of(offset, now))
     }
 
@@ -69,9 +70,10 @@ impl Past {
     fn new_partitions(&self, survey: &Survey) -> Vec<TopicPartition> {
         let mut new = Vec::new();
         for topic in &survey.topics {
-            let known = self.topics.get(&topic.name).map_or(0, Vec::len);
-            for (partition, span) in (0..).zip(&topic.partitions).skip(known) {
-                if span.is_some() {
+            let known = self.topics.get(&topic.name).map_or(&[][..], Vec::as_slice);
+            let is_new = |nth: usize| known.get(nth).is_none_or(Option::is_none);
+            for ((nth, span), partition) in topic.partitions.iter().enumerate().zip(0..) {
+                if span.is_some() && is_new(nth) {
                     new.push(TopicPartition { topic: topic.name.clone(), partition });
                 }
             }
@@ -107,13 +109,14 @@ impl Past {
                 }
             }
         }
-        for topic in &survey.topics {
-            let known = self.topics.entry(topic.name.clone()).or_default();
-            for partition in known.len()..topic.partitions.len() {
-                let number = i32::try_from(partition).unwrap_or(i32::MAX);
-                let place = TopicPartition { topic: topic.name.clone(), partition: number };
-                known.push(Ends::before(past.remove(&place).unwrap_or_default()));
+        for at in new {
+            let ends = Ends::before(past.remove(&at).unwrap_or_default());
+            let known = self.topics.entry(at.topic).or_default();
+            let partition = usize::try_from(at.partition).unwrap_or(0);
+            if known.len() <= partition {
+                known.resize(partition + 1, None);
             }
+            known[partition] = Some(ends);
         }
     }
 }
