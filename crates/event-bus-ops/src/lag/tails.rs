@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_bus::KafkaConfig;
 use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::{Survey, TopicPartition};
-use event_bus::kafka::reader::Reader;
+use event_bus::kafka::reader::{ReadError, Reader};
 use event_bus::names::TopicName;
+use tokio::time::timeout;
 
 use super::collection::{Collection, Lag};
 
@@ -19,7 +20,7 @@ use super::collection::{Collection, Lag};
 const LENGTH: u64 = 64;
 /// So many logs are read in one collection; the others have their turn in the next ones.
 const AT_ONCE: usize = 64;
-/// How long reading may take. What was not read by then counts in full.
+/// How long reading a topic may take, and from when on no other one is begun. What was not read by then counts in full.
 const READ: Duration = Duration::from_secs(3);
 
 /// The ends of logs that were read.
@@ -131,33 +132,54 @@ impl Tails {
         ranges
     }
 
+    /// Reads one topic after the other, so that one which may not be read takes nothing from the others.
     async fn read(&mut self, ranges: BTreeMap<TopicPartition, Range<i64>>) {
-        let mut found: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
-        let reading = async {
-            let mut reader = Reader::within(&self.kafka, ranges.clone())?;
-            while let Some(records) = reader.next().await? {
-                for record in records {
-                    let at = TopicPartition { topic: record.topic, partition: record.partition };
-                    found.entry(at).or_default().push(record.offset);
-                }
-            }
-            Ok::<_, event_bus::kafka::reader::ReadError>(())
-        };
-        let is_read = match tokio::time::timeout(READ, reading).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::debug!(error = error_chain(&error), "the ends of logs were not read");
-                false
-            }
-            Err(_) => false,
-        };
+        let mut topics: BTreeMap<TopicName, BTreeMap<TopicPartition, Range<i64>>> = BTreeMap::new();
         for (at, range) in ranges {
-            let offsets = found.remove(&at).unwrap_or_default();
-            let tail =
-                if is_read { Tail::of(range.end, offsets) } else { Tail::unknown(range.end) };
-            let partition = usize::try_from(at.partition).unwrap_or(usize::MAX);
-            self.known.insert((at.topic, partition), tail);
+            topics.entry(at.topic.clone()).or_default().insert(at, range);
         }
+        let began = Instant::now();
+        for (topic, ranges) in topics {
+            // The others have their turn in the next collection.
+            if began.elapsed() >= READ {
+                break;
+            }
+            let found = match timeout(READ, self.records_in(ranges.clone())).await {
+                Ok(Ok(found)) => Some(found),
+                Ok(Err(error)) => {
+                    let error = error_chain(&error);
+                    tracing::debug!(%topic, error, "the ends of its logs were not read");
+                    None
+                }
+                Err(_) => {
+                    tracing::debug!(%topic, "the ends of its logs were not read in time");
+                    None
+                }
+            };
+            for (at, Range { end, .. }) in ranges {
+                let tail = found.as_ref().map_or_else(
+                    || Tail::unknown(end),
+                    |found| Tail::of(end, found.get(&at.partition).into_iter().flatten().copied()),
+                );
+                let partition = usize::try_from(at.partition).unwrap_or(usize::MAX);
+                self.known.insert((at.topic, partition), tail);
+            }
+        }
+    }
+
+    /// The offsets of the records in these parts of one topic.
+    async fn records_in(
+        &self,
+        ranges: BTreeMap<TopicPartition, Range<i64>>,
+    ) -> Result<HashMap<i32, Vec<i64>>, ReadError> {
+        let mut found: HashMap<i32, Vec<i64>> = HashMap::new();
+        let mut reader = Reader::within(&self.kafka, ranges)?;
+        while let Some(records) = reader.next().await? {
+            for record in records {
+                found.entry(record.partition).or_default().push(record.offset);
+            }
+        }
+        Ok(found)
     }
 }
 
