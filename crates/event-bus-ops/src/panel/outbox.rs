@@ -35,8 +35,8 @@ struct Page {
     clock: Clock,
     page: OutboxPage,
     may_decide: bool,
-    /// What was said of the row that nothing could be decided about.
-    reason: String,
+    /// The row that nothing could be decided about, and what was said of it.
+    refused: Option<(i64, String)>,
     problem: String,
 }
 
@@ -54,6 +54,12 @@ impl Page {
     fn shards(&self, relay: &RelayOf) -> String {
         let shards: Vec<String> = relay.shards.iter().map(i32::to_string).collect();
         if shards.is_empty() { "none".to_owned() } else { shards.join(", ") }
+    }
+
+    /// What was said of a row before.
+    fn reason_of(&self, row: &i64) -> &str {
+        let said = self.refused.as_ref().filter(|(refused, _)| refused == row);
+        said.map_or("", |(_, reason)| reason)
     }
 
     /// Quarantined rows that are not shown: there are too many, or they are others'.
@@ -79,7 +85,7 @@ impl Panel {
         &self,
         signed: &Signed,
         service: &str,
-        reason: &str,
+        refused: Option<(i64, String)>,
         problem: String,
     ) -> Result<Page, Refusal> {
         let page = self.desk.outbox(&signed.actor, service).await?;
@@ -88,7 +94,7 @@ impl Panel {
             clock: Clock::now(),
             may_decide: self.desk.outbox_of(&signed.actor, Action::Lift, service).is_ok(),
             page,
-            reason: reason.to_owned(),
+            refused,
             problem,
         })
     }
@@ -107,7 +113,7 @@ pub(super) async fn page(
     Extension(signed): Extension<Signed>,
     Path(service): Path<String>,
 ) -> Shown {
-    show(&panel.outbox_page(&signed, &service, "", String::new()).await?)
+    show(&panel.outbox_page(&signed, &service, None, String::new()).await?)
 }
 
 pub(super) async fn retry(
@@ -157,8 +163,8 @@ async fn decide(
             })
         }
         Err(DeskError::Unclear(why) | DeskError::Conflict(why)) => {
-            let (reason, problem) = (fields.text("reason"), format!("{why}."));
-            let page = panel.outbox_page(signed, service, reason, problem).await?;
+            let refused = Some((row, text("reason")));
+            let page = panel.outbox_page(signed, service, refused, format!("{why}.")).await?;
             show_as(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),
