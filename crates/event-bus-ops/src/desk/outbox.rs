@@ -22,8 +22,6 @@ use crate::access::trail::{Deed, Note};
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// So many quarantined rows are shown.
 const ROWS: u32 = 100;
-/// So many characters has a reason at most.
-const MAX_REASON_CHARS: usize = 2_000;
 
 /// A service's outbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,10 +214,6 @@ impl Desk {
         let reason = reason.trim().to_owned();
         if reason.is_empty() && decision == RowDecision::Discard {
             return Err(DeskError::Unclear("a reason is needed to discard a row".to_owned()));
-        }
-        if reason.chars().count() > MAX_REASON_CHARS {
-            let told = format!("a reason has at most {MAX_REASON_CHARS} characters");
-            return Err(DeskError::Unclear(told));
         }
         let deed = match decision {
             RowDecision::Retry => Deed::RetryRow,
