@@ -198,7 +198,7 @@ impl Desk {
                     let reason = reason.unwrap_or_default();
                     let discards = self.discard_frozen(actor, asked.id, &actor.name, reason);
                     let decided = self.does(actor, note, discards).await;
-                    self.store.forget_list(asked.id).await?;
+                    self.forget_list(asked.id).await;
                     return decided;
                 }
                 None => {}

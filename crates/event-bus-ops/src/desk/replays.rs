@@ -139,7 +139,7 @@ impl Desk {
             self.does(actor, note, async { Ok(self.store.ask_for_replay(&asked).await?) }).await;
         // Also where it failed: who asks once more is to have what is open by then.
         if asked.filter.request.is_some() {
-            self.store.forget_list(id).await?;
+            self.forget_list(id).await;
         }
         Ok(AskedFor { id, letters: letters?, needs_approval: false })
     }

@@ -1,6 +1,7 @@
 //! What one asks for and another one has to approve: many dead letters at once, where an ops process is told that this takes
 //! two.
 
+use event_bus::dead_letter::error_chain;
 use event_bus::dead_letters::guarded::Guard;
 use event_bus::dead_letters::{Filter, Plan};
 use event_bus::store::ops::{Asked, Frozen, RequestRow, RequestStage, RequestedAction};
@@ -51,7 +52,7 @@ impl Desk {
         let note = note.with(json!({ "action": action, "letters": letters }));
         let asks = async { Ok(self.store.ask_second(asked.id).await?) };
         if let Err(error) = self.does(actor, note, asks).await {
-            self.store.forget_list(asked.id).await?;
+            self.forget_list(asked.id).await;
             return Err(error);
         }
         Ok(Some(Frozen::Asked(letters)))
@@ -134,8 +135,17 @@ impl Desk {
         let reason = format!("{reason} (approved by {})", actor.name);
         let discarded = self.discard_frozen(actor, row.id, &row.by, &reason).await;
         let (is_done, now) = (discarded.is_ok(), Timestamp::now());
-        self.store.end_request(row.id, is_done, &actor.name, why, now).await?;
-        discarded.map(drop)
+        let ended = self.store.end_request(row.id, is_done, &actor.name, why, now).await;
+        discarded?;
+        Ok(ended?)
+    }
+
+    /// Forgets a list that is done with. What was done, or why it was not, is told also where that fails: then the list goes
+    /// by itself, once its time is over.
+    pub(super) async fn forget_list(&self, id: Uuid) {
+        if let Err(error) = self.store.forget_list(id).await {
+            tracing::warn!(error = error_chain(&error), %id, "a list that is done with was not forgotten");
+        }
     }
 
     /// Discards the list of a request, as far as it is in scope.
