@@ -307,7 +307,7 @@ pub async fn does<T, E: From<Unwritten> + Display>(
     let link = note.write(store, by).await?;
     let done = deed.await;
     if let Err(error) = &done
-        && let Err(unwritten) = not_done(store, &link, &error.to_string()).await
+        && let Err(unwritten) = not_done(store, &link, &format!("{error:#}")).await
     {
         let unwritten = error_chain(&unwritten);
         tracing::warn!(error = unwritten, seq = link.seq, "what was not done is audited as done");
