@@ -1,5 +1,6 @@
 //! By which provider of identities users sign in to the panel.
 
+use std::env::{self, VarError};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +58,13 @@ impl Oidc {
                     ));
                 }
             },
-            None => std::env::var(SECRET).ok().map(|text| Secret::new(&text)),
+            None => match env::var(SECRET) {
+                Ok(text) => Some(Secret::new(&text)),
+                Err(VarError::NotPresent) => None,
+                Err(VarError::NotUnicode(_)) => {
+                    return usage(format!("the client's secret in {SECRET} is no text"));
+                }
+            },
         };
         if client_secret.as_ref().is_some_and(Secret::is_empty) {
             return usage(format!(
