@@ -100,8 +100,8 @@ pub struct Serve {
 /// Of which groups `/metrics` tells the lag.
 #[derive(clap::Args)]
 pub struct Lag {
-    /// Collect the lag of all groups every so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Collect the lag of all groups every so many seconds, 30 at most: a look that is older than a minute alerts somebody
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=30))]
     lag_every: u64,
     /// Only of groups whose whole name this regular expression matches, as with kafka_exporter's --group.filter
     #[arg(long, value_name = "REGEX", default_value = ".*", value_parser = whole)]
