@@ -77,7 +77,8 @@ impl Collection {
         }
         let mut groups: BTreeMap<String, GroupRows> = BTreeMap::new();
         for (name, topics) in &subscribed {
-            if survey.group(name).is_none() {
+            // Where a broker did not tell its groups, this one may be among them.
+            if survey.has_all_groups && survey.group(name).is_none() {
                 let absent = GroupOffsets {
                     name: (*name).to_owned(),
                     state: ABSENT.to_owned(),

@@ -9,7 +9,9 @@ pub(super) fn examine(catalogue: &Catalogue, observed: &Observed) -> Vec<Finding
     let mut findings = unknown(catalogue, observed);
     for subscription in catalogue.subscriptions() {
         let group = observed.survey.group(subscription.consumer.group.as_str());
-        findings.extend(without_members(subscription, group));
+        if group.is_some() || observed.survey.has_all_groups {
+            findings.extend(without_members(subscription, group));
+        }
         let Some(committed) = committed(subscription, group, observed) else { continue };
         findings.extend(offsets(subscription, &committed, observed));
     }
@@ -70,6 +72,8 @@ fn committed(
 ) -> Option<Vec<(i32, Span, Option<i64>)>> {
     let place = observed.survey.place_of(&subscription.event.topic)?;
     let commits: BTreeMap<usize, i64> = match group {
+        // A broker that did not tell its groups may have it.
+        None if !observed.survey.has_all_groups => return None,
         None => BTreeMap::new(),
         Some(group) => {
             let commits = group.committed.as_ref()?.iter();

@@ -75,6 +75,7 @@ fn good() -> Observed {
     let span = Some(Span { start: 0, stable: 50, end: 50 });
     observed.survey.topics = vec![TopicOffsets { name: topic(TOPIC), partitions: vec![span; 3] }];
     let committed = (0..3).map(|partition| Committed { topic: 0, partition, offset: 40 });
+    observed.survey.has_all_groups = true;
     observed.survey.groups = vec![GroupOffsets {
         name: GROUP.to_owned(),
         state: "Stable".to_owned(),
@@ -209,6 +210,12 @@ fn groups_and_their_offsets() {
         both.extend(one("group-without-members"));
         both
     });
+    // A broker that did not tell its groups may have it.
+    let untold = found(|observed| {
+        observed.survey.groups.clear();
+        observed.survey.has_all_groups = false;
+    });
+    assert_eq!(untold, [""; 0]);
     assert_eq!(changed_group(|group| group.members = Some(0)), one("group-without-members"));
     assert_eq!(changed_group(|group| group.members = None), [""; 0]);
     assert_eq!(changed_group(|group| group.committed = None), [""; 0]);

@@ -34,6 +34,8 @@ pub struct Survey {
     pub topics: Vec<TopicOffsets>,
     /// The groups that were wanted, sorted by name.
     pub groups: Vec<GroupOffsets>,
+    /// Whether all brokers told their groups, so that one which is not among them does not exist.
+    pub has_all_groups: bool,
     /// Partitions that have no leader, which nobody can tell of.
     pub leaderless: Vec<TopicPartition>,
     /// What else was not told, each with the reason: a broker, a group or a partition.
@@ -107,7 +109,7 @@ impl Admin {
     /// When no broker answered.
     pub async fn survey(&self, wanted: &Wanted) -> Result<Survey, AdminError> {
         let mut failures = Vec::new();
-        let groups = self.known_groups(wanted, &mut failures).await?;
+        let (groups, has_all_groups) = self.known_groups(wanted, &mut failures).await?;
         // In this order, so that a group which goes on meanwhile is not ahead of the log.
         let names = groups.iter().map(|group| group.name.clone()).collect();
         let committed = self.all_committed(names).await?;
@@ -132,15 +134,15 @@ impl Admin {
             GroupOffsets { committed, ..group }
         });
         let groups = groups.collect();
-        Ok(Survey { brokers, topics, groups, leaderless, failures })
+        Ok(Survey { brokers, topics, groups, has_all_groups, leaderless, failures })
     }
 
-    /// The groups that are wanted, sorted, without their offsets.
+    /// The groups that are wanted, sorted, without their offsets, and whether that is all of them.
     async fn known_groups(
         &self,
         wanted: &Wanted,
         failures: &mut Vec<String>,
-    ) -> Result<Vec<GroupOffsets>, AdminError> {
+    ) -> Result<(Vec<GroupOffsets>, bool), AdminError> {
         const OPERATION: &str = "list its groups";
         let list = |client: &rdkafka::admin::AdminClient<_>| {
             admin_native::list_groups(client.inner(), REQUEST)
@@ -151,6 +153,7 @@ impl Admin {
         let (listed, described) =
             tokio::join!(self.blocking(OPERATION, list), self.blocking(OPERATION, describe));
         let (listed, errors) = listed?;
+        let has_all_groups = errors.is_empty();
         failures.extend(errors);
         let described = match described {
             Ok((described, is_complete)) => {
@@ -206,7 +209,7 @@ impl Admin {
             }
             Err(error) => failures.push(format!("members: {}", error_chain(&error))),
         }
-        Ok(groups.into_values().collect())
+        Ok((groups.into_values().collect(), has_all_groups))
     }
 
     /// What each group has committed. A coordinator that has moved or still loads is asked again.
