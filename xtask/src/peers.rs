@@ -38,7 +38,7 @@ pub fn build(projects: &[&str]) -> Result<PathBuf> {
 }
 
 /// The exporter of lag that the crates registry has, at the version that was measured.
-const KLAG_EXPORTER: [&str; 4] = ["klag-exporter", "--version", "0.1.29", "--locked"];
+const KLAG_EXPORTER: &str = "klag-exporter@0.1.29";
 
 /// What its client is built by and of.
 const KLAG_NEEDS: [Need; 3] = [
@@ -50,11 +50,11 @@ const KLAG_NEEDS: [Need; 3] = [
 /// Builds the exporter of lag, once: its program.
 pub fn klag_exporter() -> Result<PathBuf> {
     apt::ensure(&KLAG_NEEDS)?;
-    let root = dirs::cache("peers")?.join("klag-exporter");
+    let root = dirs::cache("peers")?.join(KLAG_EXPORTER);
     let program = root.join("bin/klag-exporter");
     if !program.is_file() {
         let mut install = cargo();
-        install.arg("install").args(KLAG_EXPORTER).arg("--root").arg(root);
+        install.args(["install", "--locked", KLAG_EXPORTER, "--root"]).arg(root);
         child::run(&mut install).context("cannot build the peer klag-exporter")?;
     }
     Ok(program)
