@@ -124,11 +124,12 @@ impl Shape {
                 let is_cut = lines.len() > SHOWN_LINES;
                 let (mut is_long, mut left) = (false, SHOWN_TOTAL);
                 let lines = lines.into_iter().take(SHOWN_LINES).map_while(|line| {
-                    let (text, is_cut) = cut(&line.text, SHOWN_CHARACTERS.min(left));
-                    is_long |= is_cut;
                     if left == 0 {
+                        is_long = true;
                         return None;
                     }
+                    let (text, is_cut) = cut(&line.text, SHOWN_CHARACTERS.min(left));
+                    is_long |= is_cut;
                     left = left.saturating_sub(text.chars().count());
                     let of = |pointer: &String| line.pointer.as_ref() == Some(pointer);
                     let wrong = violations.iter().filter(|(pointer, _)| of(pointer));
