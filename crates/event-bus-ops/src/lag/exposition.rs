@@ -54,19 +54,16 @@ enum Samples {
     /// One, if it is known.
     One(fn(&Collection) -> u64),
     /// Each topic.
-    OfTopic(fn(&mut String, &Named<'_>, &Collection, usize)),
+    OfTopic(fn(&mut String, &str, &Collection, usize)),
     /// Each group.
-    OfGroup(fn(&mut String, &Named<'_>, &GroupRows)),
+    OfGroup(fn(&mut String, &str, &GroupRows)),
     /// Each topic of each group.
     OfTopicOfGroup(fn(&TopicRows) -> Option<u64>),
     /// Each partition of each topic of each group.
     OfPartition(fn(&Row) -> Option<Value>),
     /// What is told of collecting itself, and of dead letters.
-    Other(fn(&mut String, &Named<'_>, &Source)),
+    Other(fn(&mut String, &str, &Source)),
 }
-
-/// A metric's name.
-struct Named<'a>(&'a str);
 
 /// A sample's value. Most are whole, and there are many: those are written faster.
 enum Value {
@@ -155,7 +152,7 @@ const FAMILIES: [Family; 17] = [
         kind: "counter",
         help: "Brokers, groups and partitions that did not answer when lag was collected.",
         samples: Samples::Other(|text, name, source| {
-            put(text, format_args!("{}_total {}\n", name.0, source.failures));
+            put(text, format_args!("{name}_total {}\n", source.failures));
         }),
     },
     gauge(
@@ -177,32 +174,32 @@ impl Exposition {
 
     /// Writes the samples of one group or topic; false once there is no other.
     fn write_next(&mut self, text: &mut String, family: &Family) -> bool {
-        let (name, place) = (Named(family.name), self.place);
+        let (name, place) = (family.name, self.place);
         self.place += 1;
         if let Samples::Other(write) = family.samples {
-            write(text, &name, &self.source);
+            write(text, name, &self.source);
             return false;
         }
         let Some(lag) = &self.source.lag else { return false };
         let count = match family.samples {
             Samples::One(value) => {
-                put(text, format_args!("{} {}\n", name.0, value(lag)));
+                put(text, format_args!("{name} {}\n", value(lag)));
                 return false;
             }
             Samples::OfTopic(write) => {
                 if place < lag.survey.topics.len() {
-                    write(text, &name, lag, place);
+                    write(text, name, lag, place);
                 }
                 lag.survey.topics.len()
             }
             Samples::OfGroup(write) => {
-                lag.groups.get(place).inspect(|group| write(text, &name, group));
+                lag.groups.get(place).inspect(|group| write(text, name, group));
                 lag.groups.len()
             }
             Samples::OfTopicOfGroup(value) => {
                 for (labels, rows) in labelled(lag, place) {
                     if let Some(value) = value(rows) {
-                        put(text, format_args!("{}{{{labels}}} {value}\n", name.0));
+                        put(text, format_args!("{name}{{{labels}}} {value}\n"));
                     }
                 }
                 lag.groups.len()
@@ -211,7 +208,7 @@ impl Exposition {
                 for (labels, rows) in labelled(lag, place) {
                     for row in &rows.rows {
                         let Some(value) = value(row) else { continue };
-                        for part in [name.0, "{", &labels, ",partition=\""] {
+                        for part in [name, "{", &labels, ",partition=\""] {
                             text.push_str(part);
                         }
                         put(text, format_args!("{}\"}} {value}\n", row.partition));
@@ -271,15 +268,15 @@ fn sum(rows: &TopicRows, value: fn(&Lag) -> u64) -> Option<u64> {
     Some(told().map(value).sum())
 }
 
-fn partitions(text: &mut String, name: &Named<'_>, lag: &Collection, topic: usize) {
+fn partitions(text: &mut String, name: &str, lag: &Collection, topic: usize) {
     let topic = &lag.survey.topics[topic];
     let count = topic.partitions.len();
-    put(text, format_args!("{}{{topic=\"{}\"}} {count}\n", name.0, topic.name));
+    put(text, format_args!("{name}{{topic=\"{}\"}} {count}\n", topic.name));
 }
 
 fn spans(
     text: &mut String,
-    name: &Named<'_>,
+    name: &str,
     lag: &Collection,
     topic: usize,
     value: fn(&event_bus::kafka::admin::Span) -> i64,
@@ -290,42 +287,42 @@ fn spans(
             let (topic, value) = (&topic.name, value(span));
             put(
                 text,
-                format_args!("{}{{topic=\"{topic}\",partition=\"{partition}\"}} {value}\n", name.0),
+                format_args!("{name}{{topic=\"{topic}\",partition=\"{partition}\"}} {value}\n"),
             );
         }
     }
 }
 
-fn members(text: &mut String, name: &Named<'_>, group: &GroupRows) {
+fn members(text: &mut String, name: &str, group: &GroupRows) {
     if let Some(members) = group.members {
         let group = Escaped(&group.name);
-        put(text, format_args!("{}{{consumergroup=\"{group}\"}} {members}\n", name.0));
+        put(text, format_args!("{name}{{consumergroup=\"{group}\"}} {members}\n"));
     }
 }
 
-fn state(text: &mut String, name: &Named<'_>, group: &GroupRows) {
+fn state(text: &mut String, name: &str, group: &GroupRows) {
     let (group, state) = (Escaped(&group.name), Escaped(&group.state));
-    put(text, format_args!("{}{{consumergroup=\"{group}\",state=\"{state}\"}} 1\n", name.0));
+    put(text, format_args!("{name}{{consumergroup=\"{group}\",state=\"{state}\"}} 1\n"));
 }
 
-fn last_at(text: &mut String, name: &Named<'_>, source: &Source) {
+fn last_at(text: &mut String, name: &str, source: &Source) {
     let at = source.last.and_then(|(at, _)| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     if let Some(at) = at {
-        put(text, format_args!("{} {:.3}\n", name.0, at.as_secs_f64()));
+        put(text, format_args!("{name} {:.3}\n", at.as_secs_f64()));
     }
 }
 
-fn last_took(text: &mut String, name: &Named<'_>, source: &Source) {
+fn last_took(text: &mut String, name: &str, source: &Source) {
     if let Some((_, took)) = source.last {
-        put(text, format_args!("{} {:.6}\n", name.0, took.as_secs_f64()));
+        put(text, format_args!("{name} {:.6}\n", took.as_secs_f64()));
     }
 }
 
-fn open(text: &mut String, name: &Named<'_>, source: &Source) {
+fn open(text: &mut String, name: &str, source: &Source) {
     of_letters(text, name, source, |open| open.letters as f64);
 }
 
-fn oldest(text: &mut String, name: &Named<'_>, source: &Source) {
+fn oldest(text: &mut String, name: &str, source: &Source) {
     of_letters(text, name, source, |open| {
         let age = jiff::Timestamp::now().duration_since(open.oldest);
         age.as_secs_f64().max(0.0)
@@ -333,18 +330,13 @@ fn oldest(text: &mut String, name: &Named<'_>, source: &Source) {
 }
 
 /// Each topic that has open dead letters, and the catalogue's that have none.
-fn of_letters(
-    text: &mut String,
-    name: &Named<'_>,
-    source: &Source,
-    value: fn(&OpenLetters) -> f64,
-) {
+fn of_letters(text: &mut String, name: &str, source: &Source, value: fn(&OpenLetters) -> f64) {
     let Some(open) = &source.open else { return };
     let mut values: BTreeMap<&str, f64> =
         source.topics.iter().map(|topic| (topic.as_str(), 0.0)).collect();
     values.extend(open.iter().map(|open| (open.topic.as_str(), value(open))));
     for (topic, value) in values {
-        put(text, format_args!("{}{{topic=\"{}\"}} {value}\n", name.0, Escaped(topic)));
+        put(text, format_args!("{name}{{topic=\"{}\"}} {value}\n", Escaped(topic)));
     }
 }
 
