@@ -143,6 +143,11 @@ async fn kill(signal: &str, target: &str) {
     assert!(status.expect("a shell can be started").success(), "no process {target}");
 }
 
+/// A text as it stands in a URL, each byte of it escaped.
+pub fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 /// Asks an HTTP server on `address` for a path. Gives the status code and the body.
 ///
 /// # Errors

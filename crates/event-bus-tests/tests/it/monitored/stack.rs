@@ -10,7 +10,7 @@ use event_bus::names::{Namespace, TopicName};
 use event_bus_tests::eventually::eventually;
 use event_bus_tests::kafka::{raw, send_all};
 use event_bus_tests::platform::SERVICES;
-use event_bus_tests::process::{Process, get};
+use event_bus_tests::process::{Process, escaped, get};
 use event_bus_tests::servers;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -245,12 +245,8 @@ impl Stack {
 
     /// What a query gives.
     async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
-        let encoded: String = query.bytes().fold(String::new(), |mut encoded, byte| {
-            let written = write!(encoded, "%{byte:02X}");
-            written.expect("a string takes it");
-            encoded
-        });
-        let (code, body) = get(&self.prometheus, &format!("/api/v1/query?query={encoded}")).await?;
+        let (code, body) =
+            get(&self.prometheus, &format!("/api/v1/query?query={}", escaped(query))).await?;
         let mut answer: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
         match answer["data"]["result"].take() {
             Value::Array(result) if code == 200 => Ok(result),

@@ -17,6 +17,7 @@ use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{raw, send_all};
 use event_bus_tests::ops;
+use event_bus_tests::process::escaped;
 use serde_json::{Value, json};
 use tokio::process::Child;
 
@@ -342,7 +343,7 @@ async fn finds_nothing_out(visitor: &mut Visitor, token: &str, role: Role) {
         format!("payload.owner.name.startsWith('{}')", &CANARY[..4]),
         format!("key.contains('{CANARY}') || headers['x-owner'] == '{CANARY}'"),
     ] {
-        let escaped: String = condition.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = escaped(&condition);
         let answer =
             visitor.api(token, &format!("{list}?event=PieceCut&where={escaped}"), None).await;
         let found = answer.json()["letters"].as_array().map_or(0, Vec::len);

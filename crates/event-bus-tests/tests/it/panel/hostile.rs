@@ -19,6 +19,7 @@ use event_bus_tests::chromium::Chromium;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::eventually::{equal, eventually};
 use event_bus_tests::kafka::{raw, send_all};
+use event_bus_tests::process::escaped;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -54,7 +55,7 @@ async fn what_others_wrote_is_text_on_every_page(databases: &Databases) {
     paths.extend(letters.iter().map(page_of));
     for (nth, text) in texts.iter().enumerate() {
         let begin: String = text.chars().take(250).collect();
-        let escaped: String = begin.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = escaped(&begin);
         paths.push(match nth % 8 {
             6 => format!("/events/timeline?value={escaped}"),
             7 => format!("/events/live?tenant={escaped}&key={escaped}"),

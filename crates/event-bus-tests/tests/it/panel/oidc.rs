@@ -9,6 +9,7 @@ use event_bus_ops::panel::{COOKIE, HOME};
 use event_bus_tests::chromium::Chromium;
 use event_bus_tests::databases::Databases;
 use event_bus_tests::openid::{Fault, Identities};
+use event_bus_tests::process::escaped;
 use serde_json::json;
 
 use super::visitor::{Answer, Visitor};
@@ -202,7 +203,7 @@ async fn nobody_is_led_to_another_site() {
     door.identities.signs_in(claims("00u1", "ann", &["platform-ops"]));
     for next in ["https://evil.example", "//evil.example", "/\\evil.example", ""] {
         let mut ann = door.visitor();
-        let escaped: String = next.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = escaped(next);
         let begun = ann.get(&format!("/sign-in/oidc?next={escaped}")).await;
         let came = back_from(&door, &begun, &mut ann).await;
         assert_eq!(came.header("location"), HOME, "{next}");

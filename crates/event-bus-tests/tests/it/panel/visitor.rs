@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event_bus_tests::eventually::eventually;
+use event_bus_tests::process::escaped;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -219,8 +220,6 @@ impl Followed {
 
 /// A form as browsers write it.
 pub fn form(fields: &[(&str, &str)]) -> String {
-    let escaped =
-        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
     let fields = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
     fields.collect::<Vec<_>>().join("&")
 }
