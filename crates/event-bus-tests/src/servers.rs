@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
 use event_bus::KafkaConfig;
 use event_bus::names::Namespace;
+
+/// Ports below those that outgoing connections get: a client that tries the port of a dead broker again and again would
+/// in the end be given that very port, and be connected with itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 fn variable(name: &str) -> String {
     env::var(name)
@@ -101,4 +106,14 @@ pub fn at_full_length() -> bool {
 pub fn namespace() -> Namespace {
     Namespace::new(&format!("t{:010x}", rand::random::<u64>() >> 24))
         .expect("a letter and hexadecimal digits are a slug")
+}
+
+/// A port that nobody listens on.
+///
+/// # Panics
+/// Never: it tries on.
+pub fn free_port() -> u16 {
+    std::iter::repeat_with(|| rand::random_range(PORTS))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("the iterator never ends")
 }

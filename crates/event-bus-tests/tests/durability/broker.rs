@@ -1,22 +1,18 @@
 //! The embedded broker as a process that may be killed and started again on the same address and data.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use event_bus::KafkaConfig;
 use event_bus_tests::servers;
+use event_bus_tests::servers::free_port;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// A start reads the data; on a machine that compiles beside it takes longer than alone.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-
-/// Ports below those that outgoing connections get: a client that tries the port of a dead broker again and again would
-/// in the end be given that very port, and be connected with itself.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// The broker's process. It ends with this value.
 pub struct Broker {
@@ -104,10 +100,4 @@ impl Broker {
     fn log_file(&self) -> PathBuf {
         self.folder.join(format!("broker-{:03}.log", self.starts))
     }
-}
-
-fn free_port() -> u16 {
-    std::iter::repeat_with(|| rand::random_range(PORTS))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .expect("the iterator never ends")
 }

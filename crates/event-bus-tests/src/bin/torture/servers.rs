@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,9 +14,6 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::clock;
 
-/// Ports below those that outgoing connections get: a client that tries the port of a dead broker again and again would
-/// in the end be given that very port, and be connected with itself.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// How long a server may take until it serves, on a machine that does other work.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How long one may take to end after it was asked to.
@@ -257,13 +253,6 @@ fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold anything; the state and the parent follow it.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    std::iter::repeat_with(|| rand::random_range(PORTS))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .expect("the iterator never ends")
 }
 
 #[cfg(test)]

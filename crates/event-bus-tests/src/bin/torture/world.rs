@@ -29,7 +29,8 @@ use crate::nodes::Node;
 use crate::plan::{CONSUMERS, Member, Plan, RELAYS, WRITERS};
 use crate::proxy::Proxy;
 use crate::reading::{OUTBOX, number};
-use crate::servers::{BrokerKind, Database, Programs, Server, StoreKind, free_port};
+use crate::servers::{BrokerKind, Database, Programs, Server, StoreKind};
+use event_bus_tests::servers::free_port;
 
 const LOOK: Duration = Duration::from_millis(200);
 /// What moves all the time and never settles is given up after so many times the limit of what stands still.

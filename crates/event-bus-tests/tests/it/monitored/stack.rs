@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use event_bus::names::{Namespace, TopicName};
@@ -42,8 +41,7 @@ pub struct Stack {
 
 /// An address that is free now.
 fn free() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound").to_string()
+    format!("127.0.0.1:{}", servers::free_port())
 }
 
 /// Replaces what must be there.

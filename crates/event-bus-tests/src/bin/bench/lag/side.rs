@@ -1,12 +1,12 @@
 //! An exporter, as a process of its own.
 
 use std::fmt;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use event_bus_tests::eventually::eventually;
 use event_bus_tests::process::get;
+use event_bus_tests::servers::free_port;
 use tempfile::TempDir;
 
 use super::cluster::{Cluster, PREFIX};
@@ -93,8 +93,7 @@ impl Setting {
     /// When it tells a wrong lag.
     pub async fn measure(&self, side: Side, cluster: &Cluster, collections: usize) -> Measured {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let address = TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr();
-        let address = address.expect("it is bound").to_string();
+        let address = format!("127.0.0.1:{}", free_port());
         let mut child = self.start(side, &address, &folder);
         let (pid, memory) = (child.id(), Watch::start(child.id()));
         let (metric, label) = side.lag();
