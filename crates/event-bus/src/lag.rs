@@ -11,6 +11,9 @@ pub use ends::Ends;
 
 use crate::names::{GroupName, TopicName};
 
+/// The share of a topic's retention, in percent, after which what waits is about to be taken by it.
+pub const RETENTION_NEAR_PERCENT: u32 = 50;
+
 /// How bad a group's lag is, summed over the partitions of its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

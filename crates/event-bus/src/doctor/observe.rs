@@ -8,11 +8,8 @@ use crate::catalogue::Catalogue;
 use crate::dead_letter::error_chain;
 use crate::kafka::ConfigError;
 use crate::kafka::admin::{Admin, AdminError, Cluster, Position, TopicPartition, Wanted};
+use crate::lag::RETENTION_NEAR_PERCENT;
 use crate::store::{Claimant, Store, StoreError};
-
-/// The share of a topic's retention, in percent, that an event may wait before retention is about to take it: as the alert
-/// `EventBusRetentionNear` has it.
-const NEAR_PERCENT: i64 = 50;
 
 /// Why nothing can be said of a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +110,7 @@ async fn safe_from(
     }
     let mut safe = BTreeMap::new();
     for (retention, partitions) in by_retention {
-        let near = retention / 100 * NEAR_PERCENT;
+        let near = retention / 100 * i64::from(RETENTION_NEAR_PERCENT);
         let since = Position::At(now.as_millisecond().saturating_sub(near));
         let offsets = admin.offsets(since, partitions).await?;
         safe.extend(offsets.into_iter().filter_map(|(at, offset)| Some((at, offset.ok()?))));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event_bus::Catalogue;
+use event_bus::lag::RETENTION_NEAR_PERCENT;
 
 use super::{Alert, Severity, minutes, seconds};
 use crate::deploy::rules::{LAG, TIME_LAG};
@@ -21,8 +22,6 @@ const GROWTH: Duration = minutes(10);
 const AHEAD: Duration = minutes(60);
 /// A service that is started anew is away for less.
 const AWAY: Duration = minutes(5);
-/// A group that is behind by so much of what its topic keeps is about to lose events.
-const RETENTION_NEAR_PERCENT: u32 = 50;
 
 const ON: &str = "on (consumergroup, topic)";
 
