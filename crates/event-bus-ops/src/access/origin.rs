@@ -30,9 +30,8 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
         let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| NotAnOrigin)?;
         let is_http = matches!(uri.scheme_str(), Some("https" | "http"));
-        let names_somebody = uri.authority().is_none_or(|at| at.as_str().contains('@'));
         let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
-        if is_http && !names_somebody && is_bare && !text.contains('#') {
+        if is_http && oidc::names_nobody(&uri) && is_bare && !text.contains('#') {
             Ok(Self(uri))
         } else {
             Err(NotAnOrigin)

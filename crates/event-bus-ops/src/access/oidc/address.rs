@@ -58,6 +58,11 @@ fn host_of(uri: &Uri) -> &str {
     uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
+/// Whether there is a host, and no user before it.
+pub(in crate::access) fn names_nobody(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+}
+
 /// Whether nobody can listen in on what is sent there.
 pub(in crate::access) fn is_guarded(uri: &Uri) -> bool {
     let host = host_of(uri);
@@ -74,8 +79,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         let uri: Uri = text.parse().map_err(|_| NotAnAddress)?;
-        let names_somebody = uri.authority().is_some_and(|at| at.as_str().contains('@'));
-        if is_guarded(&uri) && !names_somebody && !text.contains('#') {
+        if is_guarded(&uri) && names_nobody(&uri) && !text.contains('#') {
             Ok(Self { text: text.to_owned(), uri })
         } else {
             Err(NotAnAddress)

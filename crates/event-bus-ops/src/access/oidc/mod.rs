@@ -26,8 +26,8 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-pub(super) use address::is_guarded;
 pub use address::{Address, NotAnAddress};
+pub(super) use address::{is_guarded, names_nobody};
 pub(crate) use attempt::COOKIE;
 pub use error::OidcError;
 pub use grant::{Grant, Grants, NotAGrant};
