@@ -226,23 +226,37 @@ async fn jumps(browser: &Chromium) -> Option<String> {
 }
 
 /// What the keyboard does not reach, or not in its order, or without it being seen.
+///
+/// A part of the page that comes meanwhile takes the place of what was to be reached: then all is tried again.
 async fn keyboard(browser: &Chromium) -> Vec<String> {
+    eventually(SOON, async || tabbed(browser).await).await
+}
+
+/// # Errors
+/// When other controls are there in the end than there were at the start.
+async fn tabbed(browser: &Chromium) -> Result<Vec<String>, String> {
     let script = "
         window.reached = [];
+        window.watching?.abort();
+        window.watching = new AbortController();
         document.addEventListener('focusin', event => {
             const style = getComputedStyle(event.target);
             const is_seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
             window.reached.push([event.target, is_seen]);
-        });
+        }, { signal: window.watching.signal });
         const all = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]';
-        window.controls = [...document.querySelectorAll(all)].filter(one =>
+        window.listed = () => [...document.querySelectorAll(all)].filter(one =>
             one.checkVisibility() && !one.disabled && one.tabIndex >= 0);
+        window.controls = window.listed();
         return window.controls.length";
     let controls = browser.run(script).await.as_u64().expect("it is a number");
     let controls = usize::try_from(controls).expect("it is small");
     // From wherever the focus is, all come in a row within two rounds.
     browser.tab(2 * controls + 2).await;
     let script = "
+        const now = window.listed();
+        if (now.length !== window.controls.length || now.some((one, at) => one !== window.controls[at]))
+            return null;
         const name = one => one.outerHTML.slice(0, 120);
         const first = window.reached.findIndex(([one]) => one === window.controls[0]);
         const row = window.reached.slice(first, first + window.controls.length);
@@ -253,7 +267,8 @@ async fn keyboard(browser: &Chromium) -> Vec<String> {
             else if (!row[at][1]) wrong.push(`it is not seen that it has the focus: ${name(one)}`);
         });
         return first < 0 ? ['nothing is reached by keyboard'] : wrong.slice(0, 3)";
-    texts(&browser.run(script).await)
+    let wrong = browser.run(script).await;
+    if wrong.is_null() { Err("the page goes on changing".to_owned()) } else { Ok(texts(&wrong)) }
 }
 
 fn texts(told: &Value) -> Vec<String> {
