@@ -221,6 +221,15 @@ impl Store {
         }
     }
 
+    /// Whether a column is like a pattern, which is the value of this placeholder, whatever the case of its letters.
+    pub(super) fn is_like(&self, column: &str, pattern: &str) -> String {
+        match &self.backend {
+            Backend::Postgres(_) => format!(r"{column} ILIKE {pattern} ESCAPE '\'"),
+            // It is so by itself there, of the letters of ASCII.
+            Backend::Sqlite(_) => format!(r"{column} LIKE {pattern} ESCAPE '\'"),
+        }
+    }
+
     /// Runs a statement that reads the same on both databases, in a transaction of its own.
     pub(super) async fn execute(
         &self,

@@ -376,17 +376,27 @@ impl OpsStore {
         }
         if let Some(text) = &filter.text {
             let place = conditions.bind(format!("%{}%", escaped(text)));
-            let says = |column: &str| format!(r"lower({column}) LIKE lower({place}) ESCAPE '\'");
+            let says = |column: &str| self.read.is_like(column, &place);
             let error_type = format!(
                 "error_type IN (SELECT names.id FROM ops_names AS names WHERE {})",
                 says("names.name")
             );
-            let columns = ["message", "id", "event_id", "record_key"].map(says).join(" OR ");
+            let mut columns = vec!["message", "record_key"];
+            if is_in_an_id(text) {
+                columns.extend(["id", "event_id"]);
+            }
+            let columns = columns.into_iter().map(says).collect::<Vec<_>>().join(" OR ");
             conditions.also(format!("({columns} OR {error_type})"));
             conditions.is_summed = false;
         }
         Ok(conditions)
     }
+}
+
+/// Whether a text can be a part of an id, so that ids are looked at at all.
+fn is_in_an_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    text.len() <= uuid::fmt::Hyphenated::LENGTH && text.bytes().all(fits)
 }
 
 /// A text in which `LIKE` finds no wildcards.
