@@ -12,6 +12,7 @@ mod deploy;
 mod dirs;
 mod embedded;
 mod foreign;
+mod fuzz;
 mod kafka;
 mod kafka_tool;
 mod kafka_wire;
@@ -24,6 +25,7 @@ mod prove;
 mod python;
 mod screenshots;
 mod steps;
+mod supply_chain;
 mod test;
 mod torture;
 
@@ -53,10 +55,14 @@ enum Task {
     Torture(torture::Args),
     /// Set other people's clients on a broker
     Foreign(foreign::Args),
+    /// Feed random bytes to what reads bytes of others
+    Fuzz(fuzz::Args),
     /// Run one of Apache Kafka's own command-line tools
     KafkaTool(kafka_tool::Args),
     /// Take a picture of each page of the panel for its documentation
     Screenshots(screenshots::Args),
+    /// Check what of others is used, and list it
+    SupplyChain(supply_chain::Args),
     /// Run a real PostgreSQL for one command or until Ctrl-C
     Postgres(postgres::Args),
 }
@@ -71,8 +77,10 @@ fn main() -> ExitCode {
         Task::Kafka(args) => kafka::run(&args),
         Task::Torture(args) => torture::run(&args),
         Task::Foreign(args) => foreign::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::KafkaTool(args) => kafka_tool::run(&args),
         Task::Screenshots(args) => screenshots::run(&args),
+        Task::SupplyChain(args) => supply_chain::run(&args),
         Task::Postgres(args) => postgres::run(&args),
     };
     match outcome {

@@ -6,10 +6,13 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::test::{self, Length};
-use crate::{bench, brokers, torture};
+use crate::{bench, brokers, fuzz, supply_chain, torture};
 
 /// Ten times those of CI.
 const SIMULATED_SEEDS: u64 = 200_000;
+
+/// How long each fuzz target is fed.
+const FUZZED_SECONDS: u32 = 60;
 
 /// Run every integration test at full length, then the benchmarks.
 #[derive(clap::Args)]
@@ -29,6 +32,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         test::run_durability_tests(&mut steps, args.filter.as_deref(), Length::Full);
         if args.filter.is_none() {
             torture::run_full(&mut steps);
+            steps.run("licences and sources", supply_chain::check);
+            steps.run("bills of materials", supply_chain::write_bills);
+            steps.run("fuzz targets", || fuzz::all(FUZZED_SECONDS));
             steps.run("bench publish", || bench::publish(&[]));
             steps.run("bench consume", || bench::consume(&[]));
             steps.run("bench outbox", || bench::outbox(&[]));

@@ -13,6 +13,9 @@ pub mod deploy;
 pub mod desk;
 mod exchange;
 pub mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 mod history;
 pub mod http;

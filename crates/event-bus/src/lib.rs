@@ -153,6 +153,9 @@ pub mod doctor;
 pub mod store;
 pub mod kafka;
 mod flaw;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod shutdown;
 
 pub use catalogue::Catalogue;

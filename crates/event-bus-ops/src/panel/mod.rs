@@ -13,6 +13,8 @@ mod decisions;
 mod diff;
 mod edit;
 mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod groups;
 mod letter;
