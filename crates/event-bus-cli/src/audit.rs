@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use event_bus::audit::Verified;
+use event_bus::kafka::admin::Admin;
 use event_bus::store::ops::OpsStore;
 use serde_json::json;
 use uuid::Uuid;
@@ -48,7 +49,7 @@ async fn verify(
     } else {
         let settings = Settings::of(global)?;
         let (kafka, catalogue) = (settings.kafka()?, settings.catalogue()?);
-        event_bus::audit::verify(store, wanted, Some((&kafka, &catalogue))).await
+        event_bus::audit::verify(store, wanted, Some((&Admin::connect(&kafka)?, &catalogue))).await
     };
     let Verified { chain, rows, flaw, others } = verified?;
     let flaw = flaw.map(|flaw| flaw.to_string());

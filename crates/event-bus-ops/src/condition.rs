@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use std::thread;
 
 use cel::{Context, ExecutionError, Program, Value};
+use event_bus::Catalogue;
 use event_bus::dead_letters::{Filter, Found, each_original};
 use event_bus::kafka::Record;
+use event_bus::kafka::admin::Admin;
 use event_bus::kafka::reader::ReadError;
 use event_bus::personal::Personal;
-use event_bus::{Catalogue, KafkaConfig};
 use uuid::Uuid;
 
 /// A condition has at most so many bytes.
@@ -102,13 +103,13 @@ impl Condition {
     /// When Kafka does not answer, or what it says can't be said of one of the events.
     pub async fn ids(
         &self,
-        kafka: &KafkaConfig,
+        admin: &Admin,
         catalogue: &Catalogue,
         letters: &[&Found],
         sight: Sight,
     ) -> Result<Vec<Uuid>, ConditionError> {
         let (mut chosen, mut waiting) = (Ok(Vec::new()), Vec::with_capacity(AT_ONCE));
-        each_original(kafka, letters, |found, record| {
+        each_original(admin, letters, |found, record| {
             let value = record.value.as_deref();
             let personal = Personal::of_letter(catalogue, &found.letter, value);
             let record = match sight {

@@ -61,8 +61,8 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    /// The records of these partitions from `since` up to `until`, the latest of them where there are more than `most`, as
-    /// counted by offsets. In a second that alone has more, there are more in it.
+    /// The records of these partitions from `since` up to `until`; where there are more than `most`, as counted by offsets,
+    /// the latest of them, and of these at least half as many. In a second that alone has more, there are more in it.
     pub async fn of(
         admin: &Admin,
         partitions: Vec<TopicPartition>,
@@ -70,36 +70,38 @@ impl Stretch {
         until: Timestamp,
         most: u64,
     ) -> Result<Self, AdminError> {
-        Self::cut(&Partitions { admin, partitions }, since, until, most).await
+        Self::cut(admin, partitions, since, until, most).await
     }
 
     /// The same of whatever tells where each partition is at a time.
     async fn cut(
         edges: &impl Edges,
+        partitions: Vec<TopicPartition>,
         since: Timestamp,
         until: Timestamp,
         most: u64,
     ) -> Result<Self, AdminError> {
-        let ends = edges.at(until).await?;
-        let mut shown = ends.since(edges.at(since).await?, since);
+        // Kafka looks into each partition that it is asked about: those with nothing to read are not any more.
+        let starts = edges.at(since, partitions).await?;
+        let ends = Edge(edges.ends(until, starts.keys().cloned().collect()).await?);
+        let mut shown = ends.since(starts, since);
         if shown.records() <= most {
             return Ok(shown);
         }
+        let partitions: Vec<TopicPartition> = shown.ranges.keys().cloned().collect();
         let (mut early, mut late) = (since, until);
-        shown.ranges.clear();
-        while late.duration_since(early) > EXACT {
+        let mut all = shown;
+        shown = Self { ranges: BTreeMap::new(), since: until };
+        while shown.records() < most / 2 && late.duration_since(early) > EXACT {
             let middle = early + late.duration_since(early) / 2;
-            let tried = ends.since(edges.at(middle).await?, middle);
+            let tried = ends.since(edges.at(middle, partitions.clone()).await?, middle);
             if tried.records() <= most {
                 (late, shown) = (middle, tried);
             } else {
-                early = middle;
+                (early, all) = (middle, tried);
             }
         }
-        if shown.ranges.is_empty() {
-            shown = ends.since(edges.at(early).await?, early);
-        }
-        Ok(shown)
+        Ok(if shown.ranges.is_empty() { all } else { shown })
     }
 
     /// How many records there are, as counted by offsets.
@@ -109,40 +111,41 @@ impl Stretch {
     }
 }
 
-/// Where each partition is at a time.
+/// The ends of what is read of each partition.
 struct Edge(BTreeMap<TopicPartition, i64>);
 
 impl Edge {
-    /// What is between the other edge, which is that of `since`, and this one.
-    fn since(&self, start: Edge, since: Timestamp) -> Stretch {
+    /// What is between the beginnings, which are those of `since`, and this.
+    fn since(&self, starts: BTreeMap<TopicPartition, i64>, since: Timestamp) -> Stretch {
         let range = |(at, start): (TopicPartition, i64)| {
             let range = start..*self.0.get(&at)?;
             (!range.is_empty()).then_some((at, range))
         };
-        Stretch { ranges: start.0.into_iter().filter_map(range).collect(), since }
+        Stretch { ranges: starts.into_iter().filter_map(range).collect(), since }
     }
 }
 
+type Asked = Result<BTreeMap<TopicPartition, i64>, AdminError>;
+
 /// What tells where partitions are at a time.
-trait Edges {
-    fn at(&self, time: Timestamp) -> impl Future<Output = Result<Edge, AdminError>> + Send;
+trait Edges: Sync {
+    /// The first record from this time on; of those that have none, nothing.
+    fn at(&self, time: Timestamp, of: Vec<TopicPartition>) -> impl Future<Output = Asked> + Send;
+
+    /// As [`Edges::at`], and the end of those that have none.
+    fn ends(&self, time: Timestamp, of: Vec<TopicPartition>) -> impl Future<Output = Asked> + Send;
 }
 
-/// Partitions as Kafka knows them.
-struct Partitions<'a> {
-    admin: &'a Admin,
-    partitions: Vec<TopicPartition>,
-}
+impl Edges for Admin {
+    async fn at(&self, time: Timestamp, of: Vec<TopicPartition>) -> Asked {
+        told(self.offsets(Position::At(time.as_millisecond()), of).await?)
+    }
 
-impl Edges for Partitions<'_> {
-    async fn at(&self, time: Timestamp) -> Result<Edge, AdminError> {
-        let at = Position::At(time.as_millisecond());
-        let mut edge = told(self.admin.offsets(at, self.partitions.clone()).await?)?;
-        // Where nothing is as late, the end is.
-        let all = self.partitions.iter();
-        let rest = all.filter(|partition| !edge.contains_key(partition)).cloned().collect();
-        edge.extend(told(self.admin.offsets(Position::End, rest).await?)?);
-        Ok(Edge(edge))
+    async fn ends(&self, time: Timestamp, of: Vec<TopicPartition>) -> Asked {
+        let mut edge = self.at(time, of.clone()).await?;
+        let rest = of.into_iter().filter(|partition| !edge.contains_key(partition)).collect();
+        edge.extend(told(self.offsets(Position::End, rest).await?)?);
+        Ok(edge)
     }
 }
 
@@ -166,26 +169,37 @@ mod tests {
     /// A partition with a record in each second, and one with a thousand in the last.
     struct Burst;
 
+    fn partition(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "a.b".parse().unwrap(), partition }
+    }
+
     impl Edges for Burst {
-        async fn at(&self, time: Timestamp) -> Result<Edge, AdminError> {
-            let partition = |partition| TopicPartition { topic: "a.b".parse().unwrap(), partition };
+        async fn at(&self, time: Timestamp, of: Vec<TopicPartition>) -> Asked {
             let second = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
-            let burst = if second > 999 { 1_000 } else { 0 };
-            Ok(Edge([(partition(0), second), (partition(1), burst)].into()))
+            let firsts = [(0, second), (1, 0)].into_iter().filter(|_| second <= 999);
+            let firsts = firsts.map(|(number, first)| (partition(number), first));
+            Ok(firsts.filter(|(at, _)| of.contains(at)).collect())
+        }
+
+        async fn ends(&self, time: Timestamp, of: Vec<TopicPartition>) -> Asked {
+            assert_eq!(time, at(1_000));
+            assert!(!of.contains(&partition(2)), "it has nothing to read");
+            Ok(of.into_iter().map(|at| (at, 1_000)).collect())
         }
     }
 
     async fn cut(since: i64, most: u64) -> Stretch {
-        Stretch::cut(&Burst, at(since), at(1_000), most).await.unwrap()
+        let partitions = [0, 1, 2].map(partition).into();
+        Stretch::cut(&Burst, partitions, at(since), at(1_000), most).await.unwrap()
     }
 
     #[tokio::test]
     async fn what_is_too_much_is_cut_to_its_end() {
         let all = cut(0, 2_000).await;
         assert_eq!((all.since, all.records()), (at(0), 2_000));
-        let some = cut(0, 1_500).await;
-        assert!((at(499)..=at(502)).contains(&some.since), "{some:?}");
-        assert!((1_498..=1_500).contains(&some.records()), "{some:?}");
+        let some = cut(0, 1_400).await;
+        assert!((700..=1_400).contains(&some.records()), "{some:?}");
+        assert_eq!(some.ranges[&partition(0)].start, some.since.as_second(), "{some:?}");
         // A second that has more by itself is shown with more in it.
         let burst = cut(0, 10).await;
         assert!(burst.since >= at(997) && burst.records() >= 1_000, "{burst:?}");

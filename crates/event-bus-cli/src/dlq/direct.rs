@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use event_bus::Catalogue;
 use event_bus::dead_letters::{
     DeadLetters, Done, Edit, Filter, Found, Plan, Progress, Repair, failures,
 };
+use event_bus::kafka::admin::Admin;
 use event_bus::kafka::producer::ConnectError;
 use event_bus::publisher::Publisher;
 use event_bus::store::ops::PlannedRow;
-use event_bus::{Catalogue, KafkaConfig};
 use event_bus_ops::api::{Preview, Repaired};
 use event_bus_ops::condition::{Condition, Sight};
 use uuid::Uuid;
@@ -33,7 +34,7 @@ pub(super) fn unknown<T>(id: Uuid) -> anyhow::Result<T> {
 /// What all of the commands need.
 pub(super) struct Desk {
     pub(super) catalogue: Arc<Catalogue>,
-    pub(super) kafka: KafkaConfig,
+    pub(super) admin: Admin,
     pub(super) letters: DeadLetters,
     pub(super) output: Output,
 }
@@ -49,6 +50,7 @@ impl Desk {
         })
         .await?;
         bar.finish_and_clear();
+        let admin = Admin::connect(&kafka)?;
         if let [first, ..] = letters.foreign() {
             let count = letters.foreign().len();
             tracing::warn!(
@@ -58,7 +60,7 @@ impl Desk {
                  other frameworks wrote"
             );
         }
-        Ok(Self { catalogue, kafka, letters, output: global.output() })
+        Ok(Self { catalogue, admin, letters, output: global.output() })
     }
 
     pub(super) async fn run(mut self, command: Command) -> anyhow::Result<Exit> {
@@ -74,9 +76,9 @@ impl Desk {
                 let filter = self.meant(filters.filter()).await?;
                 let mut found: Vec<&Found> = self.letters.matching(&filter).collect();
                 found.reverse();
-                let kafka = values.then_some(&self.kafka);
+                let admin = values.then_some(&self.admin);
                 let mut export = Export::start(&mut self.output, format, values)?;
-                export.write(&found, kafka).await?;
+                export.write(&found, admin).await?;
             }
             Command::Replay { filters, dry_run: true, .. } => self.would_replay(&filters).await?,
             Command::Replay { guard, .. } if guard.is_given() => {
@@ -121,7 +123,7 @@ impl Desk {
             Ok(Some(condition)) => {
                 let letters: Vec<&Found> = self.letters.matching(&filter).collect();
                 filter.ids =
-                    condition.ids(&self.kafka, &self.catalogue, &letters, Sight::AsItIs).await?;
+                    condition.ids(&self.admin, &self.catalogue, &letters, Sight::AsItIs).await?;
             }
             Err(error) => return usage(error.to_string()),
         }
@@ -148,7 +150,7 @@ impl Desk {
         let Some(found) = self.letters.matching(&filter).next() else {
             return unknown(options.id);
         };
-        let edit = Edit::plan(&self.kafka, &self.catalogue, found, options.read()?.into()).await?;
+        let edit = Edit::plan(&self.admin, &self.catalogue, found, options.read()?.into()).await?;
         let old = edit.original.value.clone().unwrap_or_default();
         let new = edit.value.clone();
         let replay = if options.dry_run {
@@ -169,7 +171,7 @@ impl Desk {
         let (filter, patch) = (self.meant(filters.chosen("repair")?).await?, options.read()?);
         let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
         let change = |value: &[u8]| patch.change(value);
-        let repair = Repair::plan(&self.kafka, &self.catalogue, &plan, change).await?;
+        let repair = Repair::plan(&self.admin, &self.catalogue, &plan, change).await?;
         let mut repaired = Repaired::would(&plan, &repair, None);
         if !options.dry_run && repaired.letters > 0 {
             assent.allows(repaired.letters, "repair")?;
@@ -184,8 +186,8 @@ impl Desk {
     async fn would_replay(&mut self, filters: &Filters) -> anyhow::Result<()> {
         let filter = self.meant(filters.filter()).await?;
         let plan = Plan::replay(&self.catalogue, self.letters.matching(&filter));
-        let unusable = plan.doomed(&self.kafka, &self.catalogue).await?;
-        let overtaken = plan.overtaken(&self.kafka).await?;
+        let unusable = plan.doomed(&self.admin, &self.catalogue).await?;
+        let overtaken = plan.overtaken(&self.admin).await?;
         let mut rows: HashMap<_, u64> = HashMap::new();
         for found in &plan.letters {
             let letter = &found.letter;
@@ -214,7 +216,7 @@ impl Desk {
     }
 
     fn publisher(&self) -> Result<Publisher, ConnectError> {
-        Publisher::connect(Arc::clone(&self.catalogue), &self.kafka.without_linger())
+        Publisher::connect(Arc::clone(&self.catalogue), &self.admin.config().without_linger())
     }
 
     /// Does what is planned.
@@ -229,7 +231,7 @@ impl Desk {
         assent.allows(plan.letters.len() as u64, verb)?;
         let publisher = self.publisher()?;
         let by = &assent.operator.by;
-        let done = plan.carry_out(&self.kafka, &publisher, by, reason).await?;
+        let done = plan.carry_out(&self.admin, &publisher, by, reason).await?;
         for (count, what) in [
             (done.gone, "gone: retention took them"),
             (done.refused, "refused by Kafka: with the headers of a replay they are too large"),

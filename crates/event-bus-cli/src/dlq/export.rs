@@ -1,8 +1,8 @@
 //! Dead letters for other tools.
 
 use clap::ValueEnum;
-use event_bus::KafkaConfig;
 use event_bus::dead_letters::{Found, originals};
+use event_bus::kafka::admin::Admin;
 use event_bus_ops::api::Content;
 use event_bus_ops::export::{Along, csv_line, head, json_line};
 
@@ -44,11 +44,11 @@ impl<'a> Export<'a> {
     pub(super) async fn write(
         &mut self,
         letters: &[&Found],
-        kafka: Option<&KafkaConfig>,
+        admin: Option<&Admin>,
     ) -> anyhow::Result<()> {
         for letters in letters.chunks(AT_ONCE) {
-            let records = match kafka {
-                Some(kafka) => originals(kafka, letters).await?,
+            let records = match admin {
+                Some(admin) => originals(admin, letters).await?,
                 None => std::collections::HashMap::new(),
             };
             for found in letters {

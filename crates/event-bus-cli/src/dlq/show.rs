@@ -1,9 +1,10 @@
 //! All that is known of one dead letter.
 
+use event_bus::Catalogue;
 use event_bus::dead_letters::{Filter, Found, Moment, Reached, reached, timeline};
 use event_bus::headers::Header;
 use event_bus::kafka::Record;
-use event_bus::{Catalogue, KafkaConfig};
+use event_bus::kafka::admin::Admin;
 use event_bus_ops::api::Known as Told;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -17,9 +18,9 @@ impl Desk {
         let Some(found) = self.letters.matching(&filter).next() else {
             return unknown(id);
         };
-        let record = found.record(&self.kafka).await?;
+        let record = found.record(&self.admin).await?;
         let lineage: Vec<&Found> = self.letters.lineage(found).collect();
-        let known = Known::ask(&self.kafka, &self.catalogue, found, lineage, record).await?;
+        let known = Known::ask(&self.admin, &self.catalogue, found, lineage, record).await?;
         page(&mut self.output, &known)
     }
 }
@@ -37,17 +38,17 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) async fn ask(
-        kafka: &KafkaConfig,
+        admin: &Admin,
         catalogue: &Catalogue,
         found: &'a Found,
         lineage: Vec<&'a Found>,
         record: Option<Record>,
     ) -> anyhow::Result<Self> {
         let doom = record.as_ref().and_then(|record| found.doom(catalogue, record));
-        let timeline = timeline(kafka, catalogue, &lineage, record.as_ref()).await?;
+        let timeline = timeline(admin, catalogue, &lineage, record.as_ref()).await?;
         // Of the event as it was published, and not of a replay that died.
         let first = lineage.first().copied().unwrap_or(found);
-        let reached = reached(kafka, catalogue, first).await?;
+        let reached = reached(admin, catalogue, first).await?;
         Ok(Self { found, lineage, record, doom, timeline, reached })
     }
 

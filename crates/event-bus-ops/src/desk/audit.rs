@@ -57,7 +57,7 @@ impl Desk {
     pub async fn verify_audit(&self, actor: &Actor) -> Result<ChainState, DeskError> {
         decide(actor, Action::Audit, Object::Everything)?;
         let _place = self.place_to_read()?;
-        let topic = Some((&self.kafka, &*self.catalogue));
+        let topic = Some((&self.admin, &*self.catalogue));
         let verified = verify(&self.store, None, topic).await;
         let verified = verified.map_err(|error| DeskError::failed(&error))?;
         Ok(ChainState {

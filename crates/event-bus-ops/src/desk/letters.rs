@@ -122,7 +122,7 @@ impl Desk {
             error => error,
         };
         let value = Bytes::from(value);
-        let edit = Edit::plan(&self.kafka, &self.catalogue, &found, value.clone()).await;
+        let edit = Edit::plan(&self.admin, &self.catalogue, &found, value.clone()).await;
         let edit = edit.map_err(told)?;
         let text = |value: &Bytes| String::from_utf8_lossy(value).into_owned();
         let old = edit.original.value.as_ref().map(|old| text(&was.value(old)));
@@ -212,7 +212,7 @@ impl Desk {
         };
         let note = note.with(json!({ "letters": plan.letters.len() }));
         let decided = async {
-            let done = plan.carry_out(&self.kafka, &self.publisher, &actor.name, reason).await;
+            let done = plan.carry_out(&self.admin, &self.publisher, &actor.name, reason).await;
             done.map_err(|error| DeskError::failed(&error))
         };
         let done = self.does(actor, note, decided).await?;

@@ -69,6 +69,7 @@ pub struct Desk {
     second_person_above: Option<u64>,
     readers: Arc<Semaphore>,
     live: Arc<live::Live>,
+    times: Arc<topics::Times>,
     /// How long relays have to say that they are there.
     patience: Duration,
 }
@@ -95,6 +96,7 @@ impl Desk {
             admin,
             readers,
             live,
+            times: topics::Times::new(),
             second_person_above: None,
             patience: outbox::PATIENCE,
         }
@@ -127,7 +129,7 @@ impl Desk {
         // Who may not see a value does not find it out by asking about it.
         let may_reveal = decide(actor, Action::Reveal, Object::InScope).is_ok();
         let sight = if may_reveal { Sight::AsItIs } else { Sight::Masked };
-        let ids = condition.ids(&self.kafka, &self.catalogue, &letters, sight).await;
+        let ids = condition.ids(&self.admin, &self.catalogue, &letters, sight).await;
         filter.ids = ids.map_err(unclear)?;
         Ok(filter)
     }

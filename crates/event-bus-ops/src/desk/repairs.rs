@@ -103,7 +103,7 @@ impl Desk {
         let plan = Plan::replay(&self.catalogue, allowed);
         self.reads_nothing_personal(&plan, patch)?;
         let repair =
-            Repair::plan(&self.kafka, &self.catalogue, &plan, |value| patch.change(value)).await;
+            Repair::plan(&self.admin, &self.catalogue, &plan, |value| patch.change(value)).await;
         let repair = repair.map_err(|error| DeskError::failed(&error))?;
         let mut repaired = Repaired::would(&plan, &repair, Some(&self.catalogue));
         if !dry_run && repaired.letters > 0 {

@@ -64,14 +64,14 @@ impl Desk {
         let first = self.store.letters(&open, None, LOOKED_INTO).await?;
         let plan = Plan::replay(&self.catalogue, &first.letters);
         let mut unusable = BTreeMap::new();
-        let looked = each_original(&self.kafka, &plan.letters, |found, record| {
+        let looked = each_original(&self.admin, &plan.letters, |found, record| {
             if let Some(doom) = found.doom(&self.catalogue, &record) {
                 let doom = self.personal(found, &record).text(&doom);
                 unusable.insert(found.letter.id, doom);
             }
         });
         looked.await.map_err(|error| DeskError::failed(&error))?;
-        let overtaken = plan.overtaken(&self.kafka).await;
+        let overtaken = plan.overtaken(&self.admin).await;
         let overtaken = overtaken.map_err(|error| DeskError::failed(&error))?;
         Ok(Preview {
             would_replay: planned.rows.iter().map(|row| row.letters).sum(),

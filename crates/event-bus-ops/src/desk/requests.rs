@@ -159,7 +159,7 @@ impl Desk {
         let filter = listed(actor, request);
         let shown = self.store.letters(&filter, None, MOST).await?;
         let plan = Plan::discard(&shown.letters);
-        let done = plan.carry_out(&self.kafka, &self.publisher, by, Some(reason)).await;
+        let done = plan.carry_out(&self.admin, &self.publisher, by, Some(reason)).await;
         let done = done.map_err(|error| DeskError::failed(&error))?;
         Ok(Decided { letters: done.letters, refused: plan.refused, request: None })
     }

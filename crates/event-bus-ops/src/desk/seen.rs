@@ -135,7 +135,7 @@ impl Desk {
     }
 
     pub(crate) async fn record(&self, found: &Found) -> Result<Option<Record>, DeskError> {
-        found.record(&self.kafka).await.map_err(|error| DeskError::failed(&error))
+        found.record(&self.admin).await.map_err(|error| DeskError::failed(&error))
     }
 
     /// The record of a dead letter, as everybody sees it.
@@ -174,11 +174,11 @@ impl Desk {
         &self,
         family: &Lineage,
     ) -> Result<(Vec<Moment>, Vec<Reached>), DeskError> {
-        let (kafka, catalogue) = (&self.kafka, &self.catalogue);
+        let (admin, catalogue) = (&self.admin, &self.catalogue);
         let told = async {
             let record = self.record(&family.found).await?;
             let kin: Vec<&Found> = family.lineage.iter().collect();
-            let moments = timeline(kafka, catalogue, &kin, record.as_ref()).await;
+            let moments = timeline(admin, catalogue, &kin, record.as_ref()).await;
             let mut moments = moments.map_err(|error| DeskError::failed(&error))?;
             if let Some(record) = &record {
                 let personal = self.personal(&family.found, record);
@@ -189,7 +189,7 @@ impl Desk {
         // Of the event as it was published, and not of a replay that died.
         let first = family.lineage.first().unwrap_or(&family.found);
         let reached = async {
-            reached(kafka, catalogue, first).await.map_err(|error| DeskError::failed(&error))
+            reached(admin, catalogue, first).await.map_err(|error| DeskError::failed(&error))
         };
         tokio::try_join!(told, reached)
     }
@@ -241,7 +241,7 @@ impl Desk {
             let note = note.because(Some(said(reason)?)).with(json!({ "revealed": ids }));
             note.write(&self.store, actor.into()).await?;
         }
-        let records = originals(&self.kafka, &shown.letters.iter().collect::<Vec<_>>()).await;
+        let records = originals(&self.admin, &shown.letters.iter().collect::<Vec<_>>()).await;
         let mut records = records.map_err(|error| DeskError::failed(&error))?;
         let letters = shown.letters.into_iter().map(|found| {
             let Some(record) = records.remove(&found.letter.id) else { return (found, None) };

@@ -33,6 +33,8 @@ const AGAIN: u64 = 5;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The clocks of a publisher and of a broker differ by less.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
+/// With which character everything begins that stands in place of what is personal.
+const MASK_BEGINS: char = '‹';
 /// A text that is looked for has at most so many bytes.
 const MAX_VALUE_BYTES: usize = 1_024;
 
@@ -196,6 +198,11 @@ impl AskedWay {
         }
     }
 
+    /// Whether a record does not carry it, with what is personal or without: to leave that out takes longer than to look.
+    fn is_elsewhere(&self, seen: &Seen) -> bool {
+        !self.value.contains(MASK_BEGINS) && !self.is_carried_by(seen)
+    }
+
     /// From when until when is looked, as of now.
     fn time(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), DeskError> {
         let of_id = self.value.parse::<Uuid>().ok().and_then(|id| id.get_timestamp());
@@ -287,7 +294,7 @@ impl Desk {
             for record in records {
                 timeline.read += 1;
                 let seen = Seen::new(record, &self.catalogue);
-                if !may_see(&self.catalogue, actor, &seen) {
+                if !may_see(&self.catalogue, actor, &seen) || asked.is_elsewhere(&seen) {
                     continue;
                 }
                 // Nobody finds out what personal data says by asking for it.
@@ -421,6 +428,11 @@ mod tests {
             what: What::Unreadable { problem: String::new() },
             place: Some((millis, None, topic, 0, millis)),
         }
+    }
+
+    #[test]
+    fn what_stands_for_something_personal_begins_as_is_known_here() {
+        assert!(event_bus::personal::MASK.starts_with(MASK_BEGINS));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Topics: what they hold, and whether they are as the catalogue says.
 
-use std::collections::BTreeMap;
+mod times;
+
+use std::sync::Arc;
 
 use event_bus::catalogue::Event;
 use event_bus::kafka::admin::{Cluster, TopicPartition};
@@ -13,6 +15,8 @@ use super::groups::{may, time_of};
 use super::{Desk, DeskError};
 use crate::access::policy::{Action, Actor, Object, decide};
 
+pub(in crate::desk) use times::Times;
+
 /// How long a topic keeps its records, as Kafka calls it.
 const RETENTION: &str = "retention.ms";
 
@@ -21,6 +25,9 @@ const RETENTION: &str = "retention.ms";
 pub struct Topics {
     /// When Kafka told how many events there are; none before it did.
     pub at: Option<Timestamp>,
+    /// When it told the times of the oldest and newest records; none before it did. It takes some time where there are many
+    /// partitions.
+    pub times_at: Option<Timestamp>,
     /// Each event's topic, and behind it that of its dead letters.
     pub topics: Vec<TopicRow>,
 }
@@ -62,7 +69,7 @@ pub struct TopicRow {
 struct Told {
     cluster: Cluster,
     plan: Plan,
-    times: BTreeMap<TopicPartition, (i64, i64)>,
+    times: Option<Arc<times::Told>>,
 }
 
 impl Told {
@@ -72,7 +79,8 @@ impl Told {
         let first = TopicPartition { topic: topic.clone(), partition: 0 };
         let last = TopicPartition { topic: topic.clone(), partition: i32::MAX };
         let places = first..=last;
-        let times = || self.times.range(places.clone()).map(|(_, times)| times);
+        let told = self.times.iter();
+        let times = || told.clone().flat_map(|told| told.times.range(places.clone()));
         let time = |millis: Option<i64>| Timestamp::from_millisecond(millis?).ok();
         TopicRow {
             topic: topic.clone(),
@@ -85,8 +93,8 @@ impl Told {
             ever: None,
             kept: None,
             per_second: None,
-            oldest: time(times().map(|(oldest, _)| *oldest).min()),
-            newest: time(times().map(|(_, newest)| *newest).max()),
+            oldest: time(times().map(|(_, (oldest, _))| *oldest).min()),
+            newest: time(times().map(|(_, (_, newest))| *newest).max()),
             differences: self.plan.of(topic),
             groups: Vec::new(),
         }
@@ -106,7 +114,7 @@ impl Desk {
         let names =
             self.catalogue.events().flat_map(|event| [&event.topic, &event.dead_letter_topic]);
         let partitions = names.flat_map(|topic| cluster.partitions(topic)).collect();
-        let times = self.admin.times(partitions).await?;
+        let times = self.times.known(&self.admin, partitions).await;
         let plan = plan(&self.catalogue, &cluster, Options::default());
         let (told, newest) = (Told { cluster, plan, times }, self.watch.newest());
         let mut topics = Vec::new();
@@ -127,6 +135,7 @@ impl Desk {
             of_events.groups = consumed.map(|found| found.consumer.group.clone()).collect();
             topics.extend([of_events, of_letters]);
         }
-        Ok(Topics { at: newest.map(|newest| time_of(newest.at)), topics })
+        let times_at = told.times.map(|times| times.at);
+        Ok(Topics { at: newest.map(|newest| time_of(newest.at)), times_at, topics })
     }
 }

@@ -64,7 +64,8 @@ async fn writers_of_several_processes_make_one_chain(databases: &Databases) {
     let (first, second) = tokio::join!(one.send(), two.send());
     first.and(second).expect("they are sent");
     let chain = store.audit_chain().await.expect("it answers").expect("there is one");
-    let sent = mirrored(&workshop.kafka, &workshop.catalogue, chain).await.expect("Kafka answers");
+    let sent =
+        mirrored(&workshop.admin(), &workshop.catalogue, chain).await.expect("Kafka answers");
     assert!(sent.links.len() >= WRITERS * EACH && sent.others.is_empty());
     let (is_whole, told) = verified(&workshop, databases, &["--chain", &chain.to_string()]).await;
     assert!(is_whole && told["rows"] == WRITERS * EACH, "{told}");

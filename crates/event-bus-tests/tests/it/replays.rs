@@ -183,7 +183,7 @@ async fn a_replay_of_what_is_no_event_dies_again_and_no_other_group_minds(databa
     let letters = workshop.letters().await;
     let one = Filter { services: vec![CONSUMERS[3].to_owned()], ..Filter::default() };
     let plan = Plan::replay(&workshop.catalogue, letters.matching(&one));
-    let doomed = plan.doomed(&workshop.kafka, &workshop.catalogue).await.expect("Kafka answers");
+    let doomed = plan.doomed(&workshop.admin(), &workshop.catalogue).await.expect("Kafka answers");
     assert_eq!(doomed.len(), 1);
     workshop.carry_out(&plan).await;
     eventually(SOON, async || count(CONSUMERS.len() + 1).await).await;

@@ -11,6 +11,7 @@ use event_bus::dead_letter::{Cause, Obituary, Reason, dlq_id};
 use event_bus::dead_letters::{DeadLetters, Filter, Plan, State};
 use event_bus::envelope::Draft;
 use event_bus::kafka::Record;
+use event_bus::kafka::admin::Admin;
 use event_bus::names::{GroupName, TopicName};
 use event_bus::store::Migration;
 use event_bus::{
@@ -328,6 +329,10 @@ impl Workshop {
         self.shared.calls.lock().expect("nobody panics").clone()
     }
 
+    pub fn admin(&self) -> Admin {
+        Admin::connect(&self.kafka).expect("an admin client can be made")
+    }
+
     pub async fn letters(&self) -> DeadLetters {
         DeadLetters::read(&self.kafka, &self.catalogue, |_| ()).await.expect("Kafka answers")
     }
@@ -340,7 +345,7 @@ impl Workshop {
     /// Does what is planned, and says with how many dead letters.
     pub async fn carry_out(&self, plan: &Plan<'_>) -> u64 {
         let publisher = publisher(&self.catalogue);
-        let done = plan.carry_out(&self.kafka, &publisher, "tests", None).await;
+        let done = plan.carry_out(&self.admin(), &publisher, "tests", None).await;
         done.expect("Kafka takes it").letters
     }
 

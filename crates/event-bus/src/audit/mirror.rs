@@ -13,7 +13,6 @@ use super::chain::Link;
 use crate::catalogue::Catalogue;
 use crate::dead_letter::error_chain;
 use crate::envelope::OutgoingRecord;
-use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, Position};
 use crate::kafka::reader::{ReadError, Reader, Until};
 use crate::names::EventId;
@@ -99,16 +98,16 @@ pub struct Mirrored {
 /// # Errors
 /// When Kafka does not answer.
 pub async fn mirrored(
-    kafka: &KafkaConfig,
+    admin: &Admin,
     catalogue: &Catalogue,
     chain: Uuid,
 ) -> Result<Mirrored, ReadError> {
-    let topic = catalogue.audit_topic();
+    let topics = [catalogue.audit_topic()];
     let mut mirrored = Mirrored::default();
-    if !Admin::connect(kafka)?.cluster().await?.topics.contains_key(&topic) {
+    if admin.cluster_with(&topics).await?.topics.is_empty() {
         return Ok(mirrored);
     }
-    let mut reader = Reader::start(kafka, &[topic], Position::Start, Until::CaughtUp).await?;
+    let mut reader = Reader::start_with(admin, &topics, Position::Start, Until::CaughtUp).await?;
     while let Some(records) = reader.next().await? {
         for record in records {
             // Deeds about dead letters and offsets stand there, too.

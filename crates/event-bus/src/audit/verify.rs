@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::chain::{Flaw, Walk};
 use super::mirrored;
 use crate::catalogue::Catalogue;
-use crate::kafka::KafkaConfig;
+use crate::kafka::admin::Admin;
 use crate::kafka::reader::ReadError;
 use crate::store::ops::OpsStore;
 
@@ -46,16 +46,16 @@ pub enum VerifyError {
 pub async fn verify(
     store: &OpsStore,
     wanted: Option<Uuid>,
-    topic: Option<(&KafkaConfig, &Catalogue)>,
+    topic: Option<(&Admin, &Catalogue)>,
 ) -> Result<Verified, VerifyError> {
     // A row that is sent once the topic was read, and called sent by the time that it is come to, would look missing there:
     // only what is called sent before the topic is read has to be on it.
     let sent_up_to = store.audit_sent_up_to().await?;
     let chain = store.audit_chain().await?;
     let (mut walk, mut others) = (Walk::default(), BTreeSet::new());
-    if let Some((kafka, catalogue)) = topic {
+    if let Some((admin, catalogue)) = topic {
         let of = chain.or(wanted).unwrap_or_default();
-        let on_topic = mirrored(kafka, catalogue, of).await?;
+        let on_topic = mirrored(admin, catalogue, of).await?;
         walk = Walk::beside(on_topic.links, sent_up_to);
         others = on_topic.others;
     }

@@ -1,6 +1,7 @@
 //! What was decided is done.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -11,10 +12,10 @@ use crate::catalogue::Catalogue;
 use crate::consumer::doom_of;
 use crate::envelope::OutgoingRecord;
 use crate::headers;
-use crate::kafka::admin::TopicPartition;
+use crate::kafka::Record;
+use crate::kafka::admin::{Admin, TopicPartition};
 use crate::kafka::producer::{Delivered, SendError};
-use crate::kafka::reader::{ReadError, Reader, Until};
-use crate::kafka::{KafkaConfig, Record};
+use crate::kafka::reader::{ReadError, Reader};
 use crate::publisher::{Publisher, UnderWay};
 
 /// So many records of a replay are on their way at once: what may be produced twice by a replay that is cut off and
@@ -58,6 +59,11 @@ pub enum ActError {
     },
 }
 
+/// To read so many records more takes about as long as to begin anew behind them, of all partitions together.
+const LEAP: usize = 1_000;
+/// So few of one partition come with those before them.
+const NEAR: usize = 16;
+
 impl Plan<'_> {
     /// Does it. The decision is written first.
     ///
@@ -65,14 +71,14 @@ impl Plan<'_> {
     /// See [`ActError`].
     pub async fn carry_out(
         &self,
-        kafka: &KafkaConfig,
+        admin: &Admin,
         publisher: &Publisher,
         by: &str,
         reason: Option<&str>,
     ) -> Result<Done, ActError> {
         let replays = self.action == Action::Replay;
         let originals =
-            if replays { originals(kafka, &self.letters).await? } else { HashMap::new() };
+            if replays { originals(admin, &self.letters).await? } else { HashMap::new() };
         let is_there = |found: &&&Found| !replays || originals.contains_key(&found.letter.id);
         let there: Vec<&Found> = self.letters.iter().filter(is_there).copied().collect();
         let ids: Vec<Uuid> = there.iter().map(|found| found.letter.id).collect();
@@ -99,10 +105,10 @@ impl Plan<'_> {
     /// When Kafka does not answer.
     pub async fn doomed(
         &self,
-        kafka: &KafkaConfig,
+        admin: &Admin,
         catalogue: &Catalogue,
     ) -> Result<Vec<(Uuid, String)>, ReadError> {
-        let originals = originals(kafka, &self.letters).await?;
+        let originals = originals(admin, &self.letters).await?;
         let doomed = self.letters.iter().filter_map(|found| {
             let doom = found.doom(catalogue, originals.get(&found.letter.id)?)?;
             Some((found.letter.id, doom))
@@ -149,11 +155,11 @@ pub(super) async fn send(
 /// # Errors
 /// When Kafka does not answer.
 pub async fn originals(
-    kafka: &KafkaConfig,
+    admin: &Admin,
     letters: &[&Found],
 ) -> Result<HashMap<Uuid, Record>, ReadError> {
     let mut originals = HashMap::new();
-    each_original(kafka, letters, |found, record| {
+    each_original(admin, letters, |found, record| {
         originals.insert(found.letter.id, record);
     })
     .await?;
@@ -165,39 +171,58 @@ pub async fn originals(
 /// # Errors
 /// When Kafka does not answer.
 pub async fn each_original<'a>(
-    kafka: &KafkaConfig,
+    admin: &Admin,
     letters: &[&'a Found],
     mut visit: impl FnMut(&'a Found, Record),
 ) -> Result<(), ReadError> {
     let mut wanted = HashMap::new();
-    let mut starts: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+    let mut offsets: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
     for found in letters {
         let letter = &found.letter;
         let at = TopicPartition {
             topic: letter.dead_letter_topic.clone(),
             partition: letter.dead_letter_partition,
         };
-        let start = starts.entry(at.clone()).or_insert(letter.dead_letter_offset);
-        *start = letter.dead_letter_offset.min(*start);
+        offsets.entry(at.clone()).or_default().push(letter.dead_letter_offset);
         wanted.insert((at, letter.dead_letter_offset), *found);
     }
-    if starts.is_empty() {
-        return Ok(());
-    }
-    let mut reader = Reader::start_at(kafka, &starts, Until::CaughtUp).await?;
-    while !wanted.is_empty()
-        && let Some(records) = reader.next().await?
-    {
-        for record in records {
-            let at = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            if let Some(found) = wanted.remove(&(at, record.offset))
-                && is_of(&record, found.letter.id)
-            {
-                visit(found, record);
+    let leap = i64::try_from((LEAP / offsets.len().max(1)).max(NEAR)).unwrap_or(i64::MAX);
+    let mut stretches: BTreeMap<_, _> =
+        offsets.into_iter().map(|(at, offsets)| (at, stretches(offsets, leap))).collect();
+    loop {
+        // Of each partition the next stretch: a reader reads on and does not leap.
+        let next = stretches.iter_mut();
+        let ranges: BTreeMap<TopicPartition, Range<i64>> =
+            next.filter_map(|(at, of)| Some((at.clone(), of.pop_front()?))).collect();
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let mut reader = Reader::between(admin, &ranges).await?;
+        while let Some(records) = reader.next().await? {
+            for record in records {
+                let at =
+                    TopicPartition { topic: record.topic.clone(), partition: record.partition };
+                if let Some(found) = wanted.remove(&(at, record.offset))
+                    && is_of(&record, found.letter.id)
+                {
+                    visit(found, record);
+                }
             }
         }
     }
-    Ok(())
+}
+
+/// The ranges that hold these offsets of a partition, without those between two of them where these are more than `leap`.
+fn stretches(mut offsets: Vec<i64>, leap: i64) -> VecDeque<Range<i64>> {
+    offsets.sort_unstable();
+    let mut stretches: VecDeque<Range<i64>> = VecDeque::new();
+    for offset in offsets {
+        match stretches.back_mut() {
+            Some(last) if offset - last.end <= leap => last.end = last.end.max(offset + 1),
+            _ => stretches.push_back(offset..offset + 1),
+        }
+    }
+    stretches
 }
 
 /// Whether a record is this dead letter. Where a topic was made anew, another one stands in its place.
@@ -210,8 +235,8 @@ impl Found {
     ///
     /// # Errors
     /// When Kafka does not answer.
-    pub async fn record(&self, kafka: &KafkaConfig) -> Result<Option<Record>, ReadError> {
-        Ok(originals(kafka, &[self]).await?.remove(&self.letter.id))
+    pub async fn record(&self, admin: &Admin) -> Result<Option<Record>, ReadError> {
+        Ok(originals(admin, &[self]).await?.remove(&self.letter.id))
     }
 
     /// Why no handler would see it, judged as its consumer would judge its record.
@@ -221,5 +246,18 @@ impl Found {
         let mut original = record.clone();
         original.headers.retain(|header| !header.is_added());
         doom_of(&original, event).map(|cause| cause.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wants_is_read_where_it_is_little() {
+        let ranges = |offsets: &[i64]| Vec::from(stretches(offsets.to_vec(), 10));
+        assert_eq!(ranges(&[]), []);
+        assert_eq!(ranges(&[7, 3, 7, 18, 30]), [3..19, 30..31]);
+        assert_eq!(ranges(&[7, 19, 3]), [3..8, 19..20]);
     }
 }

@@ -8,9 +8,10 @@ use crate::audit::{Action, Deed, NotWritten};
 use crate::catalogue::Catalogue;
 use crate::envelope::{Envelope, OutgoingRecord};
 use crate::headers::{Header, REPLAY_EDITED_BY};
+use crate::kafka::Record;
+use crate::kafka::admin::Admin;
 use crate::kafka::producer::SendError;
 use crate::kafka::reader::ReadError;
-use crate::kafka::{KafkaConfig, Record};
 use crate::publisher::Publisher;
 
 /// An edited value that is not sent. The dead letter stays as it was.
@@ -67,7 +68,7 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// See [`EditError`].
     pub async fn plan(
-        kafka: &KafkaConfig,
+        admin: &Admin,
         catalogue: &Catalogue,
         found: &'a Found,
         value: Bytes,
@@ -75,7 +76,7 @@ impl<'a> Edit<'a> {
         if let Some(refusal) = Plan::replay(catalogue, [found]).refused.into_keys().next() {
             return Err(EditError::NotOpen(refusal));
         }
-        let mut originals = originals(kafka, &[found]).await?;
+        let mut originals = originals(admin, &[found]).await?;
         let original = originals.remove(&found.letter.id).ok_or(EditError::Gone)?;
         Self::of(catalogue, found, original, value)
     }

@@ -8,9 +8,8 @@ use uuid::Uuid;
 
 use super::{Found, Plan};
 use crate::headers;
-use crate::kafka::KafkaConfig;
 use crate::kafka::admin::{Admin, TopicPartition};
-use crate::kafka::reader::{ReadError, Reader, Until};
+use crate::kafka::reader::{ReadError, Reader};
 use crate::names::GroupName;
 
 /// So many events are read for it.
@@ -31,14 +30,14 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// When Kafka does not answer.
-    pub async fn overtaken(&self, kafka: &KafkaConfig) -> Result<Overtaken, ReadError> {
-        let behind = Behind::of(&self.letters, &settled(kafka, &self.letters).await?);
+    pub async fn overtaken(&self, admin: &Admin) -> Result<Overtaken, ReadError> {
+        let behind = Behind::of(&self.letters, &settled(admin, &self.letters).await?);
         let mut overtaken = Overtaken::default();
-        let starts = behind.starts();
-        if starts.is_empty() {
+        let ranges = behind.ranges();
+        if ranges.is_empty() {
             return Ok(overtaken);
         }
-        let mut reader = Reader::start_at(kafka, &starts, Until::CaughtUp).await?;
+        let mut reader = Reader::between(admin, &ranges).await?;
         let mut read = 0;
         while let Some(records) = reader.next().await? {
             read += records.len();
@@ -61,10 +60,9 @@ impl Plan<'_> {
 
 /// Up to where the groups of dead letters have settled the partitions that those are of.
 async fn settled(
-    kafka: &KafkaConfig,
+    admin: &Admin,
     letters: &[&Found],
 ) -> Result<HashMap<(GroupName, TopicPartition), i64>, ReadError> {
-    let admin = Admin::connect(kafka)?;
     let mut settled = HashMap::new();
     let mut groups: Vec<&GroupName> = letters.iter().map(|found| &found.letter.group).collect();
     groups.sort_unstable();
@@ -108,15 +106,16 @@ impl Behind {
         behind
     }
 
-    fn starts(&self) -> BTreeMap<TopicPartition, i64> {
-        let mut starts: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+    /// What of each partition tells it.
+    fn ranges(&self) -> BTreeMap<TopicPartition, Range<i64>> {
+        let mut ranges: BTreeMap<TopicPartition, Range<i64>> = BTreeMap::new();
         for ((at, _), spans) in &self.0 {
             for Span { offsets, .. } in spans {
-                let start = starts.entry(at.clone()).or_insert(offsets.start);
-                *start = (*start).min(offsets.start);
+                let range = ranges.entry(at.clone()).or_insert_with(|| offsets.clone());
+                *range = range.start.min(offsets.start)..range.end.max(offsets.end);
             }
         }
-        starts
+        ranges
     }
 
     fn overtaken_by(
@@ -148,7 +147,7 @@ mod tests {
             TopicPartition { topic: first.letter.topic.clone(), partition: first.letter.partition };
         let settled = HashMap::from([((first.letter.group.clone(), at.clone()), 12)]);
         let behind = Behind::of(&[&second, &first, &parked], &settled);
-        assert_eq!(behind.starts(), BTreeMap::from([(at.clone(), 8)]));
+        assert_eq!(behind.ranges(), BTreeMap::from([(at.clone(), 8..12)]));
         let key = first.letter.key.clone().unwrap();
         let by =
             |key: &Bytes, offset| behind.overtaken_by(&at, key.clone(), offset).collect::<Vec<_>>();
@@ -156,6 +155,6 @@ mod tests {
         assert_eq!(by(&key, 11), [second.letter.id, first.letter.id]);
         assert!(by(&key, 7).is_empty() && by(&key, 12).is_empty());
         assert!(by(&Bytes::from_static(b"other"), 8).is_empty());
-        assert!(Behind::of(&[&first], &HashMap::new()).starts().is_empty());
+        assert!(Behind::of(&[&first], &HashMap::new()).ranges().is_empty());
     }
 }

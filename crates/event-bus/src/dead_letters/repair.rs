@@ -8,7 +8,7 @@ use super::{ActError, Done, Edit, EditError, Plan, originals};
 use crate::audit::{Action, Deed};
 use crate::catalogue::Catalogue;
 use crate::dead_letter::error_chain;
-use crate::kafka::KafkaConfig;
+use crate::kafka::admin::Admin;
 use crate::kafka::reader::ReadError;
 use crate::publisher::Publisher;
 
@@ -27,12 +27,12 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// When Kafka does not answer.
     pub async fn plan(
-        kafka: &KafkaConfig,
+        admin: &Admin,
         catalogue: &Catalogue,
         plan: &Plan<'a>,
         change: impl Fn(&[u8]) -> Result<Bytes, String>,
     ) -> Result<Self, ReadError> {
-        let mut originals = originals(kafka, &plan.letters).await?;
+        let mut originals = originals(admin, &plan.letters).await?;
         let mut repair = Self { edits: Vec::new(), left_out: Vec::new() };
         for found in &plan.letters {
             let id = found.letter.id;

@@ -11,11 +11,14 @@ use super::told::{Sources, Told};
 use crate::audit::{Action, Deed};
 use crate::catalogue::Catalogue;
 use crate::envelope::Envelope;
+use crate::kafka::Record;
 use crate::kafka::admin::{Admin, AdminError, Position, TopicPartition};
 use crate::kafka::reader::{ReadError, Reader, Until};
-use crate::kafka::{KafkaConfig, Record};
 use crate::names::{GroupName, TopicName};
 use crate::replay::{Outcome, OutcomeReport};
+
+/// The clocks of a consumer and of a broker differ by less.
+const CLOCKS_MS: i64 = 60_000;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +45,7 @@ pub struct Reached {
 /// # Errors
 /// When Kafka does not answer.
 pub async fn timeline(
-    kafka: &KafkaConfig,
+    admin: &Admin,
     catalogue: &Catalogue,
     lineage: &[&Found],
     record: Option<&Record>,
@@ -51,12 +54,14 @@ pub async fn timeline(
     let ids: HashSet<Uuid> = lineage.iter().map(|found| found.letter.id).collect();
     let mut moments: Vec<Moment> = lineage.iter().flat_map(|found| deaths(found)).collect();
     moments.extend(record.and_then(published));
-    let cluster = Admin::connect(kafka)?.cluster().await?;
-    let topics = sources.of_decisions().into_iter().cloned();
-    let topics: Vec<TopicName> =
-        topics.filter(|topic| cluster.topics.contains_key(topic)).collect();
+    // Nothing was decided about it, nor became of it, before it failed.
+    let failed = lineage.iter().map(|found| found.letter.first_failed_at.as_millisecond()).min();
+    let since = Position::At(failed.unwrap_or(0) - CLOCKS_MS);
+    let mut topics: Vec<TopicName> = sources.of_decisions().into_iter().cloned().collect();
+    let cluster = admin.cluster_with(&topics).await?;
+    topics.retain(|topic| cluster.topics.contains_key(topic));
     if !topics.is_empty() {
-        let mut reader = Reader::start(kafka, &topics, Position::Start, Until::CaughtUp).await?;
+        let mut reader = Reader::start_with(admin, &topics, since, Until::CaughtUp).await?;
         while let Some(records) = reader.next().await? {
             for record in records {
                 match sources.read(&record) {
@@ -81,7 +86,7 @@ pub async fn timeline(
 /// # Errors
 /// When Kafka does not answer.
 pub async fn reached(
-    kafka: &KafkaConfig,
+    admin: &Admin,
     catalogue: &Catalogue,
     found: &Found,
 ) -> Result<Vec<Reached>, AdminError> {
@@ -89,7 +94,6 @@ pub async fn reached(
     let Some(event) = catalogue.event_of_topic(letter.topic.as_str()) else {
         return Ok(Vec::new());
     };
-    let admin = Admin::connect(kafka)?;
     let at = TopicPartition { topic: letter.topic.clone(), partition: letter.partition };
     let mut reached = Vec::with_capacity(event.consumers.len());
     for consumer in &event.consumers {

@@ -135,6 +135,12 @@ impl Admin {
         Ok(Self { client: Arc::new(client), grouped: Arc::default(), config })
     }
 
+    /// Which Kafka it asks.
+    #[must_use]
+    pub fn config(&self) -> &KafkaConfig {
+        &self.config
+    }
+
     /// Runs a call that blocks, away from the threads that tasks run on.
     async fn blocking<T: Send + 'static>(
         &self,

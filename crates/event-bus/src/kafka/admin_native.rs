@@ -11,7 +11,7 @@ mod groups;
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
@@ -71,24 +71,29 @@ pub(super) enum Isolation {
     Uncommitted,
 }
 
-/// The offsets at `spec` of all these partitions, each of which must be named once. Blocks.
+/// So many partitions are asked about in one request: librdkafka 2.12 looks for each answer in the list of all that were asked
+/// (`rd_kafka_ListOffsets_response_merge`), which with ten thousand of them keeps its thread busy for a second.
+const PARTITIONS_AT_ONCE: usize = 250;
+
+/// The offsets at `spec` of all these partitions, each of which must be named once; in any order. Blocks.
 pub(super) fn list_offsets<C: ClientContext>(
     client: &Client<C>,
     partitions: &[(&str, i32)],
     (spec, isolation): (i64, Isolation),
     timeout: Duration,
 ) -> KafkaResult<Vec<PartitionOffset>> {
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, partition) in partitions {
-        asked.add_partition(topic, *partition);
-    }
-    if !partitions.is_empty() {
-        // SAFETY: the list is ours and alive, and its elements lie in one array of `cnt`.
-        let elements =
-            unsafe { std::slice::from_raw_parts_mut((*asked.ptr()).elems, partitions.len()) };
+    let mut lists: Vec<TopicPartitionList> = Vec::new();
+    for some in partitions.chunks(PARTITIONS_AT_ONCE) {
+        let mut asked = TopicPartitionList::with_capacity(some.len());
+        for (topic, partition) in some {
+            asked.add_partition(topic, *partition);
+        }
+        // SAFETY: the list is ours and alive, and its elements lie in one array of `cnt`, of which there is one or more.
+        let elements = unsafe { std::slice::from_raw_parts_mut((*asked.ptr()).elems, some.len()) };
         for element in elements {
             element.offset = spec;
         }
+        lists.push(asked);
     }
     let options = Owned::options(client, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
     let level = match isolation {
@@ -101,22 +106,30 @@ pub(super) fn list_offsets<C: ClientContext>(
     };
     // SAFETY: `options` was made for this operation; a returned error is owned by us and freed in `checked`.
     checked(unsafe { native::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), level) })?;
-    let event = performed(client, timeout, |queue| {
-        // SAFETY: all four are alive for the call; librdkafka copies the list and the options.
-        unsafe {
-            native::rd_kafka_ListOffsets(client.native_ptr(), asked.ptr(), options.ptr(), queue);
+    let events = all_performed(client, timeout, lists.len(), |queue| {
+        for asked in &lists {
+            // SAFETY: all four are alive for the call; librdkafka copies the list and the options.
+            unsafe {
+                native::rd_kafka_ListOffsets(
+                    client.native_ptr(),
+                    asked.ptr(),
+                    options.ptr(),
+                    queue,
+                );
+            }
         }
     })?;
-    // SAFETY: the event is alive; the result borrows from it.
-    let result = unsafe { native::rd_kafka_event_ListOffsets_result(event.ptr()) };
-    let mut count = 0;
-    // SAFETY: as above; a null result means an event of another type and is checked for first.
-    let infos = unsafe {
-        not_null(result)?;
-        native::rd_kafka_ListOffsets_result_infos(result, &raw mut count)
-    };
-    (0..count)
-        .map(|index| {
+    let mut offsets = Vec::with_capacity(partitions.len());
+    for event in events {
+        // SAFETY: the event is alive; the result borrows from it.
+        let result = unsafe { native::rd_kafka_event_ListOffsets_result(event.ptr()) };
+        let mut count = 0;
+        // SAFETY: as above; a null result means an event of another type and is checked for first.
+        let infos = unsafe {
+            not_null(result)?;
+            native::rd_kafka_ListOffsets_result_infos(result, &raw mut count)
+        };
+        for index in 0..count {
             // SAFETY: `infos` has `count` pointers that live as long as the event.
             let (element, timestamp) = unsafe {
                 let info = *infos.add(index);
@@ -127,9 +140,10 @@ pub(super) fn list_offsets<C: ClientContext>(
             };
             // SAFETY: the element lives as long as its info.
             let found = unsafe { copied(element) }?;
-            Ok(PartitionOffset { timestamp, ..found })
-        })
-        .collect()
+            offsets.push(PartitionOffset { timestamp, ..found });
+        }
+    }
+    Ok(offsets)
 }
 
 /// The id that a topic got when it was made, as two halves of 64 bits; `None` where there is no such topic. Blocks.
@@ -271,21 +285,39 @@ fn performed<C: ClientContext>(
     timeout: Duration,
     submit: impl FnOnce(*mut native::rd_kafka_queue_t),
 ) -> KafkaResult<Owned<native::rd_kafka_event_t>> {
+    let mut events = all_performed(client, timeout, 1, submit)?;
+    events.pop().ok_or(KafkaError::NoMessageReceived)
+}
+
+/// Submits so many requests to a queue of its own and waits for all answers, none of which has a request-level error. They come
+/// in any order.
+fn all_performed<C: ClientContext>(
+    client: &Client<C>,
+    timeout: Duration,
+    requests: usize,
+    submit: impl FnOnce(*mut native::rd_kafka_queue_t),
+) -> KafkaResult<Vec<Owned<native::rd_kafka_event_t>>> {
     // SAFETY: the client outlives the queue, which is dropped at the end of this function.
     let queue = unsafe { native::rd_kafka_queue_new(client.native_ptr()) };
     let queue = Owned::new(queue, native::rd_kafka_queue_destroy)?;
     submit(queue.ptr());
-    // SAFETY: the queue is alive; a late answer is dropped by librdkafka together with the queue.
-    let event = unsafe { native::rd_kafka_queue_poll(queue.ptr(), millis(timeout + GRACE)) };
-    let Some(event) = NonNull::new(event) else {
-        return Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut));
-    };
-    let event = Owned { pointer: event, free: native::rd_kafka_event_destroy };
-    // SAFETY: the event is alive.
-    match RDKafkaErrorCode::from(unsafe { native::rd_kafka_event_error(event.ptr()) }) {
-        RDKafkaErrorCode::NoError => Ok(event),
-        code => Err(KafkaError::AdminOp(code)),
+    let deadline = Instant::now() + timeout + GRACE;
+    let mut events = Vec::with_capacity(requests);
+    while events.len() < requests {
+        let left = millis(deadline.saturating_duration_since(Instant::now()));
+        // SAFETY: the queue is alive; a late answer is dropped by librdkafka together with the queue.
+        let event = unsafe { native::rd_kafka_queue_poll(queue.ptr(), left) };
+        let Some(event) = NonNull::new(event) else {
+            return Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut));
+        };
+        let event = Owned { pointer: event, free: native::rd_kafka_event_destroy };
+        // SAFETY: the event is alive.
+        match RDKafkaErrorCode::from(unsafe { native::rd_kafka_event_error(event.ptr()) }) {
+            RDKafkaErrorCode::NoError => events.push(event),
+            code => return Err(KafkaError::AdminOp(code)),
+        }
     }
+    Ok(events)
 }
 
 /// What the client said last of a connection that failed, for example that it was refused or that the broker did not

@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message as _, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::admin::{Admin, AdminError, Offsets, Position, TopicPartition};
+use super::admin::{Admin, AdminError, Cluster, Offsets, Position, TopicPartition};
 use super::{KafkaConfig, READER_GROUP, Record, context};
 use crate::names::TopicName;
 
@@ -32,6 +32,15 @@ const LEADERLESS_PAUSE: Duration = Duration::from_millis(100);
 const BATCH: usize = 500;
 /// Batches under way before the thread waits.
 const BATCHES: usize = 4;
+
+/// So many bytes come in one answer, and so much memory a reader takes for them.
+const FETCHED_BYTES: u64 = 2 << 20;
+/// So many of one partition, where much of it is read. Where a few records are, no more than about these and,
+const FETCHED_OF_PARTITION: u64 = 256 << 10;
+/// as most records are smaller than this,
+const RECORD_BYTES: u64 = 2 << 10;
+/// what is no smaller than this. A larger record comes alone (KIP-74).
+const PIECE_BYTES: u64 = 16 << 10;
 
 /// When a reader stops by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +92,21 @@ impl Reader {
         from: Position,
         until: Until,
     ) -> Result<Self, ReadError> {
-        let admin = Admin::connect(config)?;
-        let spans = spans_once_led(&admin, topics, from).await?;
-        Self::of(config, spans, until)
+        Self::start_with(&Admin::connect(config)?, topics, from, until).await
+    }
+
+    /// The same, asking with a client that there is already: to connect another one takes longer than a few records do.
+    ///
+    /// # Errors
+    /// When a topic does not exist, or Kafka does not tell its offsets.
+    pub async fn start_with(
+        admin: &Admin,
+        topics: &[TopicName],
+        from: Position,
+        until: Until,
+    ) -> Result<Self, ReadError> {
+        let spans = once_led(|| spans(admin, topics, from)).await?;
+        Self::of(admin.config(), spans, until)
     }
 
     /// Starts reading these partitions from these offsets. Where retention took an offset, from the oldest that is there.
@@ -98,14 +119,30 @@ impl Reader {
         until: Until,
     ) -> Result<Self, ReadError> {
         let admin = Admin::connect(config)?;
-        let mut topics: Vec<TopicName> = places.keys().map(|at| at.topic.clone()).collect();
-        topics.dedup();
-        let ends = spans_once_led(&admin, &topics, Position::End).await?;
-        let spans = ends.into_iter().filter_map(|(at, Span { end, .. })| {
+        let ends = once_led(|| ends(&admin, places.keys())).await?;
+        let span = |(at, end)| {
             let start = *places.get(&at)?;
             Some((at, Span { start, end }))
-        });
-        Self::of(config, spans.collect(), until)
+        };
+        Self::of(config, ends.into_iter().filter_map(span).collect(), until)
+    }
+
+    /// Starts reading what these partitions have between two offsets each, and nothing else. Where retention took the first of
+    /// them, from the oldest record that is there; what lies beyond a partition's end is not waited for.
+    ///
+    /// # Errors
+    /// When a topic does not exist, or Kafka does not tell its offsets.
+    pub async fn between(
+        admin: &Admin,
+        ranges: &BTreeMap<TopicPartition, Range<i64>>,
+    ) -> Result<Self, ReadError> {
+        let ends = once_led(|| ends(admin, ranges.keys())).await?;
+        let span = |(at, end)| {
+            let range = ranges.get(&at)?;
+            Some((at, Span { start: range.start, end: range.end.min(end) }))
+        };
+        let spans = ends.into_iter().filter_map(span).collect();
+        Self::of(admin.config(), spans, Until::CaughtUp)
     }
 
     /// Starts reading what these partitions have between two offsets each, and nothing else.
@@ -133,6 +170,14 @@ impl Reader {
         native.set("enable.partition.eof", "true");
         // With a full queue the client waits a second by default before it fetches again, however soon there is room.
         native.set("fetch.queue.backoff.ms", "10");
+        native.set("fetch.max.bytes", FETCHED_BYTES.to_string());
+        if until == Until::CaughtUp
+            && let Some(longest) = spans.iter().map(|(_, span)| span.len()).max()
+            && let fitting = longest.saturating_mul(RECORD_BYTES).max(PIECE_BYTES)
+            && fitting < FETCHED_OF_PARTITION
+        {
+            native.set("fetch.message.max.bytes", fitting.to_string());
+        }
         let consumer =
             BaseConsumer::from_config_and_context(&native, Reading).map_err(ReadError::Client)?;
         let (sender, batches) = mpsc::channel(BATCHES);
@@ -173,14 +218,13 @@ impl Span {
     }
 }
 
-async fn spans_once_led(
-    admin: &Admin,
-    topics: &[TopicName],
-    from: Position,
-) -> Result<Vec<(TopicPartition, Span)>, ReadError> {
+/// Asks again while a partition is without a leader, for as long as one may be.
+async fn once_led<T, F: Future<Output = Result<T, ReadError>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, ReadError> {
     let deadline = Instant::now() + LEADERLESS;
     loop {
-        match spans(admin, topics, from).await {
+        match ask().await {
             Err(ReadError::Admin(error)) if is_leaderless(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(LEADERLESS_PAUSE).await;
             }
@@ -205,10 +249,7 @@ async fn spans(
     topics: &[TopicName],
     from: Position,
 ) -> Result<Vec<(TopicPartition, Span)>, ReadError> {
-    let cluster = admin.cluster().await?;
-    if let Some(topic) = topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
-        return Err(ReadError::UnknownTopic { topic: topic.clone() });
-    }
+    let cluster = existing(admin, topics).await?;
     let partitions: Vec<_> = topics.iter().flat_map(|topic| cluster.partitions(topic)).collect();
     let mut ends = admin.offsets(Position::End, partitions.clone()).await?;
     let mut starts = match from {
@@ -223,6 +264,32 @@ async fn spans(
             Ok((partition, Span { start, end }))
         })
         .collect()
+}
+
+/// The ends of those of these partitions that there are.
+async fn ends(
+    admin: &Admin,
+    places: impl Iterator<Item = &TopicPartition>,
+) -> Result<Vec<(TopicPartition, i64)>, ReadError> {
+    let places: Vec<TopicPartition> = places.cloned().collect();
+    let mut topics: Vec<TopicName> = places.iter().map(|at| at.topic.clone()).collect();
+    topics.dedup();
+    let cluster = existing(admin, &topics).await?;
+    let is_there = |at: &TopicPartition| {
+        cluster.topics.get(&at.topic).is_some_and(|state| at.partition < state.partitions)
+    };
+    let places: Vec<_> = places.into_iter().filter(is_there).collect();
+    let ends = admin.offsets(Position::End, places).await?;
+    ends.into_iter().map(|(at, end)| Ok((at, end?.unwrap_or(0)))).collect()
+}
+
+/// The cluster with these topics, all of which have to exist.
+async fn existing(admin: &Admin, topics: &[TopicName]) -> Result<Cluster, ReadError> {
+    let cluster = admin.cluster_with(topics).await?;
+    match topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
+        Some(topic) => Err(ReadError::UnknownTopic { topic: topic.clone() }),
+        None => Ok(cluster),
+    }
 }
 
 /// Logs what the client says, but not that a partition's end is reached, which here is what is waited for.
@@ -259,6 +326,11 @@ fn taken(open: &mut Spans, mut records: Vec<Record>) -> Vec<Record> {
     records
 }
 
+fn is_of_several_topics(open: &Spans) -> bool {
+    let first = open.first_key_value().map(|(at, _)| &at.topic);
+    first != open.last_key_value().map(|(at, _)| &at.topic)
+}
+
 /// What one round of polling gave.
 struct Polled {
     records: Vec<Record>,
@@ -270,9 +342,10 @@ struct Polled {
 struct Gone;
 
 struct Session {
+    /// Goes first: whoever reads learns that this was all, and does not wait until the client has ended.
+    sender: mpsc::Sender<Result<Vec<Record>, ReadError>>,
     consumer: BaseConsumer<Reading>,
     names: BTreeMap<String, TopicName>,
-    sender: mpsc::Sender<Result<Vec<Record>, ReadError>>,
 }
 
 impl Session {
@@ -296,12 +369,15 @@ impl Session {
 
     /// Reads all partitions at once, each up to its end. Where the last offsets before the end are a transaction's
     /// markers, no record tells that the end is reached, but only the client; and that by the partition's number
-    /// alone. What is still open once nothing more comes is therefore read again topic by topic.
+    /// alone. What is still open once nothing more comes is therefore read again topic by topic, and so is what is of one
+    /// topic from the start.
     fn catch_up(&self, spans: Vec<(TopicPartition, Span)>) -> Result<(), ReadError> {
         let mut open: Spans = spans.into_iter().filter(|(_, span)| span.len() > 0).collect();
-        self.assign(&open)?;
+        if is_of_several_topics(&open) {
+            self.assign(&open)?;
+        }
         let mut last = Instant::now();
-        while !open.is_empty() && last.elapsed() < QUIET {
+        while is_of_several_topics(&open) && last.elapsed() < QUIET {
             let records = taken(&mut open, self.polled()?.records);
             if !records.is_empty() {
                 last = Instant::now();

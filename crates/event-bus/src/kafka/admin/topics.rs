@@ -6,6 +6,7 @@ use rdkafka::admin::{
     TopicReplication, TopicResult,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use uuid::Uuid;
 
 use super::super::admin_native;
@@ -14,6 +15,10 @@ use crate::names::TopicName;
 
 /// How often the metadata is asked for while new partitions get their leaders.
 const READY_POLL: Duration = Duration::from_millis(50);
+/// What is asked for the topics of a cluster.
+const LIST: &str = "list its topics";
+/// So many topics are asked about one by one. More of them are found faster among all that there are.
+const FEW: usize = 8;
 
 /// The brokers and topics of a cluster, at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +30,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    fn take_in(&mut self, metadata: &Metadata) {
+        self.brokers = metadata.brokers().len();
+        self.topics.extend(metadata.topics().iter().filter_map(state_of));
+    }
+
     /// The partitions of a topic; none where the topic does not exist.
     pub fn partitions(&self, topic: &TopicName) -> impl Iterator<Item = TopicPartition> {
         let count = self.topics.get(topic).map_or(0, |state| state.partitions);
@@ -46,6 +56,22 @@ pub struct TopicState {
     pub configs: BTreeMap<String, String>,
 }
 
+/// A topic that is just being deleted has an error or no partitions, and is none.
+fn state_of(topic: &MetadataTopic) -> Option<(TopicName, TopicState)> {
+    let (name, partitions) = (TopicName::new(topic.name()).ok()?, topic.partitions());
+    if topic.error().is_some() || partitions.is_empty() {
+        return None;
+    }
+    let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
+    let state = TopicState {
+        partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
+        replication: i32::try_from(replicas.unwrap_or(0)).unwrap_or(i32::MAX),
+        has_leaders: partitions.iter().all(|partition| partition.leader() >= 0),
+        configs: BTreeMap::new(),
+    };
+    Some((name, state))
+}
+
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTopic {
@@ -65,30 +91,30 @@ impl Admin {
     /// # Errors
     /// When no broker answered.
     pub async fn cluster(&self) -> Result<Cluster, AdminError> {
-        self.blocking("list its topics", |client| {
-            let metadata = client.inner().fetch_metadata(None, REQUEST)?;
-            let mut topics = BTreeMap::new();
-            for topic in metadata.topics() {
-                let partitions = topic.partitions();
-                // A topic that is just being deleted has an error or no partitions.
-                let Ok(name) = TopicName::new(topic.name()) else { continue };
-                if topic.error().is_some() || partitions.is_empty() {
-                    continue;
-                }
-                let replicas = partitions
-                    .iter()
-                    .map(|partition| partition.replicas().len())
-                    .min()
-                    .unwrap_or(0);
-                let state = TopicState {
-                    partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
-                    replication: i32::try_from(replicas).unwrap_or(i32::MAX),
-                    has_leaders: partitions.iter().all(|partition| partition.leader() >= 0),
-                    configs: BTreeMap::new(),
-                };
-                topics.insert(name, state);
+        self.blocking(LIST, |client| {
+            let mut cluster = Cluster::default();
+            cluster.take_in(&client.inner().fetch_metadata(None, REQUEST)?);
+            Ok(cluster)
+        })
+        .await
+    }
+
+    /// The brokers and at least these topics, as far as they exist, without their configs. A few of them take no more than
+    /// they need, however many partitions the cluster has.
+    ///
+    /// # Errors
+    /// When no broker answered.
+    pub async fn cluster_with(&self, topics: &[TopicName]) -> Result<Cluster, AdminError> {
+        if topics.len() > FEW {
+            return self.cluster().await;
+        }
+        let topics = topics.to_vec();
+        self.blocking(LIST, move |client| {
+            let mut cluster = Cluster::default();
+            for topic in &topics {
+                cluster.take_in(&client.inner().fetch_metadata(Some(topic.as_str()), REQUEST)?);
             }
-            Ok(Cluster { brokers: metadata.brokers().len(), topics })
+            Ok(cluster)
         })
         .await
     }
