@@ -164,3 +164,8 @@ pub use handler::{
 pub use kafka::KafkaConfig;
 pub use middleware::{Call, Middleware, Next};
 pub use service::{Service, StatelessService};
+
+#[cfg(test)]
+mod vectors {
+    mod tests;
+}
