@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use super::{Trial, TrialError};
 use crate::envelope::OutgoingRecord;
 use crate::headers;
-use crate::kafka::Record;
 use crate::kafka::admin::{Admin, Cluster, Position, TopicPartition};
 use crate::kafka::producer::{Delivered, OnDelivery, Producer, SendError};
 use crate::kafka::reader::{Reader, Until};
+use crate::kafka::{KafkaConfig, Record};
 use crate::lag::GroupLag;
 use crate::names::TopicName;
 use crate::replay::OutcomeReport;
@@ -47,7 +47,7 @@ impl<'a> Round<'a> {
         let letter_partitions = partitions_of(&cluster, &event.dead_letter_topic)?;
         if !trial.used_topics {
             for topic in [&event.topic, &event.dead_letter_topic] {
-                refuse_used(&admin, &cluster, topic).await?;
+                refuse_used(trial.kafka, topic).await?;
             }
         }
         let outcomes = trial.catalogue.outcomes_topic();
@@ -163,21 +163,12 @@ fn partitions_of(cluster: &Cluster, topic: &TopicName) -> Result<i32, TrialError
 }
 
 /// Refuses a topic that holds anything: what a trial writes there would reach those who count on it.
-async fn refuse_used(
-    admin: &Admin,
-    cluster: &Cluster,
-    topic: &TopicName,
-) -> Result<(), TrialError> {
-    let partitions: Vec<_> = cluster.partitions(topic).collect();
-    let mut starts = admin.offsets(Position::Start, partitions.clone()).await?;
-    let ends = admin.offsets(Position::End, partitions).await?;
-    let mut records = 0;
-    for (at, end) in ends {
-        let start = starts.remove(&at).transpose()?.flatten().unwrap_or(0);
-        records += u64::try_from(end?.unwrap_or(start) - start).unwrap_or(0);
+async fn refuse_used(kafka: &KafkaConfig, topic: &TopicName) -> Result<(), TrialError> {
+    // A reader waits for the leaders of a topic that was just made.
+    let topics = std::slice::from_ref(topic);
+    let reader = Reader::start(kafka, topics, Position::Start, Until::CaughtUp).await?;
+    match reader.total() {
+        0 => Ok(()),
+        records => Err(TrialError::InUse { topic: topic.clone(), records }),
     }
-    if records > 0 {
-        return Err(TrialError::InUse { topic: topic.clone(), records });
-    }
-    Ok(())
 }
