@@ -23,6 +23,7 @@ mod postgres;
 mod prove;
 mod python;
 mod screenshots;
+mod services;
 mod steps;
 mod test;
 mod torture;
@@ -53,6 +54,8 @@ enum Task {
     Torture(torture::Args),
     /// Set other people's clients on a broker
     Foreign(foreign::Args),
+    /// Hold the reference services in other languages to the contract on a broker
+    Services(services::Args),
     /// Run one of Apache Kafka's own command-line tools
     KafkaTool(kafka_tool::Args),
     /// Take a picture of each page of the panel for its documentation
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Kafka(args) => kafka::run(&args),
         Task::Torture(args) => torture::run(&args),
         Task::Foreign(args) => foreign::run(&args),
+        Task::Services(args) => services::run(&args),
         Task::KafkaTool(args) => kafka_tool::run(&args),
         Task::Screenshots(args) => screenshots::run(&args),
         Task::Postgres(args) => postgres::run(&args),
