@@ -9,6 +9,7 @@ use crate::embedded::Embedded;
 use crate::foreign::Clients;
 use crate::kafka::{self, Kafka};
 use crate::postgres::Postgres;
+use crate::services::Services;
 use crate::steps::Steps;
 use crate::test::{ALL, Length, cargo};
 use crate::{apt, axe, child, dirs, kafka_tool};
@@ -66,6 +67,7 @@ fn on_kafka(steps: &mut Steps, equipment: &Equipment) {
     };
     steps.run("integration tests on Kafka", || equipment.test("it", &Subject::kafka(&kafka)?));
     steps.run("conformance of Kafka", || equipment.test("conformance", &Subject::kafka(&kafka)?));
+    steps.run("services in other languages on Kafka", || equipment.services(&kafka.bootstrap()));
     if equipment.length == Length::Full {
         // The clients pass on Kafka by themselves: this shows that the matrix asks for nothing else.
         steps.run("foreign clients on Kafka", || equipment.foreign(&kafka.bootstrap()));
@@ -85,6 +87,9 @@ fn on_the_embedded_broker(steps: &mut Steps, equipment: &Equipment) {
         equipment.test("conformance", &Subject::embedded(&broker)?)
     });
     steps.run("foreign clients on the embedded broker", || equipment.foreign(broker.bootstrap()));
+    steps.run("services in other languages on the embedded broker", || {
+        equipment.services(broker.bootstrap())
+    });
     steps.run("integration tests on the embedded broker", || {
         equipment.test("it", &Subject::embedded(&broker)?)
     });
@@ -170,5 +175,9 @@ impl Equipment {
 
     fn foreign(&self, bootstrap: &str) -> Result<()> {
         Clients::bring()?.run(bootstrap, self.filter.as_deref())
+    }
+
+    fn services(&self, bootstrap: &str) -> Result<()> {
+        Services::bring()?.run(bootstrap, &self.postgres, self.filter.as_deref())
     }
 }

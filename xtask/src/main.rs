@@ -24,6 +24,7 @@ mod postgres;
 mod prove;
 mod python;
 mod screenshots;
+mod services;
 mod steps;
 mod supply_chain;
 mod test;
@@ -57,6 +58,8 @@ enum Task {
     Foreign(foreign::Args),
     /// Feed random bytes to what reads bytes of others
     Fuzz(fuzz::Args),
+    /// Hold the reference services in other languages to the contract on a broker
+    Services(services::Args),
     /// Run one of Apache Kafka's own command-line tools
     KafkaTool(kafka_tool::Args),
     /// Take a picture of each page of the panel for its documentation
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Torture(args) => torture::run(&args),
         Task::Foreign(args) => foreign::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Services(args) => services::run(&args),
         Task::KafkaTool(args) => kafka_tool::run(&args),
         Task::Screenshots(args) => screenshots::run(&args),
         Task::SupplyChain(args) => supply_chain::run(&args),

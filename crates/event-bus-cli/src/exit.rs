@@ -15,7 +15,8 @@ pub const HELP: &str = "Exit codes:
   3  a difference was found: problems by `catalogue check`, something to do or
      refused by `topics plan`, something refused by `topics apply`, an event that
      fails in a dry run of `replay`, a row that is not as it was by `audit verify`,
-     an error (not only warnings) by `doctor`";
+     an error (not only warnings) by `doctor`, a violation (not only warnings) by
+     `conform topics`, a check that fails by `conform consumer`";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

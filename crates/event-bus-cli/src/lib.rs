@@ -17,6 +17,7 @@ mod view;
 mod catalogue;
 mod topics;
 mod doctor;
+mod conform;
 mod publish;
 mod tail;
 mod trace;
@@ -60,6 +61,9 @@ enum Command {
     Topics(topics::Command),
     /// Find what is wrong with a cluster, by the catalogue and good practice, and say what to do about it
     Doctor(doctor::Args),
+    /// Tell whether services keep to the contract, whatever they are written in
+    #[command(subcommand)]
+    Conform(conform::Command),
     /// Publish events from NDJSON: a payload or a whole envelope per line
     Publish(publish::Args),
     /// Show events as they come, or from an earlier time on
@@ -102,6 +106,7 @@ impl Command {
             Self::Catalogue(command) => command.run(global),
             Self::Topics(command) => command.run(global).await,
             Self::Doctor(args) => args.run(global).await,
+            Self::Conform(command) => command.run(global).await,
             Self::Publish(args) => args.run(global).await,
             Self::Tail(args) => args.run(global).await,
             Self::Trace(args) => args.run(global).await,
@@ -182,6 +187,12 @@ mod tests {
             "event-bus --kafka security.protocol=sasl_ssl topics apply --replication 1 --accept-reorder",
             "event-bus doctor",
             "event-bus doctor --store sqlite://brand.db --store postgres://localhost/order --output json",
+            "event-bus conform topics",
+            "event-bus conform topics --topic OrderPlaced --topic order.confirmed --from end --service retailer \
+             --sequence BrandCatalogUpdated=/catalog_version --slack 5 --output json",
+            "event-bus conform consumer --service payment --event OrderPlaced --probe-sql sqlite://payment.db --poison bad.json \
+             --namespace trial --payload good.json --within 30 --used-topics --output json",
+            "event-bus conform consumer --service payment --event OrderPlaced --probe-http http://127.0.0.1:8080/effects",
             "event-bus publish OrderPlaced --tenant louvolite --file -",
             "event-bus publish OrderPlaced --strict --file orders.ndjson",
             "event-bus tail",
@@ -240,6 +251,9 @@ mod tests {
             "event-bus topics apply --replication 0",
             "event-bus catalogue export prometheus-rules --durations-times 0",
             "event-bus catalogue export grafana-dashboard weather",
+            "event-bus conform topics --sequence OrderPlaced",
+            "event-bus conform consumer --service payment --event OrderPlaced",
+            "event-bus conform consumer --service payment --event OrderPlaced --probe-http https://127.0.0.1:8080",
             "event-bus dlq foreign list",
             "event-bus dlq foreign redrive orders-dlt --offset 17",
             "event-bus dlq foreign redrive orders-dlt --all --partition 1",

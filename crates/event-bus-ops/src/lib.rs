@@ -11,6 +11,7 @@ pub mod client;
 pub mod condition;
 pub mod deploy;
 pub mod desk;
+pub mod effects;
 mod exchange;
 pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -150,6 +150,7 @@ pub mod audit;
 pub mod metrics;
 pub mod topics;
 pub mod doctor;
+pub mod conform;
 pub mod store;
 pub mod kafka;
 mod flaw;
@@ -167,3 +168,8 @@ pub use handler::{
 pub use kafka::KafkaConfig;
 pub use middleware::{Call, Middleware, Next};
 pub use service::{Service, StatelessService};
+
+#[cfg(test)]
+mod vectors {
+    mod tests;
+}

@@ -37,7 +37,7 @@ const PAYLOAD_PREFIX: &str = "/payload/";
 impl OrderingKey {
     /// Reads pointers into the envelope: `/tenant_id`, or one below `/payload/`. The error is the
     /// pointer that is neither.
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         pointers: impl IntoIterator<Item = &'a str>,
     ) -> Result<OrderingKey, &'a str> {
         let parts = pointers.into_iter().map(part).collect::<Result<_, _>>()?;
@@ -139,25 +139,6 @@ mod tests {
         let mut bytes = Vec::new();
         key.write(&TenantId::new(tenant).unwrap(), &payload, &mut bytes)?;
         Ok(String::from_utf8(bytes).unwrap())
-    }
-
-    #[test]
-    fn keys_equal_the_golden_vectors_of_the_contract() {
-        let order = ["/tenant_id", "/payload/order_id"];
-        for (tenant, id, expected) in [
-            ("louvolite", json!("ORD-1001"), "louvolite/ORD-1001"),
-            ("thomas-sanderson", json!(42), "thomas-sanderson/42"),
-            ("a", json!(-7), "a/-7"),
-            ("a", json!(18_446_744_073_709_551_615_u64), "a/18446744073709551615"),
-            ("a", json!(7.0), "a/7"),
-            ("a", json!(""), "a/"),
-            ("a b", json!("x/y"), "a%20b/x%2Fy"),
-            ("Müller", json!("50%"), "M%C3%BCller/50%25"),
-            ("a", json!("A-Za-z0-9-_.~"), "a/A-Za-z0-9-_.~"),
-            ("a", json!("😀+*'()!"), "a/%F0%9F%98%80%2B%2A%27%28%29%21"),
-        ] {
-            assert_eq!(key(&order, tenant, &json!({ "order_id": id })).as_deref(), Ok(expected));
-        }
     }
 
     #[test]

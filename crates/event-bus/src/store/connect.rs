@@ -381,7 +381,7 @@ fn sqlite_pool(sizes: Sizes) -> SqlitePoolOptions {
 }
 
 /// The URL as it may be shown: without user and password, which may also stand among its parameters.
-fn without_credentials(url: &str) -> String {
+pub(super) fn without_credentials(url: &str) -> String {
     let url = url.split('?').next().unwrap_or_default();
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),

@@ -11,6 +11,7 @@ pub mod ops;
 mod outbox;
 mod owner;
 mod postgres;
+mod probe;
 mod purge;
 mod quarantine;
 mod relay_store;
@@ -28,6 +29,7 @@ pub use outbox::{
     Backlog, COUNTED, OutboxConnection, Outgoing, PendingRow, UnreadableRow, Waiting,
 };
 pub use owner::{Begun, Holding};
+pub use probe::EffectsProbe;
 pub use purge::{Expired, InboxBegin, InboxShare};
 pub use quarantine::{Discarded, LiftError, Quarantined, SetAside};
 pub use relay_store::RelayStore;

@@ -19,8 +19,15 @@ const BARE_CLIENT: [&str; 4] = [
 ];
 
 /// Modules that take `now` as an argument and never wait: files and directories of these names.
-const PURE: [&str; 32] = [
+const PURE: [&str; 39] = [
     "catalogue",
+    "conform/consumer/letter",
+    "conform/kind",
+    "conform/order",
+    "conform/recent",
+    "conform/record",
+    "conform/report",
+    "conform/topics",
     "consumer/batch",
     "consumer/command",
     "consumer/commits",
