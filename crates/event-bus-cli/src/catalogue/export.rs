@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use event_bus::Catalogue;
+use event_bus::names::ServiceName;
 use event_bus_ops::deploy::rules::{self, Options};
-use event_bus_ops::deploy::{Factor, dashboards, kubernetes, strimzi};
+use event_bus_ops::deploy::{Factor, asyncapi, dashboards, kubernetes, strimzi};
 
 use crate::exit::{Exit, usage};
 use crate::output::Output;
@@ -17,6 +18,18 @@ const CLUSTER: &str = "event-bus";
 
 #[derive(Subcommand)]
 pub enum Export {
+    /// An AsyncAPI 3.1 document with Kafka bindings: channels, operations of each service, messages with their schemas
+    Asyncapi {
+        /// Only what this service publishes and consumes
+        #[arg(long)]
+        service: Option<ServiceName>,
+        /// The document's own version: the catalogue has none, for each event has its own
+        #[arg(long, value_name = "VERSION", default_value = "1.0.0")]
+        document_version: String,
+        /// A broker to begin with, HOST:PORT; with kafka-secure:// before it over TLS. May be given several times
+        #[arg(long, value_name = "SERVER")]
+        server: Vec<asyncapi::Server>,
+    },
     /// Alerts for Prometheus, with the catalogue's thresholds
     PrometheusRules {
         /// Multiply all durations with this, for tests: with 0.01 five minutes are three seconds
@@ -55,6 +68,17 @@ pub enum Export {
 impl Export {
     pub fn run(self, catalogue: &Catalogue, output: &mut Output) -> anyhow::Result<Exit> {
         let file = match self {
+            Self::Asyncapi { service, document_version, server } => {
+                if let Some(unknown) = &service
+                    && !catalogue.services().any(|(known, _)| known == unknown)
+                {
+                    return usage(format!("the catalogue has no service {unknown}"));
+                }
+                let options =
+                    asyncapi::Options { service, version: document_version, servers: server };
+                output.json_document(&asyncapi::document(catalogue, &options)?)?;
+                return Ok(Exit::Done);
+            }
             Self::PrometheusRules { durations_times, runbooks } => {
                 let runbooks = runbooks.trim_end_matches('/').to_owned();
                 rules::file(catalogue, &Options { durations_times, runbooks })

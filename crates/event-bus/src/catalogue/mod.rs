@@ -4,6 +4,7 @@
 //! the schema files beside it.
 
 mod event;
+mod keyword;
 mod load;
 mod ordering_key;
 mod problem;
@@ -15,6 +16,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use indexmap::IndexMap;
 
 pub use event::{BehindDeadLetter, Consumer, Event, Execution, Retention};
+pub use keyword::Places;
 pub use ordering_key::{MissingKeyField, OrderingKey};
 pub use problem::{LoadError, Problem};
 pub use schema::{DIALECT, Schema, SchemaError, Violation};
