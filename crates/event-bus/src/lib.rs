@@ -150,6 +150,7 @@ pub mod audit;
 pub mod metrics;
 pub mod topics;
 pub mod doctor;
+pub mod usage;
 pub mod store;
 pub mod kafka;
 mod flaw;
