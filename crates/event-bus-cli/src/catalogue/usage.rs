@@ -125,6 +125,11 @@ fn consumed_row(usage: &Usage, versions: &[Version], consumed: &Consumed) -> Vec
     let before = |version: &Version| consumed.before.get(version).copied().unwrap_or(0);
     let passed = versions.iter().filter(|version| before(version) == 0 && !consumed.is_at_least);
     let passed: Vec<String> = passed.map(Version::to_string).collect();
+    if versions.is_empty() && consumed.is_at_least {
+        let event = usage.event.to_string();
+        let (group, major) = (consumed.group.to_string(), consumed.major.to_string());
+        return vec![event, group, major, String::new(), "what was published earlier".to_owned()];
+    }
     let least = if consumed.is_at_least { "at least " } else { "" };
     let left = versions.iter().filter(|version| before(version) > 0 || consumed.is_at_least);
     let left: Vec<String> =

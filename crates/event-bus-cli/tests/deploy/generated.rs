@@ -1,7 +1,7 @@
 //! What is generated is as it would be generated now.
 
 use event_bus_ops::deploy::rules::{self, Options};
-use event_bus_ops::deploy::{Factor, asyncapi, kubernetes, strimzi};
+use event_bus_ops::deploy::{Factor, asyncapi, kubernetes, markdown, strimzi};
 
 use crate::{other_catalogue, read};
 
@@ -57,6 +57,12 @@ fn the_asyncapi_document_is_the_catalogues() {
     let document = asyncapi::document(&blindstrader::catalogue(), &options).unwrap();
     let generated = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
     is_current("deploy/asyncapi.json", &generated, "event-bus catalogue export asyncapi");
+}
+
+#[test]
+fn the_pages_of_events_are_the_catalogues() {
+    let generated = markdown::file(&blindstrader::catalogue());
+    is_current("docs/EVENTS.md", &generated, "event-bus catalogue export markdown");
 }
 
 #[test]
