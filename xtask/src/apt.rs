@@ -29,6 +29,7 @@ pub const CHROMEDRIVER: Need = Need::Program { name: "chromedriver", package: "c
 /// Installed, for it reads its templates from where its package puts them.
 pub const ALERTMANAGER: Need =
     Need::Program { name: "prometheus-alertmanager", package: "prometheus-alertmanager" };
+pub const GIT: Need = Need::Program { name: "git", package: "git" };
 pub const STRACE: Need = Need::Program { name: "strace", package: "strace" };
 
 /// What compiling the workspace needs besides Rust.

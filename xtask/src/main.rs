@@ -4,6 +4,7 @@
 
 mod alerts;
 mod apt;
+mod asyncapi;
 mod axe;
 mod bench;
 mod brokers;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 
 use crate::steps::Steps;
-use crate::{alerts, apt, brokers, child, deploy, dirs, torture};
+use crate::{alerts, apt, asyncapi, brokers, child, deploy, dirs, torture};
 
 /// Run every check and test, with the set-up they need.
 #[derive(clap::Args)]
@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 steps.run("simulation of the consumer", || simulate(SIMULATED_SEEDS));
                 steps.run("alerts", alerts::check);
                 steps.run("files to deploy", deploy::check);
+                steps.run("the AsyncAPI document", asyncapi::check);
             }
             if !args.quick {
                 brokers::run_integration_tests(&mut steps, filter, Length::Short);
@@ -76,6 +77,7 @@ pub fn set_up() -> Result<()> {
         apt::CHROMIUM,
         apt::CHROMEDRIVER,
         apt::ALERTMANAGER,
+        apt::GIT,
     ]);
     apt::ensure(&needs)?;
     for component in ["fmt", "clippy"] {

@@ -6,7 +6,8 @@ use event_bus::Catalogue;
 use event_bus::catalogue::Version;
 use event_bus::names::EventName;
 
-const CATALOGUE: &str = include_str!("../../../catalogue/blindstrader.toml");
+/// The catalogue file, as it is shipped.
+pub const CATALOGUE: &str = include_str!("../../../catalogue/blindstrader.toml");
 
 macro_rules! files {
     ($folder:literal, $($file:literal),* $(,)?) => {

@@ -25,7 +25,7 @@ pub mod traffic;
 #[cfg(test)]
 mod any_order;
 
-pub use contract::catalogue;
+pub use contract::{CATALOGUE, catalogue};
 pub use services::{OpenServiceError, SERVICES, Subscriber, open};
 
 /// The time in microseconds: the finest step that the clocks and parsers of common languages share.

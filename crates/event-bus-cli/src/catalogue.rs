@@ -1,6 +1,9 @@
 //! `event-bus catalogue`: what the contract is, whether it is sound, and what follows from it for others.
 
+mod diff;
 mod export;
+mod source;
+mod usage;
 
 use std::path::{Path, PathBuf};
 
@@ -24,13 +27,17 @@ pub enum Command {
     },
     /// Show events, topics, dead letter topics and consumer groups
     Show,
+    /// Tell whether a change of the catalogue breaks a producer or a consumer, by what it reads; exits with 3 where it does
+    Diff(diff::Args),
+    /// Tell from the topics which versions are still published, by whom, and which groups have passed the last of them
+    Usage(usage::Args),
     /// Write a file that follows from the catalogue to stdout
     #[command(subcommand)]
     Export(Export),
 }
 
 impl Command {
-    pub fn run(self, global: &Global) -> anyhow::Result<Exit> {
+    pub async fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let settings = Settings::of(global)?;
         let mut output = global.output();
         match self {
@@ -38,7 +45,9 @@ impl Command {
                 check(file.as_deref().or(settings.catalogue_file()), &mut output)
             }
             Self::Show => show(&*settings.catalogue()?, &mut output),
-            Self::Export(export) => export.run(&*settings.catalogue()?, &mut output),
+            Self::Diff(args) => args.run(&settings, &mut output),
+            Self::Usage(args) => args.run(&settings, &mut output).await,
+            Self::Export(export) => export.run(&settings, &mut output),
         }
     }
 }
@@ -138,6 +147,7 @@ fn of_event(event: &Event) -> Value {
                 },
                 "handler_timeout_ms": millis(consumer.handler_timeout),
                 "reads": consumer.reads,
+                "major": consumer.major,
             })
         })
         .collect();

@@ -12,8 +12,8 @@ pub const HELP: &str = "Exit codes:
   1  failed: stderr says what and why
   2  wrong usage: an unknown option, event, topic or service, an unusable
      configuration file or client property
-  3  a difference was found: problems by `catalogue check`, something to do or
-     refused by `topics plan`, something refused by `topics apply`, an event that
+  3  a difference was found: problems by `catalogue check`, something breaking by
+     `catalogue diff`, something to do or refused by `topics plan`, something refused by `topics apply`, an event that
      fails in a dry run of `replay`, a row that is not as it was by `audit verify`,
      an error (not only warnings) by `doctor`, a violation (not only warnings) by
      `conform topics`, a check that fails by `conform consumer`";

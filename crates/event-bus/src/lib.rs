@@ -151,6 +151,7 @@ pub mod metrics;
 pub mod topics;
 pub mod doctor;
 pub mod conform;
+pub mod usage;
 pub mod store;
 pub mod kafka;
 mod flaw;

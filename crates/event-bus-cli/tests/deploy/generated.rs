@@ -1,7 +1,7 @@
 //! What is generated is as it would be generated now.
 
 use event_bus_ops::deploy::rules::{self, Options};
-use event_bus_ops::deploy::{Factor, kubernetes, strimzi};
+use event_bus_ops::deploy::{Factor, asyncapi, kubernetes, markdown, strimzi};
 
 use crate::{other_catalogue, read};
 
@@ -48,6 +48,45 @@ fn strimzis_topics_and_users_are_the_catalogues() {
         "deploy/kubernetes/topics-and-users.yaml",
         &generated,
         "event-bus catalogue export strimzi",
+    );
+}
+
+#[test]
+fn the_asyncapi_document_is_the_catalogues() {
+    let options = asyncapi::Options { version: "1.0.0".to_owned(), ..asyncapi::Options::default() };
+    let document = asyncapi::document(&blindstrader::catalogue(), &options).unwrap();
+    let generated = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
+    is_current("deploy/asyncapi.json", &generated, "event-bus catalogue export asyncapi");
+}
+
+#[test]
+fn the_pages_of_events_are_the_catalogues() {
+    let generated = markdown::file(&blindstrader::catalogue());
+    is_current("docs/EVENTS.md", &generated, "event-bus catalogue export markdown");
+}
+
+#[test]
+fn a_services_document_has_its_operations_and_the_channels_of_them() {
+    let names = |service: &str, of: &str| -> Vec<String> {
+        let service = Some(service.parse().unwrap());
+        let options =
+            asyncapi::Options { service, version: "2.1.0".to_owned(), ..Default::default() };
+        let document = asyncapi::document(&blindstrader::catalogue(), &options).unwrap();
+        assert_eq!(document["info"]["version"], "2.1.0");
+        document[of].as_object().unwrap().keys().cloned().collect()
+    };
+    let platform = names("platform", "operations");
+    assert!(platform.contains(&"platform.consumes.PaymentCaptured".to_owned()), "{platform:?}");
+    assert!(platform.iter().all(|operation| operation.starts_with("platform.")), "{platform:?}");
+    let channels = names("identity", "channels");
+    assert_eq!(
+        channels,
+        [
+            "identity.organisation-created",
+            "identity.organisation-created.dlq",
+            "identity.organisation-terminated",
+            "identity.organisation-terminated.dlq",
+        ]
     );
 }
 

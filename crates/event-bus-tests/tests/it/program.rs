@@ -1,6 +1,7 @@
 //! The `event-bus` program as an operator uses it, on a small catalogue of its own in a folder of its own.
 
 mod bakery;
+mod usage;
 
 use std::process::Output;
 

@@ -60,6 +60,9 @@ pub struct Consumer {
     pub handler_timeout: Duration,
     /// JSON pointers into the payload: what this consumer reads of it.
     pub reads: Vec<String>,
+    /// The major version that it handles. Events of the catalogue's other majors it passes over, for their producer publishes
+    /// each event in every major that somebody handles.
+    pub major: u32,
 }
 
 /// How handlers run.

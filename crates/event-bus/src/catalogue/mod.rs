@@ -3,9 +3,12 @@
 //! Nothing about any one organisation is compiled in; everything comes from a catalogue file and
 //! the schema files beside it.
 
+pub mod diff;
 mod event;
+mod keyword;
 mod load;
 mod ordering_key;
+mod pointers;
 mod problem;
 mod schema;
 mod version;
@@ -15,6 +18,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use indexmap::IndexMap;
 
 pub use event::{BehindDeadLetter, Consumer, Event, Execution, Retention};
+pub use keyword::Places;
 pub use ordering_key::{MissingKeyField, OrderingKey};
 pub use problem::{LoadError, Problem};
 pub use schema::{DIALECT, Schema, SchemaError, Violation};
@@ -86,7 +90,20 @@ impl Catalogue {
         toml: &str,
         read_schema: impl Fn(&str) -> std::io::Result<String>,
     ) -> Result<Catalogue, LoadError> {
-        load::read(origin, toml, &read_schema)
+        load::read(origin, toml, &read_schema, load::Pointers::Described)
+    }
+
+    /// Reads a catalogue in order to compare it: what `reads` and `personal-data` point to may be missing, for
+    /// [`diff::diff`] says whom that breaks.
+    ///
+    /// # Errors
+    /// All other problems found, each with the file, the entry and the cure.
+    pub fn parse_to_compare(
+        origin: &str,
+        toml: &str,
+        read_schema: impl Fn(&str) -> std::io::Result<String>,
+    ) -> Result<Catalogue, LoadError> {
+        load::read(origin, toml, &read_schema, load::Pointers::Any)
     }
 
     fn new(

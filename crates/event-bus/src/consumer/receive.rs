@@ -41,7 +41,8 @@ pub(crate) enum Replayed {
     Not,
     /// Its group could not handle the event before.
     Ours(Replay),
-    /// Another group could not; for this one nothing is to be done.
+    /// For this group nothing is to be done: it is another's replay, or an event in a major that this one does not handle, which
+    /// stands here in its own major too.
     Others,
 }
 
@@ -67,6 +68,12 @@ impl Received {
         let value = record.value.as_deref().unwrap_or_default();
         let sha256 = Sha256::digest(value).into();
         let parsed = parse(&record);
+        let replayed = match (replayed, &parsed) {
+            (Replayed::Not, Ok((envelope, _))) if is_in_other_major(envelope, event, group) => {
+                Replayed::Others
+            }
+            (replayed, _) => replayed,
+        };
         // What is no envelope has no tenant, and names itself by its place.
         let (tenant, own_id) = match &parsed {
             Ok((envelope, _)) => (envelope.tenant_id.to_string(), envelope.event_id),
@@ -164,6 +171,15 @@ impl Arrival for Arc<Received> {
 /// Why no handler of `event` must see a record, if so.
 pub(crate) fn doom_of(record: &Record, event: &catalogue::Event) -> Option<Cause> {
     parse(record).and_then(|(envelope, _)| check(&envelope, event)).err()
+}
+
+/// Whether an event is in one of the catalogue's majors, and the group handles another.
+fn is_in_other_major(envelope: &Envelope, event: &catalogue::Event, group: &GroupName) -> bool {
+    let major = envelope.version.major;
+    let consumer = event.consumers.iter().find(|consumer| consumer.group == *group);
+    envelope.event == event.name
+        && consumer.is_some_and(|consumer| consumer.major != major)
+        && event.versions.iter().any(|known| known.version.major == major)
 }
 
 fn position_id(record: &Record) -> EventId {

@@ -101,6 +101,15 @@ impl Bakery {
 
     /// Writes the catalogue; all topics have so many partitions.
     pub fn write_catalogue(&self, partitions: u32) {
+        self.write_catalogue_of(partitions, r#"["1.0"]"#);
+    }
+
+    /// Writes the catalogue with these versions of an order.
+    pub fn list_versions(&self, versions: &str) {
+        self.write_catalogue_of(1, versions);
+    }
+
+    fn write_catalogue_of(&self, partitions: u32, versions: &str) {
         let defaults = Defaults { partitions, retry: &["100ms"], ..Defaults::QUICK };
         let toml = format!(
             r#"
@@ -114,7 +123,7 @@ impl Bakery {
             description = "Somebody ordered loaves."
             producer = "counter"
             key = ["/tenant_id", "/payload/order_id"]
-            versions = ["1.0"]
+            versions = {versions}
             [events.LoafOrdered.consumers.oven]
             reads = ["/order_id", "/loaves"]
             [events.LoafBaked]

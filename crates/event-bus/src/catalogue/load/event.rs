@@ -1,5 +1,5 @@
 use super::{
-    Reader,
+    Pointers, Reader,
     fields::{Node, Table},
     settings::{ConsumerSettings, TopicSettings},
     versions,
@@ -148,7 +148,7 @@ impl<'t> Reader<'t> {
                     format_args!("{text:?} is no pointer that begins with `{prefix}/`"),
                     format_args!("write one, such as `{prefix}/customer/email`"),
                 ),
-                Some(_) if schemas.is_empty() => {}
+                Some(_) if schemas.is_empty() || self.pointers == Pointers::Any => {}
                 Some(in_payload) => {
                     versions::check_described(schemas, in_payload, item, &mut self.problems);
                 }
@@ -173,11 +173,22 @@ impl<'t> Reader<'t> {
         for (name, node) in table.map(Table::entries).unwrap_or_default() {
             let service = self.service(name, &node);
             let Some(mut table) = node.table(&mut self.problems) else { continue };
-            let reads = table.optional("reads").and_then(|node| self.pointers(schemas, "", &node));
+            let reads = table.optional("reads");
+            let major = table.optional("major");
+            let major = versions::major(schemas, major.as_ref(), &node, &mut self.problems);
+            let handled: Vec<SchemaVersion> = schemas
+                .iter()
+                .filter(|known| major.is_none_or(|major| known.version.major == major))
+                .cloned()
+                .collect();
+            let reads = reads.and_then(|node| self.pointers(&handled, "", &node));
             let settings =
                 ConsumerSettings::read(&mut table, &self.consumer_defaults, &mut self.problems);
             table.finish(&mut self.problems);
-            let (Some(service), Some(short_topic)) = (service, short_topic) else { continue };
+            let (Some(service), Some(short_topic), Some(major)) = (service, short_topic, major)
+            else {
+                continue;
+            };
             let group = self.group(&service, short_topic, &node);
             consumers.push(Consumer {
                 service,
@@ -187,6 +198,7 @@ impl<'t> Reader<'t> {
                 behind_dead_letter: settings.behind_dead_letter,
                 handler_timeout: settings.handler_timeout,
                 reads: reads.unwrap_or_default(),
+                major,
             });
         }
         consumers

@@ -115,6 +115,19 @@ impl<'t> Node<'t> {
         count
     }
 
+    /// A whole number of at least 0.
+    pub(super) fn whole(&self, problems: &mut Problems<'_>) -> Option<u32> {
+        let Some(number) = self.value.and_then(DeValue::as_integer) else {
+            self.mistyped("a whole number", problems);
+            return None;
+        };
+        let whole = u32::from_str_radix(number.as_str(), number.radix()).ok();
+        if whole.is_none() {
+            problems.add(self, format_args!("{number} is out of range"), "write 0 or more");
+        }
+        whole
+    }
+
     pub(super) fn list(&self, problems: &mut Problems<'_>) -> Option<Vec<Node<'t>>> {
         let Some(items) = self.value.and_then(DeValue::as_array) else {
             self.mistyped("a list in square brackets", problems);

@@ -2,7 +2,6 @@
 
 mod event;
 mod fields;
-mod pointers;
 mod settings;
 mod versions;
 
@@ -33,6 +32,16 @@ struct Reader<'t> {
     topics: HashMap<String, String>,
     /// Groups with the entries that have them.
     groups: HashMap<String, String>,
+    pointers: Pointers,
+}
+
+/// What pointers into payloads may lead to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pointers {
+    /// What some schema describes.
+    Described,
+    /// Anything.
+    Any,
 }
 
 /// Reads a catalogue. Anything that is wrong makes it fail, after everything was looked at.
@@ -40,6 +49,7 @@ pub(super) fn read(
     origin: &str,
     text: &str,
     read_schema: ReadSchema<'_>,
+    pointers: Pointers,
 ) -> Result<Catalogue, LoadError> {
     let mut problems = Problems::new(origin, text);
     let table = match DeTable::parse(text) {
@@ -69,6 +79,7 @@ pub(super) fn read(
         busy: HashSet::new(),
         topics: HashMap::new(),
         groups: HashMap::new(),
+        pointers,
     };
     let services = root.required("services", &mut reader.problems);
     let services = services.map(|node| reader.services(&node)).unwrap_or_default();

@@ -1,11 +1,8 @@
 use std::{io, sync::Arc};
 
-use super::{
-    fields::{Node, Problems},
-    pointers,
-};
+use super::fields::{Node, Problems};
 use crate::{
-    catalogue::{DIALECT, Schema, SchemaError, SchemaVersion, Version},
+    catalogue::{DIALECT, Schema, SchemaError, SchemaVersion, Version, pointers},
     envelope::Tree,
     names::EventName,
 };
@@ -87,6 +84,41 @@ fn read_one(
             None
         }
     }
+}
+
+/// The major that a consumer handles: the one it says, or the only one. Where there are several and it says none, it would pass
+/// over events without anybody having meant it.
+pub(super) fn major(
+    versions: &[SchemaVersion],
+    said: Option<&Node<'_>>,
+    consumer: &Node<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<u32> {
+    let mut majors: Vec<u32> = versions.iter().map(|known| known.version.major).collect();
+    majors.dedup();
+    let listed = majors.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let Some(node) = said else {
+        if let [_, next, ..] = majors.as_slice() {
+            problems.add(
+                consumer,
+                format_args!("does not say which major it handles, of {listed}"),
+                format_args!("add `major = {}`, or `major = {next}`", majors[0]),
+            );
+            return None;
+        }
+        // Without any version there is a problem already.
+        return majors.first().copied().or(Some(0));
+    };
+    let major = node.whole(problems)?;
+    if !majors.is_empty() && !majors.contains(&major) {
+        problems.add(
+            node,
+            format_args!("no version of major {major} is listed"),
+            format_args!("write one of {listed}, or add a version"),
+        );
+        return None;
+    }
+    Some(major)
 }
 
 /// Notes each version whose valid payloads may have no key field at `pointer`, given from the

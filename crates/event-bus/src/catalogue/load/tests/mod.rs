@@ -45,9 +45,10 @@ fn order_schema() -> Value {
 fn load_with(toml: &str, schema: &Value) -> Result<Catalogue, LoadError> {
     let schema = schema.to_string();
     Catalogue::parse("acme.toml", toml, |path| match path {
-        "OrderPlaced/1.0.json" | "OrderPlaced/1.2.json" | "OrderLost/1.0.json" => {
-            Ok(schema.clone())
-        }
+        "OrderPlaced/1.0.json"
+        | "OrderPlaced/1.2.json"
+        | "OrderPlaced/2.0.json"
+        | "OrderLost/1.0.json" => Ok(schema.clone()),
         _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
     })
 }
@@ -109,7 +110,7 @@ fn unknown_keys_are_named_wherever_they_stand() {
         READS,
         "parallel = 3",
         "acme.toml:17: events.OrderPlaced.consumers.mail.parallel: is not a known key; remove it, or use one of `reads`, \
-         `retry`, `execution`, `behind-dead-letter`, `handler-timeout`",
+         `major`, `retry`, `execution`, `behind-dead-letter`, `handler-timeout`",
     );
     let problems = problems(TOPIC, "topic = \"order.placed\"\npartition = 3\n");
     assert!(

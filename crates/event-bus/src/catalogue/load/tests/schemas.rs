@@ -26,8 +26,8 @@ fn versions_must_be_distinct_and_of_two_numbers() {
 fn schemas_must_be_there_and_usable() {
     one(
         "versions = [\"1.0\"]",
-        "versions = [\"1.0\", \"2.0\"]",
-        "schemas/OrderPlaced/2.0.json: events.OrderPlaced.versions[1]: can't be read: no such file; write the schema of this \
+        "versions = [\"1.0\", \"3.0\"]",
+        "schemas/OrderPlaced/3.0.json: events.OrderPlaced.versions[1]: can't be read: no such file; write the schema of this \
          version there",
     );
     let usable = |schema: &Value| listed(load_with(GOOD, schema)).remove(0);
@@ -118,6 +118,30 @@ fn pointers_to_personal_data_and_reads_must_lead_somewhere() {
         &format!(
             "acme.toml:17: events.OrderPlaced.consumers.mail.reads[1]: no version's schema describes /lines/*/ean in the payload; {cure}"
         ),
+    );
+}
+
+#[test]
+fn a_consumer_says_which_of_several_majors_it_handles() {
+    let both = GOOD.replace("versions = [\"1.0\"]", "versions = [\"1.0\", \"2.0\"]");
+    assert_eq!(
+        problems_of(&both),
+        [
+            "acme.toml:16: events.OrderPlaced.consumers.mail: does not say which major it handles, of 1, 2; add `major = 1`, or \
+          `major = 2`"
+        ]
+    );
+    let catalogue = load_with(&format!("{both}major = 2\n"), &order_schema()).unwrap();
+    assert_eq!(catalogue.event("OrderPlaced").unwrap().consumers[0].major, 2);
+    assert_eq!(
+        problems_of(&format!("{GOOD}major = 3\n")),
+        [
+            "acme.toml:18: events.OrderPlaced.consumers.mail.major: no version of major 3 is listed; write one of 1, or add a version"
+        ]
+    );
+    assert_eq!(
+        load_with(GOOD, &order_schema()).unwrap().event("OrderPlaced").unwrap().consumers[0].major,
+        1
     );
 }
 
