@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use event_bus::Catalogue;
+use event_bus::access::PrincipalPrefix;
 use event_bus_ops::deploy::rules::{self, Options};
-use event_bus_ops::deploy::{Factor, dashboards, kubernetes, strimzi};
+use event_bus_ops::deploy::{Factor, acls, dashboards, kubernetes, strimzi};
 
 use crate::exit::{Exit, usage};
 use crate::output::Output;
@@ -50,6 +51,12 @@ pub enum Export {
         #[arg(long, value_name = "NAME", default_value = CLUSTER)]
         cluster: String,
     },
+    /// Who may do what, as a shell script of kafka-acls; `topics apply --acls` does the same
+    Acls {
+        /// What stands before users' names, such as User:CN= for certificates
+        #[arg(long, value_name = "PREFIX", default_value = "User:")]
+        principal_prefix: PrincipalPrefix,
+    },
 }
 
 impl Export {
@@ -70,6 +77,7 @@ impl Export {
                 kubernetes::file(catalogue, &kubernetes::Options { image, cluster, postgres })
             }
             Self::Strimzi { cluster } => strimzi::file(catalogue, &cluster),
+            Self::Acls { principal_prefix } => acls::file(catalogue, &principal_prefix),
         };
         output.text(&file)?;
         output.flush()?;

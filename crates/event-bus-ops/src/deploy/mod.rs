@@ -1,7 +1,9 @@
-//! Files for those who run the bus, written from a catalogue: what Prometheus tells people, and what Strimzi makes.
+//! Files for those who run the bus, written from a catalogue: what Prometheus tells people, what Strimzi makes,
+//! and who may do what.
 //!
 //! They are generated so that no threshold, topic or group is written down twice. Nothing here is awaited.
 
+pub mod acls;
 pub mod alerts;
 pub mod dashboards;
 mod every;
