@@ -44,6 +44,12 @@ pub struct Args {
     /// A broker setting, such as log.retention.ms=1000
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
+    /// Another listener, such as SECURED=SASL_SSL:20443; what it needs to know is given by --set
+    #[arg(long = "listener", value_name = "NAME=PROTOCOL:PORT", value_parser = listener)]
+    listeners: Vec<Listener>,
+    /// A file of users and their passwords, NAME:PASSWORD a line, who may log in by SCRAM
+    #[arg(long, value_name = "FILE")]
+    scram: Option<PathBuf>,
     /// The command to run beside it
     #[arg(last = true)]
     command: Vec<String>,
@@ -62,6 +68,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         port: args.port,
         joins: args.joins.clone(),
         settings: args.settings.clone(),
+        listeners: args.listeners.clone(),
+        scram: args.scram.clone(),
         ..Options::default()
     };
     let mut kafka = Kafka::start(&options)?;
@@ -87,8 +95,27 @@ pub struct Options {
     pub joins: Option<PathBuf>,
     /// Further broker settings, `KEY=VALUE`.
     pub settings: Vec<String>,
+    /// Where else it listens.
+    pub listeners: Vec<Listener>,
+    /// Who may log in by SCRAM, `NAME:PASSWORD` a line.
+    pub scram: Option<PathBuf>,
     /// The virtual machine's options; `None`: a small heap that grows, for tests.
     pub machine: Option<&'static [&'static str]>,
+}
+
+/// A listener beside the one of every Kafka here.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    name: String,
+    protocol: String,
+    port: u16,
+}
+
+fn listener(text: &str) -> Result<Listener, String> {
+    let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once(':')?)));
+    let (name, (protocol, port)) = parts.ok_or("want NAME=PROTOCOL:PORT")?;
+    let port = port.parse().map_err(|_| format!("{port} is no port"))?;
+    Ok(Listener { name: name.to_owned(), protocol: protocol.to_owned(), port })
 }
 
 /// What Kafka's own start script gives the virtual machine.
@@ -152,9 +179,10 @@ impl Kafka {
         let (dir, temporary) = data_dir(options)?;
         let ports = choose_ports(&dir, options.port)?;
         let role = Role::of(options.joins.as_deref(), ports)?;
-        let config = write_config(&dir, ports, &role, &options.settings)?;
+        let config = write_config(&dir, ports, &role, options)?;
         let log = Log::create(&format!("kafka-{}", ports.broker))?;
-        format_storage(class_path, &dir, &config, &role, &log)?;
+        let formatting = Formatting { class_path, dir: &dir, config: &config, role: &role };
+        formatting.run(options.scram.as_deref(), &log)?;
 
         let mut command = child::tied("java", "TERM");
         command.args(options.machine.unwrap_or(TEST_MACHINE)).arg("-Djava.awt.headless=true");
@@ -272,26 +300,33 @@ impl Role {
     }
 }
 
-fn write_config(dir: &Path, ports: Ports, role: &Role, settings: &[String]) -> Result<PathBuf> {
+fn write_config(dir: &Path, ports: Ports, role: &Role, options: &Options) -> Result<PathBuf> {
     let Ports { broker, controller } = ports;
+    let mut at = format!("PLAINTEXT://127.0.0.1:{broker}");
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    for Listener { name, protocol, port } in &options.listeners {
+        at.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        protocols.push_str(&format!(",{name}:{protocol}"));
+    }
     let mut text = match role {
         Role::Alone => format!(
             "node.id=1\n\
              process.roles=broker,controller\n\
-             listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+             listeners={at},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners={at},CONTROLLER://127.0.0.1:{controller}\n\
              controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n",
         ),
         Role::Second { controller } => format!(
             "node.id=2\n\
              process.roles=broker\n\
-             listeners=PLAINTEXT://127.0.0.1:{broker}\n\
+             listeners={at}\n\
              controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n",
         ),
     };
+    text.push_str(&format!("listener.security.protocol.map={protocols}\n"));
     text.push_str(&format!("log.dirs={}\n", dir.join("data").display()));
     text.push_str(include_str!("../kafka.properties"));
-    for setting in settings {
+    for setting in &options.settings {
         text.push_str(setting);
         text.push('\n');
     }
@@ -306,24 +341,39 @@ fn log4j_config(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Makes a new directory a cluster's; one that is so already stays as it is.
-fn format_storage(
-    class_path: &str,
-    dir: &Path,
-    config: &Path,
-    role: &Role,
-    log: &Log,
-) -> Result<()> {
-    if dir.join("data/meta.properties").exists() {
-        return Ok(());
+/// The making of a cluster's directory.
+struct Formatting<'a> {
+    class_path: &'a str,
+    dir: &'a Path,
+    config: &'a Path,
+    role: &'a Role,
+}
+
+impl Formatting<'_> {
+    /// Makes a new directory a cluster's; one that is so already stays as it is.
+    fn run(&self, scram: Option<&Path>, log: &Log) -> Result<()> {
+        if self.dir.join("data/meta.properties").exists() {
+            return Ok(());
+        }
+        let mut command = child::tied("java", "TERM");
+        command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", self.class_path]);
+        command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID]);
+        if let Role::Alone = self.role {
+            command.arg("--standalone");
+        }
+        if let Some(file) = scram {
+            let text = fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            for line in text.lines() {
+                let (name, password) = line.split_once(':').context("want NAME:PASSWORD a line")?;
+                for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                    let user = format!("{mechanism}=[name={name},password={password}]");
+                    command.args(["--add-scram", &user]);
+                }
+            }
+        }
+        command.arg("-c").arg(self.config);
+        log.take_output(&mut command)?;
+        child::run(&mut command).map_err(|error| log.explain(error))
     }
-    let mut command = child::tied("java", "TERM");
-    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", class_path]);
-    command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID]);
-    if let Role::Alone = role {
-        command.arg("--standalone");
-    }
-    command.arg("-c").arg(config);
-    log.take_output(&mut command)?;
-    child::run(&mut command).map_err(|error| log.explain(error))
 }

@@ -22,10 +22,15 @@ use crate::upkeep;
 pub enum StartError {
     /// Other machines could reach it.
     #[error(
-        "{0} can be reached from other machines, and this broker has no authentication: listen on a loopback \
+        "{0} can be reached from other machines, and nobody has to log in: name users (--users), listen on a loopback \
          address such as 127.0.0.1, or allow it with `allow_remote` (--allow-remote)"
     )]
     Remote(SocketAddr),
+    /// Who may do what is told apart, and nobody says who they are.
+    #[error(
+        "access control lists tell users apart, and nobody has to log in: name users (--users)"
+    )]
+    Nameless,
     /// The script of faults fills a disk that there is not.
     #[error(
         "the script of faults fills the disk, and this broker is in memory: give it a data directory"
@@ -73,8 +78,12 @@ impl Broker {
     /// # Errors
     /// When the configuration is refused, the address can't be listened on, or the data can't be loaded.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        if !config.listen.ip().is_loopback() && !config.allow_remote {
+        let is_open = !config.needs_login() && !config.allow_remote;
+        if !config.listen.ip().is_loopback() && is_open {
             return Err(StartError::Remote(config.listen));
+        }
+        if config.super_users.is_some() && !config.needs_login() {
+            return Err(StartError::Nameless);
         }
         if config.faults.needs_disk() && config.storage == Storage::Memory {
             return Err(StartError::NoDisk);
@@ -137,6 +146,9 @@ impl Broker {
         }
         if let Err(error) = self.node.topics.close().await {
             tracing::error!(%error, "the topics can't be closed");
+        }
+        if let Err(error) = self.node.access.close().await {
+            tracing::error!(%error, "the access control lists can't be closed");
         }
         if let Err(error) = self.node.transactions.close() {
             tracing::error!(%error, "the transactions can't be closed");

@@ -1,5 +1,6 @@
 //! How a broker is set up.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,8 @@ use std::time::Duration;
 use crate::faults::FaultScript;
 use crate::group::GroupSettings;
 use crate::limits::MAX_CONNECTIONS;
+use crate::login::tls::Tls;
+use crate::login::users::Users;
 
 /// How a broker is set up. The default keeps everything in memory and listens on a free loopback port.
 ///
@@ -22,9 +25,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `HOST:PORT` that clients are told to connect to; the address of the listener when there is none.
     pub advertise: Option<String>,
-    /// Whether to listen where other machines can reach it. The broker has no authentication: whoever reaches it
-    /// may read, write and delete everything.
+    /// Whether to listen where other machines can reach it although nobody has to log in: whoever reaches it may read,
+    /// write and delete everything.
     pub allow_remote: bool,
+    /// Who may log in by a password (SASL/SCRAM); with `None`, and without an authority of clients' certificates, nobody
+    /// has to.
+    pub users: Option<Users>,
+    /// TLS, in the place of plain TCP.
+    pub tls: Option<Tls>,
+    /// Principals that may do everything, such as `User:admin`; everybody else may do what the access control lists say.
+    /// With `None` everybody may do everything.
+    pub super_users: Option<BTreeSet<String>>,
     /// Where the data stays.
     pub storage: Storage,
     /// What an acknowledgement means.
@@ -74,6 +85,11 @@ impl Config {
     pub fn in_directory(dir: impl Into<PathBuf>) -> Self {
         Self { storage: Storage::Directory(dir.into()), ..Self::default() }
     }
+
+    /// Whether clients have to say who they are.
+    pub fn needs_login(&self) -> bool {
+        self.users.is_some() || self.tls.as_ref().is_some_and(Tls::names_clients)
+    }
 }
 
 impl Default for Config {
@@ -82,6 +98,9 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             advertise: None,
             allow_remote: false,
+            users: None,
+            tls: None,
+            super_users: None,
             storage: Storage::Memory,
             durability: Durability::Fsync,
             topics: TopicDefaults::default(),

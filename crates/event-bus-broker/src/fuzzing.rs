@@ -13,6 +13,7 @@ use crate::api;
 use crate::config::Config;
 use crate::limits::MAX_QUEUED_BYTES;
 use crate::log::{BatchHeader, Log, LogSettings, records};
+use crate::login::Session;
 use crate::metadata::{Mode, NewTopic};
 use crate::node::{ClusterInfo, NODE_ID, Node};
 use crate::server::Phase;
@@ -118,7 +119,13 @@ fn exchange(bytes: &[u8]) {
         let queued = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
         let (_phase, stopping) = watch::channel(Phase::Running);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let serving = connection::serve((reader, writer), peer, node, queued, stopping);
+        let serving = connection::serve(
+            (reader, writer),
+            (peer, Session::anonymous()),
+            node,
+            queued,
+            stopping,
+        );
         let asking = async {
             // The broker may close the connection before it has read all.
             let _ = requests.write_all(bytes).await;

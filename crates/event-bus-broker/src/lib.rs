@@ -24,6 +24,8 @@ mod file_limit;
 mod upkeep;
 
 mod server;
+mod login;
+mod access;
 mod faults;
 mod api;
 mod node;
@@ -40,10 +42,13 @@ mod clock;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use access::{AccessError, AccessReplayError};
 pub use broker::{Broker, StartError};
 pub use config::{Config, Durability, Storage, TopicDefaults};
 pub use data_dir::DataDirError;
 pub use faults::{Fault, FaultScript, FullUntil, ParseError as FaultParseError, ScriptError, When};
 pub use group::{GroupSettings, OpenError as GroupsError};
+pub use login::tls::{Tls, TlsError, TlsFiles};
+pub use login::users::{Users, UsersError};
 pub use metadata::{OpenTopicsError, ReplayError};
 pub use node::LoadError;

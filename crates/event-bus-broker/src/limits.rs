@@ -28,6 +28,15 @@ pub const MAX_OVERLAPPING: usize = 8;
 /// A connection on which nothing was asked for this long is closed, as Kafka's `connections.max.idle.ms`.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// A connection whose client does not go on with its log-in for this long is closed.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the end of a connection may take to be told.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest request of a client that has not logged in; the messages of a log-in are far shorter.
+pub const MAX_LOGIN_BYTES: usize = 16 * 1024;
+
 /// A request whose first byte has come has to be complete after this time.
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -1,5 +1,6 @@
 //! What every request works on: the parts of the one node.
 
+use crate::access::{Access, AccessError};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::faults::Faults;
@@ -23,6 +24,8 @@ pub(crate) struct Node {
     pub config: Config,
     /// What clients are told about it.
     pub cluster: ClusterInfo,
+    /// Who may do what.
+    pub access: Access,
     /// The topics and their records.
     pub topics: Topics,
     /// Who is in which consumer group, and what it has committed.
@@ -62,6 +65,9 @@ pub enum LoadError {
     /// What consumer groups committed.
     #[error(transparent)]
     Groups(#[from] GroupsError),
+    /// The access control lists.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The transactions.
     #[error("the transactions can't be loaded: {0}")]
     Transactions(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -85,6 +91,8 @@ impl Node {
         let settings = config.groups.clone();
         let exists = |topic: &str| topics.topic(topic).is_some();
         let groups = Groups::open(journal("groups").as_deref(), flusher.clone(), settings, exists)?;
+        let super_users = config.super_users.clone();
+        let access = Access::open(journal("acls").as_deref(), flusher.clone(), super_users)?;
         let transactions = Transactions::open(journal("transactions").as_deref(), flusher)
             .map_err(|error| LoadError::Transactions(error.into()))?;
         let fetch_sessions = Sessions::default();
@@ -92,6 +100,7 @@ impl Node {
         Ok(Self {
             config,
             cluster,
+            access,
             topics,
             groups,
             transactions,

@@ -1,5 +1,7 @@
 //! `event-bus broker`: the embedded broker as a process.
 
+mod security;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use crate::address::address;
 use crate::exit::{Exit, usage};
 use crate::global::Global;
 use crate::stop;
+use security::Security;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -31,9 +34,12 @@ pub struct Args {
     /// What an acknowledgement means
     #[arg(long, value_enum, default_value_t)]
     durability: Acknowledged,
-    /// Listen where other machines can reach it: whoever does may read, write and delete everything
+    /// Listen where other machines can reach it although nobody has to log in: whoever does may read, write and delete
+    /// everything
     #[arg(long)]
     allow_remote: bool,
+    #[command(flatten)]
+    security: Security,
     /// What goes wrong on purpose, for tests: a script in TOML, see docs/FAULTS.md
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -67,6 +73,9 @@ impl Args {
             listen: self.listen,
             advertise: self.advertise,
             allow_remote: self.allow_remote,
+            users: self.security.users()?,
+            tls: self.security.tls()?,
+            super_users: self.security.super_users(),
             storage: self.data.map_or(Storage::Memory, Storage::Directory),
             durability: self.durability.into(),
             faults,

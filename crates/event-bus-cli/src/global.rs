@@ -16,7 +16,8 @@ pub struct Global {
     /// Where Kafka is [default: localhost:9092, or `bootstrap` in the configuration file]
     #[arg(long, global = true, env = "EVENT_BUS_BOOTSTRAP", value_name = "HOST:PORT,…")]
     pub bootstrap: Option<String>,
-    /// A property of the Kafka client (librdkafka), such as security.protocol=sasl_ssl; may be given several times.
+    /// A property of the Kafka client (librdkafka), such as security.protocol=sasl_ssl; may be given several times. A secret
+    /// is read from a file, sasl.password=@FILE, or from the environment, EVENT_BUS_KAFKA_SASL_PASSWORD.
     /// For `up` also the address that its broker listens on [default: 127.0.0.1:9092]
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = kafka)]
     pub kafka: Vec<Kafka>,

@@ -22,6 +22,7 @@ mod publish;
 mod tail;
 mod trace;
 mod selection;
+mod secrets;
 mod service;
 mod inbox;
 mod outbox;
@@ -197,6 +198,10 @@ mod tests {
             "event-bus catalogue export kubernetes --image event-bus:test --cluster bus --postgres db.example",
             "event-bus topics plan --bootstrap a:9092,b:9092",
             "event-bus --kafka security.protocol=sasl_ssl topics apply --replication 1 --accept-reorder",
+            "event-bus topics apply --acls --revoke --principal-prefix User:CN=shop-",
+            "event-bus --kafka sasl.password=@/run/secrets/kafka topics plan --acls",
+            "event-bus catalogue export acls --principal-prefix User:CN=",
+            "event-bus broker --data DIR --users users --acls --super-user User:admin --tls-certificate broker.pem --tls-key key.pem --tls-client-ca ca.pem --tls-revoked crl.pem",
             "event-bus doctor",
             "event-bus doctor --store sqlite://brand.db --store postgres://localhost/order --output json",
             "event-bus conform topics",
@@ -275,6 +280,9 @@ mod tests {
             "event-bus dlq foreign list orders-dlt --family nobody",
             "event-bus inbox purge --store sqlite://brand.db --older-than 0",
             "event-bus --kafka nonsense topics plan",
+            "event-bus topics apply --revoke",
+            "event-bus broker --memory --super-user User:admin",
+            "event-bus broker --memory --tls-certificate broker.pem",
             "event-bus --namespace Upper topics plan",
             "event-bus dlq list --ops https://127.0.0.1:9300",
             "event-bus ops token make alice --role king",

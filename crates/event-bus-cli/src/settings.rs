@@ -1,7 +1,6 @@
 //! What the options, the environment and the configuration file come to. Options win over the environment, and that
 //! over the file.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -9,12 +8,14 @@ use std::{fs, io};
 use anyhow::Context;
 use event_bus::dead_letter::error_chain;
 use event_bus::doctor::Client;
+use event_bus::kafka::Properties;
 use event_bus::names::Namespace;
 use event_bus::{Catalogue, KafkaConfig};
 use serde::Deserialize;
 
 use crate::exit::{UsageError, usage};
 use crate::global::{Global, Kafka};
+use crate::secrets;
 
 /// The configuration file that is read where it exists.
 const FILE: &str = "event-bus.toml";
@@ -37,7 +38,7 @@ struct File {
 pub struct Settings {
     /// As somebody gave it.
     bootstrap: Option<String>,
-    properties: BTreeMap<String, String>,
+    properties: Properties,
     catalogue: Option<PathBuf>,
     namespace: Option<Namespace>,
 }
@@ -56,10 +57,16 @@ impl Settings {
             },
             None => read(Path::new(FILE))?.unwrap_or_default(),
         };
-        let mut properties = BTreeMap::new();
+        let mut properties = Properties::default();
         flatten("", &file.kafka, &mut properties)?;
+        properties.extend(secrets::of_environment()?);
         for option in &global.kafka {
             match option {
+                Kafka::Property(name, value)
+                    if Properties::is_secret(name) && !secrets::is_file(value) =>
+                {
+                    return usage(secrets::not_as_argument(name));
+                }
                 Kafka::Property(name, value) => properties.insert(name.clone(), value.clone()),
                 Kafka::Listen(address) => {
                     return usage(format!(
@@ -68,6 +75,7 @@ impl Settings {
                 }
             };
         }
+        secrets::read_files(&mut properties)?;
         Ok(Self {
             bootstrap: global.bootstrap.clone().or(file.bootstrap),
             properties,
@@ -140,11 +148,7 @@ fn read(path: &Path) -> anyhow::Result<Option<File>> {
 }
 
 /// In TOML, `security.protocol = "ssl"` is a table inside a table; a client property has dots in its name.
-fn flatten(
-    prefix: &str,
-    table: &toml::Table,
-    properties: &mut BTreeMap<String, String>,
-) -> anyhow::Result<()> {
+fn flatten(prefix: &str, table: &toml::Table, properties: &mut Properties) -> anyhow::Result<()> {
     for (name, value) in table {
         let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         let text = match value {
@@ -202,6 +206,21 @@ mod tests {
             properties,
             ["linger.ms=7", "sasl.username=from-option", "security.protocol=sasl_ssl"]
         );
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_of_its_own_and_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, secret) = (dir.path().join("some.toml"), dir.path().join("password"));
+        fs::write(&secret, "canary\n").unwrap();
+        fs::write(&path, format!("[kafka]\nsasl.password = \"@{}\"", secret.display())).unwrap();
+        let settings = Settings::of(&global(&path)).unwrap();
+        assert_eq!(settings.properties["sasl.password"], "canary");
+        let shown = format!("{settings:?} {:?}", settings.kafka().unwrap());
+        assert!(!shown.contains("canary"), "{shown}");
+        fs::remove_file(&secret).unwrap();
+        let error = Settings::of(&global(&path)).unwrap_err();
+        assert!(error.is::<UsageError>() && error.to_string().contains("sasl.password"), "{error}");
     }
 
     #[test]

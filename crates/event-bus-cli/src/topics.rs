@@ -1,8 +1,11 @@
 //! `event-bus topics`: the cluster's topics by the catalogue.
 
+mod acls;
+
 use std::collections::BTreeSet;
 
 use clap::Subcommand;
+use event_bus::access;
 use event_bus::dead_letter::error_chain;
 use event_bus::kafka::admin::Admin;
 use event_bus::topics::{Applied, Difference, Options, Plan, apply, plan};
@@ -30,6 +33,14 @@ pub struct Args {
     /// Let topics with an ordering key get more partitions, although keys then move and lose their order meanwhile
     #[arg(long)]
     accept_reorder: bool,
+    #[command(flatten)]
+    acls: acls::Lists,
+}
+
+/// What separates the cluster from the catalogue: its topics, and its access control lists where they were asked for.
+struct Plans {
+    topics: Plan,
+    acls: Option<access::Plan>,
 }
 
 impl Command {
@@ -38,31 +49,45 @@ impl Command {
         let mut output = global.output();
         match self {
             Self::Plan(args) => {
-                let (_, plan) = args.plan(&settings).await?;
-                show(&plan, &mut output)
+                let (_, plans) = args.plan(&settings).await?;
+                show(&plans, &mut output)
             }
             Self::Apply(args) => {
-                let (admin, plan) = args.plan(&settings).await?;
-                carry_out(&admin, &plan, &mut output).await
+                let (admin, plans) = args.plan(&settings).await?;
+                carry_out(&admin, &plans, &mut output).await
             }
         }
     }
 }
 
 impl Args {
-    async fn plan(&self, settings: &Settings) -> anyhow::Result<(Admin, Plan)> {
+    async fn plan(&self, settings: &Settings) -> anyhow::Result<(Admin, Plans)> {
         let catalogue = settings.catalogue()?;
         let admin = Admin::connect(&settings.kafka()?)?;
         let cluster = admin.cluster_with_configs(&catalogue.topics()).await?;
         let options =
             Options { replication: self.replication, accept_reorder: self.accept_reorder };
-        Ok((admin, plan(&catalogue, &cluster, options)))
+        let topics = plan(&catalogue, &cluster, options);
+        let acls = self.acls.plan(&admin, &catalogue).await?;
+        Ok((admin, Plans { topics, acls }))
     }
 }
 
-fn show(plan: &Plan, output: &mut Output) -> anyhow::Result<Exit> {
+/// The document of the topics, with what there is of the lists.
+fn with_acls(document: Value, acls: Option<Value>) -> Value {
+    match (document, acls) {
+        (Value::Object(mut document), Some(acls)) => {
+            document.insert("acls".to_owned(), acls);
+            Value::Object(document)
+        }
+        (document, _) => document,
+    }
+}
+
+fn show(Plans { topics: plan, acls }: &Plans, output: &mut Output) -> anyhow::Result<Exit> {
     if output.is_json() {
-        output.json_document(plan)?;
+        let acls = acls.as_ref().map(serde_json::to_value).transpose()?;
+        output.json_document(&with_acls(serde_json::to_value(plan)?, acls))?;
     } else {
         for step in &plan.steps {
             output.line(&step.to_string())?;
@@ -71,9 +96,13 @@ fn show(plan: &Plan, output: &mut Output) -> anyhow::Result<Exit> {
         if plan.is_empty() {
             output.line("nothing to do: the topics are as the catalogue says")?;
         }
+        if let Some(acls) = acls {
+            acls::show(acls, output)?;
+        }
         output.flush()?;
     }
-    Ok(if plan.is_empty() { Exit::Done } else { Exit::Difference })
+    let is_empty = plan.is_empty() && acls.as_ref().is_none_or(access::Plan::is_empty);
+    Ok(if is_empty { Exit::Done } else { Exit::Difference })
 }
 
 /// The differences, and then each cure once.
@@ -92,7 +121,11 @@ fn show_differences(plan: &Plan, output: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn carry_out(admin: &Admin, plan: &Plan, output: &mut Output) -> anyhow::Result<Exit> {
+async fn carry_out(
+    admin: &Admin,
+    Plans { topics: plan, acls }: &Plans,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
     let mut applied = Vec::new();
     let bar = progress::bar(Some(plan.steps.len() as u64), "topics");
     let ready = apply(admin, plan, |step| {
@@ -102,31 +135,44 @@ async fn carry_out(admin: &Admin, plan: &Plan, output: &mut Output) -> anyhow::R
     .await;
     bar.finish_and_clear();
     let failed = applied.iter().filter(|applied| applied.outcome.is_err()).count();
+    if !output.is_json() {
+        show_applied(&applied, plan, failed, output)?;
+    }
+    let lists = match acls {
+        Some(acls) => Some(acls::carry_out(admin, acls, output).await?),
+        None => None,
+    };
+    let (of_lists, lists) = lists.map_or((Exit::Done, None), |(exit, told)| (exit, Some(told)));
     if output.is_json() {
         let steps: Vec<Value> = applied.iter().map(of_step).collect();
         let document = json!({ "applied": steps, "refused": plan.refused, "left_alone": plan.left_alone, "failed": failed });
-        output.json_document(&document)?;
+        output.json_document(&with_acls(document, lists))?;
     } else {
-        for Applied { step, outcome } in &applied {
-            match outcome {
-                Ok(()) => output.line(&format!("done: {step}"))?,
-                Err(error) => eprintln!("event-bus: {step}: {}", error_chain(error)),
-            }
-        }
-        show_differences(plan, output)?;
-        output.line(&format!(
-            "{} done, {failed} failed, {} refused",
-            applied.len() - failed,
-            plan.refused.len()
-        ))?;
         output.flush()?;
     }
     ready?;
-    Ok(match (failed, plan.refused.len()) {
-        (0, 0) => Exit::Done,
-        (0, _) => Exit::Difference,
+    Ok(match (failed, of_lists, plan.refused.len()) {
+        (0, Exit::Done, 0) => Exit::Done,
+        (0, Exit::Done, _) => Exit::Difference,
         _ => Exit::Failed,
     })
+}
+
+fn show_applied(
+    applied: &[Applied],
+    plan: &Plan,
+    failed: usize,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    for Applied { step, outcome } in applied {
+        match outcome {
+            Ok(()) => output.line(&format!("done: {step}"))?,
+            Err(error) => eprintln!("event-bus: {step}: {}", error_chain(error)),
+        }
+    }
+    show_differences(plan, output)?;
+    let (done, refused) = (applied.len() - failed, plan.refused.len());
+    output.line(&format!("{done} done, {failed} failed, {refused} refused"))
 }
 
 fn of_step(applied: &Applied) -> Value {

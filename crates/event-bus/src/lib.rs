@@ -149,6 +149,7 @@ pub mod control;
 pub mod audit;
 pub mod metrics;
 pub mod topics;
+pub mod access;
 pub mod doctor;
 pub mod conform;
 pub mod usage;

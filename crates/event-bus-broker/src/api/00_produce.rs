@@ -20,6 +20,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Api, Call, CallError};
+use crate::access::{Kind, Operation};
 use crate::clock;
 use crate::log::BatchHeader;
 use crate::partition::{
@@ -83,7 +84,7 @@ struct Unverified {
 }
 
 async fn handle(call: Call, request: ProduceRequest) -> Result<Option<ProduceResponse>, CallError> {
-    let refused = refusal(&request);
+    let refused = refusal(&call, &request);
     let ProduceRequest { acks, transactional_id, topic_data: topics, .. } = request;
     let produce = Produce {
         call: &call,
@@ -143,7 +144,7 @@ fn without_records(topics: Vec<TopicProduceData>) -> Vec<Named> {
 }
 
 /// An error that concerns the whole request.
-fn refusal(request: &ProduceRequest) -> Option<ResponseError> {
+fn refusal(call: &Call, request: &ProduceRequest) -> Option<ResponseError> {
     if !matches!(request.acks, -1..=1) {
         return Some(ResponseError::InvalidRequiredAcks);
     }
@@ -152,8 +153,10 @@ fn refusal(request: &ProduceRequest) -> Option<ResponseError> {
         let header = data.records.as_ref().map(|records| BatchHeader::parse(records));
         matches!(header, Some(Ok(header)) if header.is_transactional())
     });
-    let names_itself = request.transactional_id.as_ref().is_some_and(|id| !id.0.is_empty());
-    (is_transactional && !names_itself).then_some(ResponseError::TransactionalIdAuthorizationFailed)
+    let may_write = request.transactional_id.as_ref().is_some_and(|id| {
+        !id.0.is_empty() && call.may(Operation::Write, Kind::TransactionalId, &id.0)
+    });
+    (is_transactional && !may_write).then_some(ResponseError::TransactionalIdAuthorizationFailed)
 }
 
 struct Produce<'a> {
@@ -201,9 +204,11 @@ impl Produce<'_> {
     ) -> Result<Arc<Partition>, ResponseError> {
         let topics = &self.call.node.topics;
         if self.call.version < TOPIC_IDS_FROM {
+            self.call.check_topic(Operation::Write, &topic.name.0)?;
             return topics.partition(&topic.name.0, index);
         }
         let topic = topics.topic_by_id(topic.topic_id).ok_or(ResponseError::UnknownTopicId)?;
+        self.call.check_topic(Operation::Write, &topic.name)?;
         topic.partition(index).cloned().ok_or(ResponseError::UnknownTopicOrPartition)
     }
 

@@ -10,9 +10,9 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 
 use super::{Api, Call, CallError, encode};
+use crate::access::Operation;
 use crate::clock;
 use crate::fetch::{self, Limits, Target, TopicKey, Wanted, collect};
-use crate::node::Node;
 use crate::partition::{Isolation, Partition, check_leader_epoch};
 use crate::server::Body;
 
@@ -29,8 +29,7 @@ async fn handle(call: Call, request: FetchRequest) -> Result<Option<Body>, CallE
             return encode(ApiKey::Fetch, &refused, call.version).map(Some);
         }
     };
-    let targets: Vec<Target> =
-        begun.wanted.iter().map(|wanted| target(&call.node, wanted)).collect();
+    let targets: Vec<Target> = begun.wanted.iter().map(|wanted| target(&call, wanted)).collect();
     let limits = Limits {
         min_bytes: request.min_bytes,
         max_bytes: request.max_bytes,
@@ -47,21 +46,26 @@ async fn handle(call: Call, request: FetchRequest) -> Result<Option<Body>, CallE
         .map_err(|source| CallError::Unanswerable { api: ApiKey::Fetch, version, source })
 }
 
-fn target(node: &Node, wanted: &Wanted) -> Target {
+fn target(call: &Call, wanted: &Wanted) -> Target {
     Target {
         index: wanted.partition,
         fetch_offset: wanted.fetch_offset,
         max_bytes: wanted.max_bytes,
         partition: check_leader_epoch(wanted.current_leader_epoch)
-            .and_then(|()| partition(node, wanted)),
+            .and_then(|()| partition(call, wanted)),
     }
 }
 
-fn partition(node: &Node, wanted: &Wanted) -> Result<Arc<Partition>, ResponseError> {
+fn partition(call: &Call, wanted: &Wanted) -> Result<Arc<Partition>, ResponseError> {
+    let topics = &call.node.topics;
     match &wanted.topic {
-        TopicKey::Name(name) => node.topics.partition(name, wanted.partition),
+        TopicKey::Name(name) => {
+            call.check_topic(Operation::Read, name)?;
+            topics.partition(name, wanted.partition)
+        }
         TopicKey::Id(id) => {
-            let topic = node.topics.topic_by_id(*id).ok_or(ResponseError::UnknownTopicId)?;
+            let topic = topics.topic_by_id(*id).ok_or(ResponseError::UnknownTopicId)?;
+            call.check_topic(Operation::Read, &topic.name)?;
             let partition = topic.partition(wanted.partition).cloned();
             partition.ok_or(ResponseError::UnknownTopicOrPartition)
         }

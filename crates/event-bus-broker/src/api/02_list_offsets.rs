@@ -13,6 +13,7 @@ use kafka_protocol::messages::list_offsets_response::{
 use kafka_protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse};
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::node::LEADER_EPOCH;
 use crate::partition::{Isolation, Partition, TimedOffset, check_leader_epoch};
 
@@ -43,9 +44,8 @@ async fn handle(call: Call, request: ListOffsetsRequest) -> Option<ListOffsetsRe
             let found = match repeated.contains(&(topic.name.0.as_str(), index)) {
                 true => Err(ResponseError::InvalidRequest),
                 false => call
-                    .node
-                    .topics
-                    .partition(&topic.name, index)
+                    .check_topic(Operation::Describe, &topic.name)
+                    .and_then(|()| call.node.topics.partition(&topic.name, index))
                     .and_then(|partition| find(&partition, asked, isolation, call.version)),
             };
             response(index, found, call.version)

@@ -16,6 +16,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Api, Call, operations};
+use crate::access::{CLUSTER, Kind, Operation};
 use crate::metadata::{self, CreateError, Mode, NewTopic, Topic};
 use crate::node::{LEADER_EPOCH, NODE_ID};
 
@@ -29,7 +30,12 @@ async fn handle(call: Call, request: MetadataRequest) -> Option<MetadataResponse
     // Before version 4 the client had no say.
     let may_create = request.allow_auto_topic_creation && call.node.config.topics.auto_create;
     let found = match wanted {
-        None => call.node.topics.all().into_iter().map(Found::Topic).collect(),
+        None => {
+            // Those that may not be seen are not told of.
+            let all = call.node.topics.all().into_iter();
+            let seen = all.filter(|topic| call.may(Operation::Describe, Kind::Topic, &topic.name));
+            seen.map(Found::Topic).collect()
+        }
         Some(wanted) => {
             let mut found = Vec::with_capacity(wanted.len());
             for wanted in wanted {
@@ -38,8 +44,8 @@ async fn handle(call: Call, request: MetadataRequest) -> Option<MetadataResponse
             found
         }
     };
-    let operations = operations::on_topic(request.include_topic_authorized_operations);
-    let topics = found.iter().map(|found| found.answer(call.version, operations)).collect();
+    let asked = request.include_topic_authorized_operations;
+    let topics = found.iter().map(|found| found.answer(&call, asked)).collect();
     let cluster = &call.node.cluster;
     let node = MetadataResponseBroker::default()
         .with_node_id(BrokerId(NODE_ID))
@@ -51,7 +57,7 @@ async fn handle(call: Call, request: MetadataRequest) -> Option<MetadataResponse
         .with_cluster_id(Some(StrBytes::from_string(cluster.id.clone())))
         .with_controller_id(BrokerId(NODE_ID))
         .with_topics(topics)
-        .with_cluster_authorized_operations(operations::on_cluster(asked));
+        .with_cluster_authorized_operations(operations::on_cluster(&call, asked));
     Some(answer)
 }
 
@@ -66,14 +72,22 @@ async fn find(call: &Call, wanted: MetadataRequestTopic, may_create: bool) -> Fo
     let topics = &call.node.topics;
     let Some(name) = wanted.name else {
         return match topics.topic_by_id(wanted.topic_id) {
-            Some(topic) => Found::Topic(topic),
-            None => Found::NoId(wanted.topic_id, ResponseError::UnknownTopicId),
+            Some(topic) if call.may(Operation::Describe, Kind::Topic, &topic.name) => {
+                Found::Topic(topic)
+            }
+            _ => Found::NoId(wanted.topic_id, ResponseError::UnknownTopicId),
         };
     };
+    if let Err(error) = call.check_topic(Operation::Describe, &name) {
+        return Found::NoName(name, error);
+    }
     match topics.topic(&name) {
         Some(topic) => Found::Topic(topic),
         None if metadata::TopicName::new(&name).is_err() => {
             Found::NoName(name, ResponseError::InvalidTopicException)
+        }
+        None if may_create && !may_be_made(call, &name) => {
+            Found::NoName(name, ResponseError::TopicAuthorizationFailed)
         }
         None if may_create => match create(call, &name).await {
             Ok(topic) => Found::Topic(topic),
@@ -81,6 +95,12 @@ async fn find(call: &Call, wanted: MetadataRequestTopic, may_create: bool) -> Fo
         },
         None => Found::NoName(name, ResponseError::UnknownTopicOrPartition),
     }
+}
+
+/// Whether who asks may make topics, or this one.
+pub(super) fn may_be_made(call: &Call, name: &str) -> bool {
+    call.may(Operation::Create, Kind::Cluster, CLUSTER)
+        || call.may(Operation::Create, Kind::Topic, name)
 }
 
 async fn create(call: &Call, name: &str) -> Result<Arc<Topic>, CreateError> {
@@ -96,7 +116,13 @@ async fn create(call: &Call, name: &str) -> Result<Arc<Topic>, CreateError> {
 }
 
 impl Found {
-    fn answer(&self, version: i16, operations: i32) -> MetadataResponseTopic {
+    fn answer(&self, call: &Call, asked: bool) -> MetadataResponseTopic {
+        let name = match self {
+            Self::Topic(topic) => &topic.name,
+            Self::NoName(name, _) => name.as_str(),
+            Self::NoId(..) => "",
+        };
+        let operations = operations::on_topic(call, asked, name);
         let answer = MetadataResponseTopic::default().with_topic_authorized_operations(operations);
         match self {
             Self::Topic(topic) => answer
@@ -108,7 +134,7 @@ impl Found {
             }
             Self::NoId(id, error) => {
                 // Names may be missing from version 12 on.
-                let name = (version < 12).then(TopicName::default);
+                let name = (call.version < 12).then(TopicName::default);
                 answer.with_name(name).with_topic_id(*id).with_error_code(error.code())
             }
         }

@@ -10,6 +10,7 @@ use kafka_protocol::messages::offset_commit_response::{
 use kafka_protocol::messages::{ApiKey, OffsetCommitRequest, OffsetCommitResponse};
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::group::{Committer, NewOffset};
 
 /// The first version in which a group that doesn't exist has an error of its own.
@@ -27,7 +28,8 @@ async fn handle(call: Call, request: OffsetCommitRequest) -> Option<OffsetCommit
         in_transaction: false,
     };
     let retention_ms = Some(request.retention_time_ms).filter(|ms| *ms >= 0);
-    let mut answers = Answers::default();
+    let refused = call.check_group(Operation::Read, &request.group_id).err();
+    let mut answers = Answers { refused, ..Answers::default() };
     let mut offsets = Vec::new();
     for topic in &request.topics {
         offsets.extend(answers.begin(&call, topic, retention_ms));
@@ -49,6 +51,8 @@ async fn handle(call: Call, request: OffsetCommitRequest) -> Option<OffsetCommit
 struct Answers {
     topics: Vec<OffsetCommitResponseTopic>,
     open: Vec<(usize, usize)>,
+    /// What is said of all.
+    refused: Option<ResponseError>,
 }
 
 impl Answers {
@@ -61,9 +65,10 @@ impl Answers {
     ) -> Vec<NewOffset> {
         let mut offsets = Vec::new();
         let mut partitions = Vec::new();
+        let refused = self.refused.or(call.check_topic(Operation::Read, &topic.name).err());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            let unknown = call.node.topics.partition(&topic.name, index).err();
+            let unknown = refused.or_else(|| call.node.topics.partition(&topic.name, index).err());
             if unknown.is_none() {
                 self.open.push((self.topics.len(), partitions.len()));
                 let metadata = partition.committed_metadata.as_ref().map(ToString::to_string);

@@ -12,6 +12,7 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::group::{CommittedPartition, CommittedTopic};
 
 /// The first version with an error for the whole request.
@@ -35,7 +36,7 @@ async fn handle(call: Call, request: OffsetFetchRequest) -> Option<OffsetFetchRe
         topics.map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect::<Vec<_>>()
     });
     let response = OffsetFetchResponse::default();
-    Some(match call.node.groups.committed(&request.group_id, asked.clone(), require_stable) {
+    Some(match committed(&call, &request.group_id, asked.clone(), require_stable) {
         Ok(topics) => response.with_topics(topics.into_iter().map(single_topic).collect()),
         Err(error) if call.version >= ERROR => response.with_error_code(error.code()),
         Err(error) => response.with_topics(refused(asked.unwrap_or_default(), error)),
@@ -51,12 +52,46 @@ fn of_group(
         let topics = topics.into_iter();
         topics.map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
     });
-    let outcome = call.node.groups.committed(&group.group_id, asked, require_stable);
+    let outcome = committed(call, &group.group_id, asked, require_stable);
     let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
     match outcome {
         Ok(topics) => response.with_topics(topics.into_iter().map(batched_topic).collect()),
         Err(error) => response.with_error_code(error.code()),
     }
+}
+
+/// What the group has committed, as far as who asks may see its topics.
+fn committed(
+    call: &Call,
+    group: &str,
+    asked: Option<Vec<(String, Vec<i32>)>>,
+    require_stable: bool,
+) -> Result<Vec<CommittedTopic>, ResponseError> {
+    call.check_group(Operation::Describe, group)?;
+    let may = |topic: &str| call.may(Operation::Describe, Kind::Topic, topic);
+    let (seen, hidden) = match asked {
+        Some(asked) => {
+            let (seen, hidden): (Vec<_>, Vec<_>) =
+                asked.into_iter().partition(|(topic, _)| may(topic));
+            (Some(seen), hidden)
+        }
+        None => (None, Vec::new()),
+    };
+    let mut topics = call.node.groups.committed(group, seen, require_stable)?;
+    topics.retain(|topic| may(&topic.topic));
+    topics.extend(hidden.into_iter().map(|(topic, indexes)| CommittedTopic {
+        topic,
+        partitions: refused_partitions(indexes, ResponseError::TopicAuthorizationFailed),
+    }));
+    Ok(topics)
+}
+
+fn refused_partitions(indexes: Vec<i32>, error: ResponseError) -> Vec<CommittedPartition> {
+    let refused = |partition| CommittedPartition {
+        error: Some(error),
+        ..CommittedPartition::none(partition)
+    };
+    indexes.into_iter().map(refused).collect()
 }
 
 fn batched_topic(committed: CommittedTopic) -> OffsetFetchResponseTopics {
@@ -92,11 +127,7 @@ fn single_partition(committed: CommittedPartition) -> OffsetFetchResponsePartiti
 /// Version 1 can't refuse but for each partition.
 fn refused(asked: Vec<(String, Vec<i32>)>, error: ResponseError) -> Vec<OffsetFetchResponseTopic> {
     let topics = asked.into_iter().map(|(topic, indexes)| {
-        let partitions = indexes.into_iter().map(|partition| CommittedPartition {
-            error: Some(error),
-            ..CommittedPartition::none(partition)
-        });
-        single_topic(CommittedTopic { topic, partitions: partitions.collect() })
+        single_topic(CommittedTopic { topic, partitions: refused_partitions(indexes, error) })
     });
     topics.collect()
 }

@@ -9,9 +9,11 @@ use kafka_protocol::messages::{ApiKey, BrokerId, FindCoordinatorRequest, FindCoo
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 
 /// What a key names: a consumer group or a transactional id.
-const KEY_TYPES: [i8; 2] = [0, 1];
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 /// The first version that asks for several keys.
 const BATCHED: i16 = 4;
 
@@ -20,13 +22,13 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: FindCoordinatorRequest) -> Option<FindCoordinatorResponse> {
-    let is_known = KEY_TYPES.contains(&request.key_type);
     if call.version >= BATCHED {
         let keys = request.coordinator_keys.into_iter();
-        let coordinators = keys.map(|key| coordinator(&call, is_known).with_key(key)).collect();
+        let kind = request.key_type;
+        let coordinators = keys.map(|key| coordinator(&call, kind, &key).with_key(key)).collect();
         return Some(FindCoordinatorResponse::default().with_coordinators(coordinators));
     }
-    let found = coordinator(&call, is_known);
+    let found = coordinator(&call, request.key_type, &request.key);
     Some(
         FindCoordinatorResponse::default()
             .with_error_code(found.error_code)
@@ -37,15 +39,26 @@ async fn handle(call: Call, request: FindCoordinatorRequest) -> Option<FindCoord
     )
 }
 
-fn coordinator(call: &Call, is_known: bool) -> Coordinator {
-    if !is_known {
-        return Coordinator::default()
-            .with_error_code(ResponseError::InvalidRequest.code())
-            .with_error_message(Some(StrBytes::from_static_str(
-                "only consumer groups (0) and transactions (1) have a coordinator here",
-            )))
+fn coordinator(call: &Call, key_type: i8, key: &str) -> Coordinator {
+    let refused = |error: ResponseError, message| {
+        Coordinator::default()
+            .with_error_code(error.code())
+            .with_error_message(message)
             .with_node_id(BrokerId(-1))
-            .with_port(-1);
+            .with_port(-1)
+    };
+    let kind = match key_type {
+        GROUP => Kind::Group,
+        TRANSACTION => Kind::TransactionalId,
+        _ => {
+            let message = StrBytes::from_static_str(
+                "only consumer groups (0) and transactions (1) have a coordinator here",
+            );
+            return refused(ResponseError::InvalidRequest, Some(message));
+        }
+    };
+    if let Err(error) = call.check(Operation::Describe, kind, key) {
+        return refused(error, Some(StrBytes::new()));
     }
     let cluster = &call.node.cluster;
     Coordinator::default()

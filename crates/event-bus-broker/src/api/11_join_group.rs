@@ -10,6 +10,7 @@ use kafka_protocol::messages::{ApiKey, JoinGroupRequest, JoinGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::group::{JoinAnswer, JoinRequest, Protocol};
 
 /// The first version with a rebalance time-out of its own.
@@ -27,6 +28,10 @@ pub(super) fn api() -> Api {
 
 async fn handle(call: Call, request: JoinGroupRequest) -> Option<JoinGroupResponse> {
     let version = call.version;
+    if let Err(error) = call.check_group(Operation::Read, &request.group_id) {
+        let answer = JoinAnswer::refused(error, request.member_id.to_string());
+        return Some(response(answer, version));
+    }
     let rebalance_timeout_ms = match version {
         REBALANCE_TIMEOUT.. => request.rebalance_timeout_ms,
         _ => request.session_timeout_ms,

@@ -6,6 +6,7 @@ use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{ApiKey, LeaveGroupRequest, LeaveGroupResponse};
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::group::{Leaver, Left};
 
 /// The first version in which several leave.
@@ -27,7 +28,8 @@ async fn handle(call: Call, request: LeaveGroupRequest) -> Option<LeaveGroupResp
         vec![Leaver { member_id: request.member_id.to_string(), instance_id: None }]
     };
     let response = LeaveGroupResponse::default();
-    Some(match call.node.groups.leave(&request.group_id, leavers) {
+    let left = call.check_group(Operation::Read, &request.group_id);
+    Some(match left.and_then(|()| call.node.groups.leave(&request.group_id, leavers)) {
         Err(error) => response.with_error_code(error.code()),
         Ok(left) if is_batched => {
             response.with_members(left.into_iter().map(member_response).collect())

@@ -7,6 +7,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, SyncGroupRequest, SyncGroupResponse};
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::group::{SyncAnswer, SyncRequest};
 
 /// The first version that names the protocol.
@@ -20,6 +21,9 @@ async fn handle(call: Call, request: SyncGroupRequest) -> Option<SyncGroupRespon
     let is_named = request.protocol_type.is_some() && request.protocol_name.is_some();
     if call.version >= PROTOCOL && !is_named {
         return Some(response(SyncAnswer::refused(ResponseError::InconsistentGroupProtocol)));
+    }
+    if let Err(error) = call.check_group(Operation::Read, &request.group_id) {
+        return Some(response(SyncAnswer::refused(error)));
     }
     let assignments = request.assignments.into_iter();
     let assignments = assignments.map(|one| (one.member_id.to_string(), one.assignment)).collect();

@@ -8,6 +8,7 @@ use kafka_protocol::messages::{ApiKey, DescribeGroupsRequest, DescribeGroupsResp
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call, operations};
+use crate::access::Operation;
 use crate::group::{Description, MemberDescription};
 
 /// The first version in which a group that doesn't exist is an error.
@@ -20,14 +21,19 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: DescribeGroupsRequest) -> Option<DescribeGroupsResponse> {
-    let operations = operations::on_group(request.include_authorized_operations);
-    let groups = request.groups.into_iter();
-    let groups = groups.map(|id| described(&call, &id).with_authorized_operations(operations));
+    let asked = request.include_authorized_operations;
+    let groups = request.groups.into_iter().map(|id| {
+        let operations = operations::on_group(&call, asked, &id);
+        described(&call, &id).with_authorized_operations(operations)
+    });
     Some(DescribeGroupsResponse::default().with_groups(groups.collect()))
 }
 
 fn described(call: &Call, id: &GroupId) -> DescribedGroup {
     let group = DescribedGroup::default().with_group_id(id.clone());
+    if let Err(error) = call.check_group(Operation::Describe, id) {
+        return group.with_error_code(error.code());
+    }
     match call.node.groups.describe(id) {
         Ok(Some(found)) => filled(group, found),
         Ok(None) => {

@@ -6,6 +6,7 @@ use kafka_protocol::messages::{ApiKey, GroupId, ListGroupsRequest, ListGroupsRes
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
+use crate::access::{CLUSTER, Kind, Operation};
 
 /// The type of all groups here: their members agree among themselves.
 const CLASSIC: &str = "classic";
@@ -20,8 +21,10 @@ async fn handle(call: Call, request: ListGroupsRequest) -> Option<ListGroupsResp
         Ok(groups) => groups,
         Err(error) => return Some(response.with_error_code(error.code())),
     };
+    let sees_all = call.may(Operation::Describe, Kind::Cluster, CLUSTER);
     let listed = groups
         .into_iter()
+        .filter(|group| sees_all || call.may(Operation::Describe, Kind::Group, &group.id))
         .filter(|group| asked(&request.states_filter, group.phase.name()))
         .filter(|_| asked(&request.types_filter, CLASSIC))
         .map(|group| {

@@ -22,6 +22,8 @@ const EPOCH_PER_TRANSACTION: i16 = 2;
 /// Older librdkafka, as Debian has it, compresses nothing for a broker that does not announce the oldest versions of Produce, which
 /// it never uses (KAFKA-18659). They are refused like any that is not served.
 const PRODUCE_ANNOUNCED_FROM: i16 = 0;
+/// And it logs in to no broker that does not announce the oldest version of SaslHandshake, to ask in version 1 then.
+const SASL_HANDSHAKE_ANNOUNCED_FROM: i16 = 0;
 
 pub(super) fn api() -> Api {
     Api::new(ApiKey::ApiVersions, 0..=4, handle)
@@ -42,6 +44,7 @@ pub(crate) fn served() -> ApiVersionsResponse {
     let keys = super::registry().values().map(|api| {
         let announced_from = match api.key {
             ApiKey::Produce => PRODUCE_ANNOUNCED_FROM,
+            ApiKey::SaslHandshake => SASL_HANDSHAKE_ANNOUNCED_FROM,
             _ => *api.versions.start(),
         };
         ApiVersion::default()

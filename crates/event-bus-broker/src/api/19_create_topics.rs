@@ -14,6 +14,7 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::messages::{ApiKey, BrokerId, CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use super::metadata::may_be_made;
 use super::{Api, Call, repeated, text};
 use crate::metadata::config::{ConfigError, keys};
 use crate::metadata::{CreateError, Mode, NewTopic, Topic};
@@ -40,6 +41,11 @@ async fn handle(call: Call, request: CreateTopicsRequest) -> Option<CreateTopics
             continue;
         }
         let name = topic.name.clone();
+        if !may_be_made(&call, &name) {
+            let refused = (ResponseError::TopicAuthorizationFailed, "Authorization failed.");
+            answers.push(Refused::from(refused).answer().with_name(name));
+            continue;
+        }
         let answer = match create(&call, topic, mode).await {
             Ok((topic, partitions)) => created(&topic, partitions),
             Err(refused) => refused.answer(),

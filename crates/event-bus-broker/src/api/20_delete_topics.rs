@@ -11,6 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Api, Call, text};
+use crate::access::{Kind, Operation};
 
 pub(super) fn api() -> Api {
     Api::new(ApiKey::DeleteTopics, 1..=6, handle)
@@ -25,7 +26,8 @@ async fn handle(call: Call, request: DeleteTopicsRequest) -> Option<DeleteTopics
     let mut seen = BTreeSet::new();
     let mut answers = Vec::new();
     for wanted in wanted {
-        let answer = match resolve(&call, &wanted) {
+        let resolved = resolve(&call, &wanted).and_then(|id| check(&call, id));
+        let answer = match resolved {
             Ok(id) if !seen.insert(id) => {
                 Err((ResponseError::InvalidRequest, "Duplicate topic.".to_owned()))
             }
@@ -39,6 +41,20 @@ async fn handle(call: Call, request: DeleteTopicsRequest) -> Option<DeleteTopics
 
 type Refused = (ResponseError, String);
 
+/// Whether who asks may delete it.
+fn check(call: &Call, id: Uuid) -> Result<Uuid, Refused> {
+    // What is not there, nobody needs to be kept from.
+    let Some(topic) = call.node.topics.topic_by_id(id) else { return Ok(id) };
+    match call.may(Operation::Delete, Kind::Topic, &topic.name) {
+        true => Ok(id),
+        false => Err(unauthorized()),
+    }
+}
+
+fn unauthorized() -> Refused {
+    (ResponseError::TopicAuthorizationFailed, "Topic authorization failed.".to_owned())
+}
+
 fn resolve(call: &Call, wanted: &DeleteTopicState) -> Result<Uuid, Refused> {
     let refused = |error, message: &str| Err((error, message.to_owned()));
     match &wanted.name {
@@ -46,6 +62,8 @@ fn resolve(call: &Call, wanted: &DeleteTopicState) -> Result<Uuid, Refused> {
             ResponseError::InvalidRequest,
             "You may not specify both topic name and topic id.",
         ),
+        // Nobody learns here what is there.
+        Some(name) if !call.may(Operation::Describe, Kind::Topic, name) => Err(unauthorized()),
         Some(name) => call.node.topics.id_of(name).ok_or_else(|| {
             let message = "This server does not host this topic-partition.";
             (ResponseError::UnknownTopicOrPartition, message.to_owned())

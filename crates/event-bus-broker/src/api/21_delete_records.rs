@@ -6,6 +6,7 @@ use kafka_protocol::messages::delete_records_response::{
 use kafka_protocol::messages::{ApiKey, DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::{Api, Call};
+use crate::access::Operation;
 
 /// As an offset: the high watermark.
 const HIGH_WATERMARK: i64 = -1;
@@ -22,9 +23,8 @@ async fn handle(call: Call, request: DeleteRecordsRequest) -> Option<DeleteRecor
             let index = asked.partition_index;
             let before = (asked.offset != HIGH_WATERMARK).then_some(asked.offset);
             let start = call
-                .node
-                .topics
-                .partition(&topic.name, index)
+                .check_topic(Operation::Delete, &topic.name)
+                .and_then(|()| call.node.topics.partition(&topic.name, index))
                 .and_then(|partition| partition.delete_records(before));
             let result = DeleteRecordsPartitionResult::default().with_partition_index(index);
             match start {

@@ -5,6 +5,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use super::{Api, Call};
+use crate::access::{CLUSTER, Kind, Operation};
 use crate::clock;
 use crate::transactions::{Identity, Init, Transaction};
 
@@ -44,12 +45,19 @@ async fn init(call: &Call, request: &InitProducerIdRequest) -> Result<Identity, 
     let expected = expected(request)?;
     let transactions = &call.node.transactions;
     let Some(id) = &request.transactional_id else {
+        // Whoever may write any topic may do so idempotently (KIP-679).
+        let may = call.may(Operation::IdempotentWrite, Kind::Cluster, CLUSTER)
+            || call.may_any(Operation::Write, Kind::Topic);
+        if !may {
+            return Err(ResponseError::ClusterAuthorizationFailed);
+        }
         let producer_id = transactions.next_producer_id().await?;
         return Ok(Identity { producer_id, epoch: 0 });
     };
     if id.is_empty() {
         return Err(ResponseError::InvalidRequest);
     }
+    call.check(Operation::Write, Kind::TransactionalId, id)?;
     let timeout_ms = request.transaction_timeout_ms;
     if !(1..=MAX_TIMEOUT_MS).contains(&timeout_ms) {
         return Err(ResponseError::InvalidTransactionTimeout);

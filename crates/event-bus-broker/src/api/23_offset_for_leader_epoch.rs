@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
 };
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::node::LEADER_EPOCH;
 use crate::partition::check_leader_epoch;
 
@@ -47,6 +48,7 @@ fn end_of(
     topic: &TopicName,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ResponseError> {
+    call.check_topic(Operation::Describe, topic)?;
     let partition = call.node.topics.partition(topic, asked.partition)?;
     check_leader_epoch(asked.current_leader_epoch)?;
     Ok(match asked.leader_epoch {

@@ -13,6 +13,7 @@ use kafka_protocol::messages::add_partitions_to_txn_response::{
 use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey};
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::clock;
 use crate::transactions::{Identity, Protocol};
 
@@ -56,16 +57,22 @@ async fn results(
     transaction: &AddPartitionsToTxnTransaction,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
     let topics = &transaction.topics;
-    let is_unknown = |topic: &AddPartitionsToTxnTopic, index: i32| {
-        call.node.topics.partition(&topic.name, index).is_err()
+    let id = &transaction.transactional_id;
+    if let Err(error) = call.check(Operation::Write, Kind::TransactionalId, id) {
+        return per_partition(topics, |_, _| Some(error));
+    }
+    let wrong = |topic: &AddPartitionsToTxnTopic, index: i32| {
+        let known = call.check_topic(Operation::Write, &topic.name);
+        let known = known.and_then(|()| call.node.topics.partition(&topic.name, index));
+        known.err()
     };
-    let has_unknown =
-        topics.iter().any(|topic| topic.partitions.iter().any(|index| is_unknown(topic, *index)));
-    if has_unknown {
+    let has_wrong = topics
+        .iter()
+        .any(|topic| topic.partitions.iter().any(|index| wrong(topic, *index).is_some()));
+    if has_wrong {
         // All or nothing.
-        return per_partition(topics, |topic, index| match is_unknown(topic, index) {
-            true => Some(ResponseError::UnknownTopicOrPartition),
-            false => Some(ResponseError::OperationNotAttempted),
+        return per_partition(topics, |topic, index| {
+            wrong(topic, index).or(Some(ResponseError::OperationNotAttempted))
         });
     }
     if transaction.verify_only {

@@ -6,6 +6,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, ApiKey};
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::clock;
 use crate::transactions::{Identity, Protocol};
 
@@ -32,6 +33,8 @@ async fn add(call: &Call, request: &AddOffsetsToTxnRequest) -> Result<(), Respon
     if id.is_empty() {
         return Err(ResponseError::InvalidRequest);
     }
+    call.check(Operation::Write, Kind::TransactionalId, id)?;
+    call.check_group(Operation::Read, &request.group_id)?;
     let producer = Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
     let groups = BTreeSet::from([request.group_id.to_string()]);
     let (held, current) = call.node.transactions.hold(id).await?;

@@ -8,6 +8,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, EndTxnRequest, EndTxnResponse, ProducerId};
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::clock;
 use crate::partition::Outcome;
 use crate::transactions::{End, Identity, Protocol};
@@ -49,6 +50,7 @@ async fn end(call: &Call, request: &EndTxnRequest) -> Result<Identity, ResponseE
     if id.is_empty() {
         return Err(ResponseError::InvalidRequest);
     }
+    call.check(Operation::Write, Kind::TransactionalId, id)?;
     let producer = Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
     let outcome = if request.committed { Outcome::Commit } else { Outcome::Abort };
     let protocol = match call.version < EPOCH_PER_TRANSACTION_FROM {

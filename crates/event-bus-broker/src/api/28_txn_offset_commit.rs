@@ -10,6 +10,7 @@ use kafka_protocol::messages::txn_offset_commit_response::{
 use kafka_protocol::messages::{ApiKey, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::clock;
 use crate::group::{Committer, NewOffset};
 use crate::transactions::{Identity, Protocol};
@@ -57,6 +58,11 @@ async fn stage(
     call: &Call,
     request: &TxnOffsetCommitRequest,
 ) -> Result<Vec<Option<ResponseError>>, ResponseError> {
+    call.check(Operation::Write, Kind::TransactionalId, &request.transactional_id)?;
+    call.check_group(Operation::Read, &request.group_id)?;
+    for topic in &request.topics {
+        call.check_topic(Operation::Read, &topic.name)?;
+    }
     let producer = Identity { producer_id: request.producer_id.0, epoch: request.producer_epoch };
     let group = request.group_id.to_string();
     // Held until the offsets are staged, so that the transaction can't end in between.

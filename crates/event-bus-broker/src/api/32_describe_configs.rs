@@ -12,6 +12,7 @@ use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsRe
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call, resource, text};
+use crate::access::Operation;
 use crate::metadata::config::keys::{self, Key};
 use crate::metadata::config::node_settings::{self, NodeSetting};
 use crate::metadata::{Topic, TopicName};
@@ -58,6 +59,7 @@ fn describe(call: &Call, wanted: &DescribeConfigsResource, wishes: Wishes) -> De
     let is_wanted = |name: &str| {
         wanted.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|key| **key == *name))
     };
+    resource::check(call, Operation::DescribeConfigs, wanted.resource_type, &wanted.resource_name)?;
     match wanted.resource_type {
         resource::TOPIC => {
             TopicName::new(&wanted.resource_name)

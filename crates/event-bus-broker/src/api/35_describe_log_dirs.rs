@@ -12,6 +12,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
+use crate::access::{CLUSTER, Kind, Operation};
 use crate::config::Storage;
 use crate::metadata::Topic;
 
@@ -20,6 +21,10 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: DescribeLogDirsRequest) -> Option<DescribeLogDirsResponse> {
+    if let Err(error) = call.check(Operation::Describe, Kind::Cluster, CLUSTER) {
+        // Older versions have no place for the error; they are told of nothing.
+        return Some(DescribeLogDirsResponse::default().with_error_code(error.code()));
+    }
     let topics = match request.topics {
         None => call.node.topics.all().iter().map(|topic| sizes(topic, None)).collect(),
         Some(wanted) => {

@@ -8,6 +8,7 @@ use kafka_protocol::messages::{ApiKey, CreatePartitionsRequest, CreatePartitions
 
 use super::create_topics::check_replicas;
 use super::{Api, Call, repeated, text};
+use crate::access::Operation;
 use crate::metadata::Mode;
 
 pub(super) fn api() -> Api {
@@ -34,6 +35,8 @@ async fn handle(call: Call, request: CreatePartitionsRequest) -> Option<CreatePa
 type Refused = (ResponseError, String);
 
 async fn grow(call: &Call, topic: CreatePartitionsTopic, mode: Mode) -> Result<(), Refused> {
+    call.check_topic(Operation::Alter, &topic.name)
+        .map_err(|error| (error, "The topic authorization is failed.".to_owned()))?;
     let topics = &call.node.topics;
     if let Some(assignments) = &topic.assignments {
         let current = topics.topic(&topic.name).map_or(0, |topic| topic.partition_count());

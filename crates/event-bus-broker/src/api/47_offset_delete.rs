@@ -7,6 +7,7 @@ use kafka_protocol::messages::offset_delete_response::{
 use kafka_protocol::messages::{ApiKey, OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::group::PartitionName;
 
 pub(super) fn api() -> Api {
@@ -14,6 +15,10 @@ pub(super) fn api() -> Api {
 }
 
 async fn handle(call: Call, request: OffsetDeleteRequest) -> Option<OffsetDeleteResponse> {
+    let response = OffsetDeleteResponse::default();
+    if let Err(error) = call.check_group(Operation::Delete, &request.group_id) {
+        return Some(response.with_error_code(error.code()));
+    }
     let mut topics = Vec::with_capacity(request.topics.len());
     // Partitions that exist, and where their answers stand.
     let (mut names, mut open) = (Vec::new(), Vec::new());
@@ -21,7 +26,8 @@ async fn handle(call: Call, request: OffsetDeleteRequest) -> Option<OffsetDelete
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            let unknown = call.node.topics.partition(&topic.name, index).err();
+            let known = call.check_topic(Operation::Read, &topic.name);
+            let unknown = known.and_then(|()| call.node.topics.partition(&topic.name, index)).err();
             if unknown.is_none() {
                 open.push((topics.len(), partitions.len()));
                 names.push(PartitionName { topic: topic.name.to_string(), partition: index });
@@ -36,7 +42,6 @@ async fn handle(call: Call, request: OffsetDeleteRequest) -> Option<OffsetDelete
             .with_partitions(partitions);
         topics.push(answer);
     }
-    let response = OffsetDeleteResponse::default();
     if names.is_empty() {
         return Some(response.with_topics(topics));
     }

@@ -45,6 +45,6 @@ async fn handle(call: Call, request: DescribeClusterRequest) -> Option<DescribeC
         .with_cluster_id(StrBytes::from_string(cluster.id.clone()))
         .with_controller_id(BrokerId(NODE_ID))
         .with_brokers(vec![node])
-        .with_cluster_authorized_operations(operations::on_cluster(asked));
+        .with_cluster_authorized_operations(operations::on_cluster(&call, asked));
     Some(answer)
 }

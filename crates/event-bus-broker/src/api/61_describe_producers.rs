@@ -9,6 +9,7 @@ use kafka_protocol::messages::{
 };
 
 use super::{Api, Call};
+use crate::access::Operation;
 use crate::partition::ActiveProducer;
 
 /// The first offset of a transaction that is not open.
@@ -24,7 +25,8 @@ async fn handle(
 ) -> Option<DescribeProducersResponse> {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partition_indexes.iter().map(|index| {
-            let partition = call.node.topics.partition(&topic.name, *index);
+            let known = call.check_topic(Operation::Read, &topic.name);
+            let partition = known.and_then(|()| call.node.topics.partition(&topic.name, *index));
             response(*index, partition.map(|partition| partition.producers()))
         });
         let partitions = partitions.collect();

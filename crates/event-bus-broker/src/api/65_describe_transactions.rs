@@ -9,6 +9,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::transactions::Transaction;
 
 pub(super) fn api() -> Api {
@@ -23,8 +24,15 @@ async fn handle(
         if id.is_empty() {
             return refusal(id, ResponseError::InvalidRequest);
         }
+        if let Err(error) = call.check(Operation::Describe, Kind::TransactionalId, &id) {
+            return refusal(id, error);
+        }
         match call.node.transactions.describe(&id) {
-            Some(transaction) => description(id, transaction),
+            Some(mut transaction) => {
+                let may = |topic: &str| call.may(Operation::Describe, Kind::Topic, topic);
+                transaction.partitions.retain(|topic, _| may(topic));
+                description(id, transaction)
+            }
             None => refusal(id, ResponseError::TransactionalIdNotFound),
         }
     });

@@ -12,6 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 use regex::Regex;
 
 use super::{Api, Call};
+use crate::access::{Kind, Operation};
 use crate::clock;
 use crate::transactions::{Phase, Transaction};
 
@@ -32,7 +33,8 @@ async fn handle(call: Call, request: ListTransactionsRequest) -> Option<ListTran
         .cloned()
         .collect();
     let states = call.node.transactions.list(|id, transaction| {
-        filter.lets_through(id, transaction).then(|| {
+        let may = || call.may(Operation::Describe, Kind::TransactionalId, id);
+        (filter.lets_through(id, transaction) && may()).then(|| {
             TransactionState::default()
                 .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_owned())))
                 .with_producer_id(ProducerId(transaction.producer_id))

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{ApiKey, ListConfigResourcesRequest, ListConfigRes
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call, resource};
+use crate::access::{CLUSTER, Kind, Operation};
 use crate::node::NODE_ID;
 
 /// Loggers, client metrics subscriptions and groups: Kafka knows them, and there are none here.
@@ -22,6 +23,9 @@ async fn handle(
 ) -> Option<ListConfigResourcesResponse> {
     let known = [resource::TOPIC, resource::NODE];
     let answer = ListConfigResourcesResponse::default();
+    if let Err(error) = call.check(Operation::DescribeConfigs, Kind::Cluster, CLUSTER) {
+        return Some(answer.with_error_code(error.code()));
+    }
     if request.resource_types.iter().any(|kind| !known.contains(kind) && !ABSENT.contains(kind)) {
         return Some(answer.with_error_code(ResponseError::UnsupportedVersion.code()));
     }

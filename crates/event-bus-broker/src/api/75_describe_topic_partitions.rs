@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Call, operations};
+use crate::access::{Kind, Operation};
 use crate::metadata::{self, Topic};
 use crate::node::{LEADER_EPOCH, NODE_ID};
 
@@ -32,23 +33,28 @@ async fn handle(
 ) -> Option<DescribeTopicPartitionsResponse> {
     let from = request.cursor.as_ref().map_or("", |cursor| &cursor.topic_name);
     let found = match request.topics.is_empty() {
-        true => call.node.topics.from(from).into_iter().map(Ok).collect(),
+        true => {
+            let all = call.node.topics.from(from).into_iter();
+            let seen = all.filter(|topic| call.may(Operation::Describe, Kind::Topic, &topic.name));
+            seen.map(Ok).collect()
+        }
         false => {
             let mut names: Vec<TopicName> =
                 request.topics.into_iter().map(|topic| topic.name).collect();
             names.sort();
             names.dedup();
             let names = names.into_iter().filter(|name| ***name >= *from);
-            names.map(|name| call.node.topics.topic(&name).ok_or(name)).collect::<Vec<_>>()
+            names.map(|name| find(&call, name)).collect::<Vec<_>>()
         }
     };
     let limit = request.response_partition_limit.clamp(1, MAX_PAGE_PARTITIONS);
-    Some(page(found, request.cursor.as_ref(), limit))
+    Some(page(&call, found, request.cursor.as_ref(), limit))
 }
 
 /// The topics from the start on, up to so many partitions. Those that were not found take no room.
 fn page(
-    found: Vec<Result<Arc<Topic>, TopicName>>,
+    call: &Call,
+    found: Vec<Result<Arc<Topic>, NotFound>>,
     start: Option<&Start>,
     limit: i32,
 ) -> DescribeTopicPartitionsResponse {
@@ -57,8 +63,8 @@ fn page(
     for topic in found {
         let topic = match topic {
             Ok(topic) => topic,
-            Err(name) => {
-                answer.topics.push(not_found(name));
+            Err(missing) => {
+                answer.topics.push(not_found(missing));
                 continue;
             }
         };
@@ -76,7 +82,7 @@ fn page(
                 .with_name(Some(name.clone()))
                 .with_topic_id(topic.id)
                 .with_partitions((first..end).map(partition).collect())
-                .with_topic_authorized_operations(operations::on_topic(true)),
+                .with_topic_authorized_operations(operations::on_topic(call, true, &topic.name)),
         );
         room -= (end - first).max(0);
         if end < topic.partition_count() {
@@ -88,11 +94,20 @@ fn page(
     answer
 }
 
-fn not_found(name: TopicName) -> DescribeTopicPartitionsResponseTopic {
+/// A topic that is not told of, and why.
+type NotFound = (TopicName, ResponseError);
+
+fn find(call: &Call, name: TopicName) -> Result<Arc<Topic>, NotFound> {
     let error = match metadata::TopicName::new(&name) {
         Ok(_) => ResponseError::UnknownTopicOrPartition,
         Err(_) => ResponseError::InvalidTopicException,
     };
+    let checked = call.check_topic(Operation::Describe, &name);
+    let found = checked.and_then(|()| call.node.topics.topic(&name).ok_or(error));
+    found.map_err(|error| (name, error))
+}
+
+fn not_found((name, error): NotFound) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(name))
         .with_error_code(error.code())

@@ -27,6 +27,8 @@ mod sync_group;
 mod describe_groups;
 #[path = "16_list_groups.rs"]
 mod list_groups;
+#[path = "17_sasl_handshake.rs"]
+mod sasl_handshake;
 #[path = "18_api_versions.rs"]
 mod api_versions;
 #[path = "19_create_topics.rs"]
@@ -47,12 +49,20 @@ mod add_offsets_to_txn;
 mod end_txn;
 #[path = "28_txn_offset_commit.rs"]
 mod txn_offset_commit;
+#[path = "29_describe_acls.rs"]
+mod describe_acls;
+#[path = "30_create_acls.rs"]
+mod create_acls;
+#[path = "31_delete_acls.rs"]
+mod delete_acls;
 #[path = "32_describe_configs.rs"]
 mod describe_configs;
 #[path = "33_alter_configs.rs"]
 mod alter_configs;
 #[path = "35_describe_log_dirs.rs"]
 mod describe_log_dirs;
+#[path = "36_sasl_authenticate.rs"]
+mod sasl_authenticate;
 #[path = "37_create_partitions.rs"]
 mod create_partitions;
 #[path = "42_delete_groups.rs"]
@@ -74,6 +84,7 @@ mod list_config_resources;
 #[path = "75_describe_topic_partitions.rs"]
 mod describe_topic_partitions;
 
+mod acls;
 pub(crate) mod operations;
 mod resource;
 
@@ -95,6 +106,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 
+use crate::access::{Asking, Kind, Operation};
+use crate::login::Session;
 use crate::node::Node;
 use crate::server::{Body, shape};
 
@@ -109,6 +122,56 @@ pub(crate) struct Call {
     pub client_id: Option<StrBytes>,
     /// Where the request came from.
     pub peer: SocketAddr,
+    /// What its connection knows of who is at the other end.
+    pub session: Arc<Session>,
+    /// Who is at the other end: nobody before the log-in, in which nothing is asked that it would matter for.
+    pub principal: Option<String>,
+}
+
+/// A text for an answer, that is always the same.
+pub(crate) type StaticText = &'static str;
+
+impl Call {
+    /// Whether who asks may do this with the thing of that name.
+    pub fn may(&self, operation: Operation, kind: Kind, name: &str) -> bool {
+        self.asking().is_some_and(|asking| self.node.access.allows(asking, operation, kind, name))
+    }
+
+    /// Whether who asks may do this with anything of that kind.
+    pub fn may_any(&self, operation: Operation, kind: Kind) -> bool {
+        self.asking().is_some_and(|asking| self.node.access.allows_any(asking, operation, kind))
+    }
+
+    /// # Errors
+    /// When who asks may not do this with the thing of that name: the error of things of that kind.
+    pub fn check(&self, operation: Operation, kind: Kind, name: &str) -> Result<(), ResponseError> {
+        match (self.may(operation, kind, name), kind) {
+            (true, _) => Ok(()),
+            (false, Kind::Topic) => Err(ResponseError::TopicAuthorizationFailed),
+            (false, Kind::Group) => Err(ResponseError::GroupAuthorizationFailed),
+            (false, Kind::TransactionalId) => {
+                Err(ResponseError::TransactionalIdAuthorizationFailed)
+            }
+            (false, Kind::Cluster | Kind::DelegationToken | Kind::User) => {
+                Err(ResponseError::ClusterAuthorizationFailed)
+            }
+        }
+    }
+
+    /// As [`Call::check`], of a topic.
+    pub fn check_topic(&self, operation: Operation, topic: &str) -> Result<(), ResponseError> {
+        self.check(operation, Kind::Topic, topic)
+    }
+
+    /// As [`Call::check`], of a group.
+    pub fn check_group(&self, operation: Operation, group: &str) -> Result<(), ResponseError> {
+        self.check(operation, Kind::Group, group)
+    }
+
+    fn asking(&self) -> Option<Asking<'_>> {
+        let principal = self.principal.as_deref()?;
+        Some(Asking { principal, host: self.peer.ip() })
+    }
 }
 
 /// Why a request got no answer and its connection has to be closed.
@@ -246,6 +309,7 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             sync_group::api(),
             describe_groups::api(),
             list_groups::api(),
+            sasl_handshake::api(),
             api_versions::api(),
             create_topics::api(),
             delete_topics::api(),
@@ -256,9 +320,13 @@ pub(crate) fn registry() -> &'static BTreeMap<i16, Api> {
             add_offsets_to_txn::api(),
             end_txn::api(),
             txn_offset_commit::api(),
+            describe_acls::api(),
+            create_acls::api(),
+            delete_acls::api(),
             describe_configs::api(),
             alter_configs::api(),
             describe_log_dirs::api(),
+            sasl_authenticate::api(),
             create_partitions::api(),
             delete_groups::api(),
             incremental_alter_configs::api(),

@@ -1,47 +1,62 @@
-//! What a client may do with what it asked about: everything, for there is no authorisation. Clients are told as a
-//! set of bits, where bit n is the operation of that number.
+//! What a client may do with what it asked about, told as a set of bits, where bit n is the operation of that number.
+
+use super::Call;
+use crate::access::{CLUSTER, Kind, Operation};
 
 /// Told to clients that did not ask.
 pub(crate) const NOT_ASKED: i32 = i32::MIN;
 
-const READ: i32 = 1 << 3;
-const WRITE: i32 = 1 << 4;
-const CREATE: i32 = 1 << 5;
-const DELETE: i32 = 1 << 6;
-const ALTER: i32 = 1 << 7;
-const DESCRIBE: i32 = 1 << 8;
-const CLUSTER_ACTION: i32 = 1 << 9;
-const DESCRIBE_CONFIGS: i32 = 1 << 10;
-const ALTER_CONFIGS: i32 = 1 << 11;
-const IDEMPOTENT_WRITE: i32 = 1 << 12;
-
 /// All that Kafka knows to do with a topic.
-const ON_TOPIC: i32 =
-    READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const ON_TOPIC: &[Operation] = &[
+    Operation::Read,
+    Operation::Write,
+    Operation::Create,
+    Operation::Delete,
+    Operation::Alter,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+];
 
 /// All that Kafka knows to do with a cluster.
-const ON_CLUSTER: i32 = CREATE
-    | ALTER
-    | DESCRIBE
-    | CLUSTER_ACTION
-    | DESCRIBE_CONFIGS
-    | ALTER_CONFIGS
-    | IDEMPOTENT_WRITE;
+const ON_CLUSTER: &[Operation] = &[
+    Operation::Create,
+    Operation::Alter,
+    Operation::Describe,
+    Operation::ClusterAction,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+    Operation::IdempotentWrite,
+];
 
 /// All that Kafka knows to do with a group.
-const ON_GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const ON_GROUP: &[Operation] = &[
+    Operation::Read,
+    Operation::Delete,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+];
 
 /// What may be done with a group, for those who asked.
-pub(crate) fn on_group(asked: bool) -> i32 {
-    if asked { ON_GROUP } else { NOT_ASKED }
+pub(crate) fn on_group(call: &Call, asked: bool, group: &str) -> i32 {
+    allowed(call, asked, Kind::Group, group, ON_GROUP)
 }
 
 /// What may be done with a topic, for those who asked.
-pub(crate) fn on_topic(asked: bool) -> i32 {
-    if asked { ON_TOPIC } else { NOT_ASKED }
+pub(crate) fn on_topic(call: &Call, asked: bool, topic: &str) -> i32 {
+    allowed(call, asked, Kind::Topic, topic, ON_TOPIC)
 }
 
 /// What may be done with the cluster, for those who asked.
-pub(crate) fn on_cluster(asked: bool) -> i32 {
-    if asked { ON_CLUSTER } else { NOT_ASKED }
+pub(crate) fn on_cluster(call: &Call, asked: bool) -> i32 {
+    allowed(call, asked, Kind::Cluster, CLUSTER, ON_CLUSTER)
+}
+
+fn allowed(call: &Call, asked: bool, kind: Kind, name: &str, all: &[Operation]) -> i32 {
+    if !asked {
+        return NOT_ASKED;
+    }
+    let may = all.iter().filter(|operation| call.may(**operation, kind, name));
+    may.fold(0, |bits, operation| bits | 1 << operation.number())
 }

@@ -4,6 +4,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Call, text};
+use crate::access::{CLUSTER, Kind, Operation};
 use crate::metadata::config::ConfigError;
 use crate::metadata::{Mode, NewConfigs};
 use crate::node::NODE_ID;
@@ -27,6 +28,23 @@ pub(super) fn check_node(name: &str) -> Result<(), (ResponseError, String)> {
             Err((ResponseError::InvalidRequest, message))
         }
     }
+}
+
+/// Whether who asks may do this with the settings.
+///
+/// # Errors
+/// What Kafka says when they may not.
+pub(super) fn check(
+    call: &Call,
+    operation: Operation,
+    kind: i8,
+    name: &str,
+) -> Result<(), (ResponseError, String)> {
+    let checked = match kind {
+        TOPIC => call.check_topic(operation, name),
+        _ => call.check(operation, Kind::Cluster, CLUSTER),
+    };
+    checked.map_err(|error| (error, error.to_string()))
 }
 
 /// What is said about resources that have no settings here.
@@ -56,6 +74,7 @@ pub(super) async fn configure(
     configs: Result<NewConfigs, ConfigError>,
     mode: Mode,
 ) -> Outcome {
+    check(call, Operation::AlterConfigs, kind, name)?;
     match kind {
         TOPIC => {
             let configs = configs.map_err(|error| (error.response_error(), error.to_string()))?;

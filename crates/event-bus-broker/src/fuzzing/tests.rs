@@ -37,7 +37,9 @@ fn samples() -> Vec<(ApiKey, i16, Vec<u8>)> {
         DescribeProducers: DescribeProducersRequest,
         DescribeTransactions: DescribeTransactionsRequest, ListTransactions: ListTransactionsRequest,
         ListConfigResources: ListConfigResourcesRequest,
-        DescribeTopicPartitions: DescribeTopicPartitionsRequest,
+        DescribeTopicPartitions: DescribeTopicPartitionsRequest, SaslHandshake: SaslHandshakeRequest,
+        SaslAuthenticate: SaslAuthenticateRequest, DescribeAcls: DescribeAclsRequest,
+        CreateAcls: CreateAclsRequest, DeleteAcls: DeleteAclsRequest,
     }
     samples
 }

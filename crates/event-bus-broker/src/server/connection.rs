@@ -17,9 +17,17 @@ use super::frame::{Frame, FrameError, FrameReader};
 use super::line::{Begin, Ended, Line};
 use super::request::{Request, RequestError, WorkError};
 use super::windows::Windows;
-use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STOP_TIMEOUT, WRITE_TIMEOUT};
+use crate::limits::{
+    CLOSE_TIMEOUT, FRAME_TIMEOUT, IDLE_TIMEOUT, LOGIN_TIMEOUT, MAX_LOGIN_BYTES, STOP_TIMEOUT,
+    WRITE_TIMEOUT,
+};
 use crate::log::ReadError;
+use crate::login::Session;
 use crate::node::Node;
+
+/// What may be asked before the log-in.
+const BEFORE_LOGIN: [ApiKey; 3] =
+    [ApiKey::ApiVersions, ApiKey::SaslHandshake, ApiKey::SaslAuthenticate];
 
 /// What the broker does, as its connections see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +65,9 @@ pub(crate) enum CloseReason {
     Write(#[source] std::io::Error),
     #[error("an answer was not taken within {0:?}")]
     Unread(Duration),
+    /// Told already, by whoever refused.
+    #[error("its client did not log in")]
+    Unauthenticated,
 }
 
 impl CloseReason {
@@ -69,7 +80,8 @@ impl CloseReason {
             | Self::Request(_)
             | Self::Unreadable(_)
             | Self::Write(_)
-            | Self::Unread(_) => false,
+            | Self::Unread(_)
+            | Self::Unauthenticated => false,
         }
     }
 }
@@ -97,19 +109,23 @@ enum Next {
 /// When the broker had a reason to close it.
 pub(crate) async fn serve<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     (reader, writer): (R, W),
-    peer: SocketAddr,
+    (peer, session): (SocketAddr, Session),
     node: Arc<Node>,
     queued: Arc<Semaphore>,
     mut phase: watch::Receiver<Phase>,
 ) -> Result<(), CloseReason> {
     let reader = FrameReader::new(reader, queued, FRAME_TIMEOUT);
-    let mut connection = Connection { reader, writer, peer, node, line: Line::new(), held: None };
+    let session = Arc::new(session);
+    let mut connection =
+        Connection { reader, writer, peer, session, node, line: Line::new(), held: None };
     let ended = connection.run(&mut phase).await;
     tokio::select! {
         () = connection.see_out() => {}
         // What is durable is kept in any case; stopping is not kept waiting for the rest.
         () = async { stopping(&mut phase).await; sleep(STOP_TIMEOUT).await } => {}
     }
+    // TLS says that nothing follows; without that its peer takes the end for an attack. It may not listen any more.
+    let _ = timeout(CLOSE_TIMEOUT, connection.writer.shutdown()).await;
     ended
 }
 
@@ -117,6 +133,7 @@ struct Connection<R, W> {
     reader: FrameReader<R>,
     writer: W,
     peer: SocketAddr,
+    session: Arc<Session>,
     node: Arc<Node>,
     line: Line<Outcome>,
     /// A request that was read and has to wait for those before it. While there is one, no other is read.
@@ -128,7 +145,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         loop {
             match self.next(phase).await {
                 Next::Frame(frame) => match frame? {
-                    Some(frame) => self.held = Some(Request::parse(frame, &self.node.faults)?),
+                    Some(frame) => self.held = Some(self.parsed(frame)?),
                     None => return self.finish(None).await,
                 },
                 Next::Answer(key, ended) => self.send(key, ended).await?,
@@ -139,14 +156,29 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
+    /// A request, if its client may ask anything yet.
+    fn parsed(&self, frame: Frame) -> Result<Request, CloseReason> {
+        let is_known = self.session.principal().is_some();
+        if !is_known && frame.bytes.len() > MAX_LOGIN_BYTES {
+            return Err(RequestError::LongBeforeLogin(frame.bytes.len()).into());
+        }
+        let request = Request::parse(frame, &self.node.faults)?;
+        if is_known || BEFORE_LOGIN.contains(&request.api.key) {
+            return Ok(request);
+        }
+        Err(RequestError::BeforeLogin(request.api.key).into())
+    }
+
     async fn next(&mut self, phase: &mut watch::Receiver<Phase>) -> Next {
         let idle = self.line.is_empty();
+        let is_known = self.session.principal().is_some();
+        let patience = if is_known { IDLE_TIMEOUT } else { LOGIN_TIMEOUT };
         tokio::select! {
             biased;
             (key, ended) = poll_fn(|cx| self.line.poll_next(cx)), if !idle => Next::Answer(key, ended),
             () = stopping(phase) => Next::Stop,
             frame = self.reader.next(), if self.held.is_none() => Next::Frame(frame),
-            () = sleep(IDLE_TIMEOUT), if idle => Next::Idle,
+            () = sleep(patience), if idle => Next::Idle,
         }
     }
 
@@ -164,7 +196,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
         let (key, waits) = (request.api.key, request.api.waits);
         let overlaps = request.overlaps(faults);
-        let working = request.work(self.node.clone(), self.peer);
+        let working = request.work(self.node.clone(), (self.peer, self.session.clone()));
         let work = Box::pin(async move { Ok(working.await?.map(|body| Answer { head, body })) });
         let mut begin = Some(Begin { key, work, overlaps, waits });
         poll_fn(|cx| {
@@ -209,7 +241,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             written = writing => written.unwrap_or(Err(CloseReason::Unread(WRITE_TIMEOUT))),
             // A peer that is slow to read must not keep what it wrote from becoming visible to others.
             never = poll_fn(|cx| self.line.poll_all(cx)) => match never {},
-        }
+        }?;
+        if self.session.has_failed() { Err(CloseReason::Unauthenticated) } else { Ok(()) }
     }
 
     /// Lets handlers come to their end whose peer is gone or has broken the protocol: what they have begun, such as an
@@ -241,7 +274,9 @@ async fn write<W: AsyncWrite + Unpin>(
         }
         windows.give(window);
     }
-    writer.write_all_buf(&mut head.chain(body.rest)).await.map_err(CloseReason::Write)
+    writer.write_all_buf(&mut head.chain(body.rest)).await.map_err(CloseReason::Write)?;
+    // TLS keeps what is to be encrypted together.
+    writer.flush().await.map_err(CloseReason::Write)
 }
 
 #[cfg(test)]

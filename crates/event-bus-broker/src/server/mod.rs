@@ -25,6 +25,7 @@ use frame::FrameError;
 pub(crate) use windows::Windows;
 
 use crate::limits::MAX_QUEUED_BYTES;
+use crate::login::Session;
 use crate::node::Node;
 
 /// How long nothing is accepted after the system refused a connection, most likely because it is out of file
@@ -89,7 +90,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Serves a connection and says why it was closed.
+/// Serves a connection, once its client may be served.
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
@@ -102,8 +103,30 @@ async fn serve(
         debug!(%peer, %error, "the connection ended before it began");
         return;
     }
-    match connection::serve(stream.into_split(), peer, node, queued, phase).await {
+    let session = match node.config.needs_login() {
+        true => Session::unknown(),
+        false => Session::anonymous(),
+    };
+    let served = match &node.config.tls {
+        None => connection::serve(stream.into_split(), (peer, session), node, queued, phase).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok((stream, principal)) => {
+                let session = principal.map_or(session, Session::known);
+                let halves = tokio::io::split(stream);
+                connection::serve(halves, (peer, session), node, queued, phase).await
+            }
+            Err(reason) => return warn!(%peer, %reason, "refused a connection"),
+        },
+    };
+    tell(peer, served);
+}
+
+/// Says why a connection was closed.
+fn tell(peer: SocketAddr, served: Result<(), CloseReason>) {
+    match served {
         Ok(()) => debug!(%peer, "connection closed"),
+        // Why was told when it was refused.
+        Err(CloseReason::Unauthenticated) => debug!(%peer, "the client did not log in"),
         Err(reason) if reason.is_defect() => {
             error!(%peer, %reason, "closed a connection after a defect of the broker");
         }

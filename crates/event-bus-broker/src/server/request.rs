@@ -11,6 +11,7 @@ use super::Body;
 use super::frame::{Frame, Share};
 use crate::api::{self, Api, Call, CallError};
 use crate::faults::{self, Fate, Faults, Verdict};
+use crate::login::Session;
 use crate::node::Node;
 
 /// Why bytes are no request that this broker serves. The connection is closed then, as Kafka does.
@@ -22,6 +23,10 @@ pub(crate) enum RequestError {
     UnknownApi(i16),
     #[error("version {version} of {key:?} is not served")]
     UnknownVersion { key: ApiKey, version: i16 },
+    #[error("a {0:?} request came before the log-in")]
+    BeforeLogin(ApiKey),
+    #[error("a request of {0} bytes came before the log-in")]
+    LongBeforeLogin(usize),
     #[error("the header of a {key:?} request is malformed: {source}")]
     Header { key: ApiKey, source: anyhow::Error },
 }
@@ -97,7 +102,11 @@ impl Request {
     ///
     /// # Errors
     /// When it gets no answer and its connection has to be closed.
-    pub async fn work(self, node: Arc<Node>, peer: SocketAddr) -> Result<Option<Body>, WorkError> {
+    pub async fn work(
+        self,
+        node: Arc<Node>,
+        (peer, session): (SocketAddr, Arc<Session>),
+    ) -> Result<Option<Body>, WorkError> {
         if !self.verdict.delay.is_zero() {
             tokio::time::sleep(self.verdict.delay).await;
         }
@@ -114,7 +123,9 @@ impl Request {
             return Ok(Some(api::unsupported_version().into()));
         }
         let Self { version, client_id, body, share, .. } = self;
-        let answer = api.answer(Call { node, version, client_id, peer }, body).await;
+        let principal = session.principal();
+        let call = Call { node, version, client_id, peer, session, principal };
+        let answer = api.answer(call, body).await;
         drop(share);
         match self.verdict.fate {
             Fate::DropAfter => Err(WorkError::Scripted(api.key)),

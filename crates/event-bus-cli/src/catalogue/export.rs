@@ -7,11 +7,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Subcommand;
 use event_bus::Catalogue;
+use event_bus::access::PrincipalPrefix;
 use event_bus::catalogue::Event;
 use event_bus::names::ServiceName;
 use event_bus_ops::deploy::rules::{self, Options};
 use event_bus_ops::deploy::{
-    Factor, asyncapi, dashboards, json_schema, kubernetes, markdown, strimzi,
+    Factor, acls, asyncapi, dashboards, json_schema, kubernetes, markdown, strimzi,
 };
 
 use serde_json::{Value, json};
@@ -85,6 +86,12 @@ pub enum Export {
         #[arg(long, value_name = "NAME", default_value = CLUSTER)]
         cluster: String,
     },
+    /// Who may do what, as a shell script of kafka-acls; `topics apply --acls` does the same
+    Acls {
+        /// What stands before users' names, such as User:CN= for certificates
+        #[arg(long, value_name = "PREFIX", default_value = "User:")]
+        principal_prefix: PrincipalPrefix,
+    },
 }
 
 impl Export {
@@ -129,6 +136,7 @@ impl Export {
             }
             Self::Markdown => markdown::file(catalogue),
             Self::Strimzi { cluster } => strimzi::file(catalogue, &cluster),
+            Self::Acls { principal_prefix } => acls::file(catalogue, &principal_prefix),
         };
         output.text(&file)?;
         output.flush()?;

@@ -1,8 +1,9 @@
-//! Files for those who run the bus or join it, written from a catalogue: what Prometheus tells people, what Strimzi makes, what others
-//! may rely on.
+//! Files for those who run the bus or join it, written from a catalogue: what Prometheus tells people, what Strimzi makes, who may
+//! do what, and what others may rely on.
 //!
 //! They are generated so that no threshold, topic or group is written down twice. Nothing here is awaited.
 
+pub mod acls;
 pub mod alerts;
 pub mod asyncapi;
 pub mod dashboards;

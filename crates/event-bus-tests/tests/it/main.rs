@@ -27,6 +27,7 @@ mod stuck;
 mod store;
 mod torture;
 mod selling;
+mod secured;
 mod inbox;
 mod outbox;
 mod outbox_sql;

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{Acls, Code, Finding, Observed, Subject};
+use crate::access::OPS;
 use crate::catalogue::{Catalogue, Event};
 use crate::kafka::admin::Acl;
 use crate::names::TopicName;
@@ -11,10 +12,8 @@ const CHANGES_TOPIC: [&str; 4] = ["WRITE", "DELETE", "ALTER", "ALTER_CONFIGS"];
 /// What moves a group's offsets, or takes its partitions away.
 const CHANGES_GROUP: [&str; 2] = ["READ", "DELETE"];
 const WRITES: [&str; 1] = ["WRITE"];
-/// The name of the ops process, behind the namespace.
-const OPS: &str = "event-bus-ops";
 
-const NARROW: &str = "remove the entry with Kafka's own kafka-acls; `event-bus catalogue export strimzi` writes what each service needs";
+const NARROW: &str = "remove the entry with Kafka's own kafka-acls; `event-bus topics apply --acls` gives each service what it needs";
 
 pub(super) fn examine(catalogue: &Catalogue, observed: &Observed) -> Vec<Finding> {
     let acls = match &observed.acls {
@@ -49,7 +48,7 @@ fn without_authorizer(observed: &Observed) -> Vec<Finding> {
         return Vec::new();
     }
     let what = "clients have names, and the cluster has no authoriser: each may write and delete everything".to_owned();
-    let cure = "set authorizer.class.name on brokers and controllers, and the lists that `event-bus catalogue export strimzi` writes";
+    let cure = "set authorizer.class.name on brokers and controllers, and have `event-bus topics apply --acls` make the lists";
     vec![Finding::new(Code::NoAuthorizer, Subject::Cluster, what, cure)]
 }
 
@@ -95,7 +94,7 @@ fn is_one_of(principal: &str, catalogue: &Catalogue, services: &BTreeSet<&str>) 
     let name = name.strip_prefix("CN=").map_or(name, |name| name.split(',').next().unwrap_or(name));
     let own = name.strip_prefix(catalogue.namespace().as_str());
     let own = own.and_then(|name| name.strip_prefix('-'));
-    own == Some(OPS) || services.contains(name) || own.is_some_and(|own| services.contains(own))
+    [Some(name), own].into_iter().flatten().any(|name| name == OPS || services.contains(name))
 }
 
 /// The entries that allow one of these operations on a thing, and that no other entry takes back.

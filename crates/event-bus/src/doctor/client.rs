@@ -1,8 +1,6 @@
-use std::collections::BTreeMap;
-
 use super::{Code, Finding, Subject};
 use crate::dead_letter::error_chain;
-use crate::kafka::{ConfigError, KafkaConfig};
+use crate::kafka::{ConfigError, KafkaConfig, Properties};
 
 /// Properties that are accepted and do away with what somebody relies on, with the values that do.
 const WEAKENING: [(&str, &[&str], &str); 4] = [
@@ -30,7 +28,7 @@ pub struct Client {
     /// The bootstrap servers.
     pub bootstrap: String,
     /// Further properties of librdkafka.
-    pub properties: BTreeMap<String, String>,
+    pub properties: Properties,
 }
 
 impl Client {
@@ -140,7 +138,7 @@ mod tests {
         let about: Vec<&str> = told.iter().map(|(_, about)| about.as_str()).collect();
         assert_eq!(about, ["client acks", "client no.such", "client retries"]);
         assert!(told.iter().all(|(code, _)| *code == Code::ClientProperty), "{told:?}");
-        let properties: BTreeMap<_, _> = properties
+        let properties: Properties = properties
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
             .collect();

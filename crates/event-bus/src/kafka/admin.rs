@@ -1,30 +1,43 @@
 //! Questions and orders to the cluster: topics and their configs, consumer groups, offsets.
 
+mod acls;
 mod groups;
 mod lag;
 mod layout;
 mod survey;
 mod topics;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::Client;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
+use super::admin_native::Complaint;
 use super::context::Logged;
 use super::{KafkaConfig, READER_GROUP, admin_native};
 use crate::names::TopicName;
 
+pub use acls::Acl;
 pub use groups::{GroupMember, GroupState, Offsets, Position};
-pub use layout::{Acl, Layout, Replicas};
+pub use layout::{Layout, Replicas};
 pub use survey::{Committed, GroupOffsets, Span, Survey, TopicOffsets, Wanted};
 pub use topics::{Cluster, NewTopic, TopicState};
 
 /// How long one request may take, finding the broker included.
 const REQUEST: Duration = Duration::from_secs(15);
+
+/// How often is looked whether the client was let in.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a client that was not let in may try on.
+const REFUSED_FOR: Duration = Duration::from_millis(250);
+
+/// What OpenSSL says where a broker ended a connection because of who asks, or how.
+const TLS_ALERT: &str = "SSL alert number";
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +66,16 @@ pub enum AdminError {
         /// The client's error.
         #[source]
         source: Box<KafkaError>,
+    },
+    /// The brokers don't let this client in.
+    #[error(
+        "Kafka at {bootstrap} did not let us in: {reason}. Check user, password and certificates of the client"
+    )]
+    Unauthenticated {
+        /// The bootstrap servers.
+        bootstrap: Box<str>,
+        /// What the client says of it.
+        reason: Box<str>,
     },
     /// The request was answered, but this item of it refused.
     #[error("Kafka refused to {operation} {item}{}", detail_after_colon(.detail))]
@@ -148,8 +171,29 @@ impl Admin {
         call: impl FnOnce(&AdminClient<Logged>) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, AdminError> {
         let client = Arc::clone(&self.client);
-        let answer = away(move || call(&client)).await;
-        answer.map_err(|source| self.failed(operation, source))
+        let mut answer = pin!(away(move || call(&client)));
+        let mut looks = tokio::time::interval(LOOK);
+        let mut heard = Vec::new();
+        let mut refused_since = None;
+        // A client that is not let in tries on until the request's time is up. Nobody has to wait for that.
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer.map_err(|source| {
+                    heard.extend(admin_native::complaints(self.client.inner()));
+                    self.failed_with(operation, last_of(heard), source)
+                }),
+                _ = looks.tick() => {
+                    heard.extend(admin_native::complaints(self.client.inner()));
+                    let Some(reason) = refusal(&heard) else { continue };
+                    // Another broker may let it in, or the same one that has just heard of its user.
+                    if refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_FOR {
+                        let (bootstrap, reason) = (self.config.bootstrap().into(), reason.into());
+                        break Err(AdminError::Unauthenticated { bootstrap, reason });
+                    }
+                }
+            }
+        }
     }
 
     /// As [`Self::blocking`], with the client that has a consumer group. It is not used again after an answer with requests
@@ -168,7 +212,7 @@ impl Admin {
                 client.retire(&grouped);
             }
             // Asked after each call, for nobody else listens to this client: what it says would pile up.
-            let complaint = admin_native::last_complaint(&client.0);
+            let complaint = last_of(admin_native::complaints(&client.0));
             Ok((answer, complaint))
         });
         match answered.await {
@@ -179,7 +223,8 @@ impl Admin {
     }
 
     fn failed(&self, operation: &'static str, source: KafkaError) -> AdminError {
-        self.failed_with(operation, admin_native::last_complaint(self.client.inner()), source)
+        let complaint = last_of(admin_native::complaints(self.client.inner()));
+        self.failed_with(operation, complaint, source)
     }
 
     fn failed_with(
@@ -192,6 +237,22 @@ impl Admin {
             (Box::from(self.config.bootstrap()), complaint.unwrap_or_default().into_boxed_str());
         AdminError::Failed { bootstrap, operation, detail, source: Box::new(source) }
     }
+}
+
+/// What the client said last of a connection.
+fn last_of(complaints: Vec<Complaint>) -> Option<String> {
+    let mut last = complaints.into_iter().rev().filter(|one| !one.is_of_all());
+    last.next().map(|complaint| complaint.text)
+}
+
+/// What was said by a broker that does not let the client in.
+fn refusal(complaints: &[Complaint]) -> Option<&str> {
+    let is_refusal = |complaint: &&Complaint| {
+        matches!(complaint.code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)
+            // With TLS 1.3 a broker says only after the handshake what it thinks of the client's certificate.
+            || complaint.text.contains(TLS_ALERT)
+    };
+    complaints.iter().find(is_refusal).map(|complaint| complaint.text.as_str())
 }
 
 /// Whether a request got no answer, so that it is still there.

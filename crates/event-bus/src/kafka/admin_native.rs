@@ -22,7 +22,7 @@ use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_admin_op_t as Operation;
 use rdkafka_sys::types::RDKafkaRespErr;
 
-pub(super) use acls::describe_acls;
+pub(super) use acls::{create_acls, delete_acls, describe_acls};
 pub(super) use groups::{describe_groups, list_group_offsets, list_groups, member_counts};
 
 /// How much longer than the request's own time-out its answer is awaited: librdkafka reports the time-out itself.
@@ -35,7 +35,7 @@ pub(super) fn consumer_client<C: ClientContext>(
 ) -> KafkaResult<Client<C>> {
     let native_config = config.create_native_config()?;
     // SAFETY: the configuration is alive, and no client was made of it yet. With this event the client tells on its
-    // queue what goes wrong, see `last_complaint`.
+    // queue what goes wrong, see `complaints`.
     unsafe { native::rd_kafka_conf_set_events(native_config.ptr(), native::RD_KAFKA_EVENT_ERROR) };
     Client::new(config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, context)
 }
@@ -320,13 +320,27 @@ fn all_performed<C: ClientContext>(
     Ok(events)
 }
 
-/// What the client said last of a connection that failed, for example that it was refused or that the broker did not
-/// accept the password. A request that got no answer for that reason only tells that it timed out.
-pub(super) fn last_complaint<C: ClientContext>(client: &Client<C>) -> Option<String> {
+/// What a client says of its connections.
+#[derive(Clone, Debug)]
+pub(super) struct Complaint {
+    pub(super) code: RDKafkaErrorCode,
+    pub(super) text: String,
+}
+
+impl Complaint {
+    /// Whether it only says that all brokers are down, which follows from what was said of each.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.code == RDKafkaErrorCode::AllBrokersDown
+    }
+}
+
+/// What the client has said, since it was asked last, of connections that failed, for example that it was refused or that
+/// the broker did not accept the password. A request that got no answer for that reason only tells that it timed out.
+pub(super) fn complaints<C: ClientContext>(client: &Client<C>) -> Vec<Complaint> {
     // SAFETY: the client is alive; the reference to its queue is ours and given back by the drop.
     let queue = unsafe { native::rd_kafka_queue_get_main(client.native_ptr()) };
-    let queue = Owned::new(queue, native::rd_kafka_queue_destroy).ok()?;
-    let mut complaint = None;
+    let mut complaints = Vec::new();
+    let Ok(queue) = Owned::new(queue, native::rd_kafka_queue_destroy) else { return complaints };
     // SAFETY: the queue is alive. The answers to requests come on queues of their own, so nobody misses these events.
     while let Some(event) = NonNull::new(unsafe { native::rd_kafka_queue_poll(queue.ptr(), 0) }) {
         let event = Owned { pointer: event, free: native::rd_kafka_event_destroy };
@@ -335,14 +349,13 @@ pub(super) fn last_complaint<C: ClientContext>(client: &Client<C>) -> Option<Str
             let code = native::rd_kafka_event_error(event.ptr());
             (native::rd_kafka_event_type(event.ptr()), RDKafkaErrorCode::from(code))
         };
-        // That all brokers are down follows from what was said of each.
-        if kind == native::RD_KAFKA_EVENT_ERROR && code != RDKafkaErrorCode::AllBrokersDown {
+        if kind == native::RD_KAFKA_EVENT_ERROR {
             // SAFETY: an error event has a text, which ends with a zero byte and lives as long as the event.
             let text = unsafe { CStr::from_ptr(native::rd_kafka_event_error_string(event.ptr())) };
-            complaint = Some(text.to_string_lossy().into_owned());
+            complaints.push(Complaint { code, text: text.to_string_lossy().into_owned() });
         }
     }
-    complaint
+    complaints
 }
 
 /// A native object with its destructor.

@@ -1,10 +1,11 @@
 //! How this process reaches Kafka: the bootstrap servers and any property of the client.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
+use super::Properties;
 use crate::limits::STUCK_AFTER;
 
 /// Properties that the promises of the bus rest on. A caller may not change them.
@@ -34,7 +35,7 @@ const CLIENT_MAX_MESSAGE_BYTES: &str = "1000000000";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaConfig {
     bootstrap: String,
-    properties: BTreeMap<String, String>,
+    properties: Properties,
 }
 
 /// A client property that the bus does not accept.
@@ -48,11 +49,15 @@ pub enum ConfigError {
         /// Why it is kept.
         reason: &'static str,
     },
-    /// librdkafka does not know the property, or not this value.
+    /// librdkafka does not know a property, or not its value.
     #[error(
-        "the Kafka client refused its configuration: check the names and values passed with --kafka or under [kafka]"
+        "the Kafka client refused its configuration: {reason}. Check the names and values passed with --kafka or under \
+         [kafka]"
     )]
-    Refused(#[source] rdkafka::error::KafkaError),
+    Refused {
+        /// What librdkafka says, without the value.
+        reason: String,
+    },
 }
 
 impl KafkaConfig {
@@ -65,21 +70,21 @@ impl KafkaConfig {
         bootstrap: impl Into<String>,
         properties: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let properties: BTreeMap<_, _> = properties.into_iter().collect();
+        let properties: Properties = properties.into_iter().collect();
         for property in properties.keys() {
             if let Some((_, reason)) = KEPT.iter().find(|(kept, _)| kept == property) {
                 return Err(ConfigError::Kept { property: property.clone(), reason });
             }
         }
         let config = Self { bootstrap: bootstrap.into(), properties };
-        config.client().create_native_config().map_err(ConfigError::Refused)?;
+        config.client().create_native_config().map_err(refused)?;
         Ok(config)
     }
 
     /// A configuration without further properties.
     #[must_use]
     pub fn plain(bootstrap: impl Into<String>) -> Self {
-        Self { bootstrap: bootstrap.into(), properties: BTreeMap::new() }
+        Self { bootstrap: bootstrap.into(), properties: Properties::default() }
     }
 
     /// The bootstrap servers.
@@ -107,7 +112,7 @@ impl KafkaConfig {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
             .set("socket.keepalive.enable", "true");
-        for (name, value) in &self.properties {
+        for (name, value) in self.properties.iter() {
             config.set(name, value);
         }
         config
@@ -184,6 +189,19 @@ impl KafkaConfig {
     }
 }
 
+/// Why librdkafka does not take a configuration. Its own error repeats the value, which may be a secret under a misspelt
+/// name.
+fn refused(error: KafkaError) -> ConfigError {
+    let reason = match error {
+        KafkaError::ClientConfig(_, said, name, value) if said.contains(&value) => {
+            format!("{name} does not take its value")
+        }
+        KafkaError::ClientConfig(_, said, ..) => said,
+        other => other.to_string(),
+    };
+    ConfigError::Refused { reason }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +216,17 @@ mod tests {
     fn an_unknown_property_is_refused() {
         let error =
             KafkaConfig::new("localhost:9092", [("no.such".into(), "1".into())]).unwrap_err();
-        assert!(matches!(error, ConfigError::Refused(_)), "{error}");
+        assert!(matches!(error, ConfigError::Refused { .. }), "{error}");
+    }
+
+    #[test]
+    fn no_value_is_told_for_it_may_be_a_secret() {
+        for name in ["sasl.pasword", "fetch.wait.max.ms", "security.protocol"] {
+            let property = (name.to_owned(), "canary".to_owned());
+            let error = KafkaConfig::new("localhost:9092", [property]).unwrap_err();
+            let told = crate::dead_letter::error_chain(&error);
+            assert!(told.contains(name) && !told.contains("canary"), "{told}");
+        }
     }
 
     #[test]

@@ -13,12 +13,14 @@ mod headers_native;
 pub(crate) mod lasting_producer;
 mod polled_native;
 mod produce_native;
+mod properties;
 pub mod producer;
 pub mod reader;
 mod record;
 
 pub use config::{ConfigError, KafkaConfig};
+pub use properties::Properties;
 pub use record::Record;
 
 /// What librdkafka wants as a group id where nothing is committed and no group is joined.
-const READER_GROUP: &str = "event-bus-reader";
+pub(crate) const READER_GROUP: &str = "event-bus-reader";

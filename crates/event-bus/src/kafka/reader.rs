@@ -424,6 +424,12 @@ impl Session {
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     return Err(ReadError::Stopped(error));
                 }
+                // No waiting helps: somebody has to allow it first.
+                Some(Err(
+                    error @ KafkaError::MessageConsumption(
+                        RDKafkaErrorCode::TopicAuthorizationFailed,
+                    ),
+                )) => return Err(ReadError::Stopped(error)),
                 // The client goes on by itself once the broker is back.
                 Some(Err(error)) => tracing::warn!(%error, "reading"),
                 None => break,

@@ -21,8 +21,16 @@ fn connect(
     let reader = FrameReader::new(reader, queued, FRAME_TIMEOUT);
     let (phase, mut stopping) = watch::channel(Phase::Running);
     let peer_address = SocketAddr::from(([127, 0, 0, 1], 9));
-    let mut connection =
-        Connection { reader, writer, peer: peer_address, node, line: Line::new(), held: None };
+    let session = Arc::new(Session::anonymous());
+    let mut connection = Connection {
+        reader,
+        writer,
+        peer: peer_address,
+        session,
+        node,
+        line: Line::new(),
+        held: None,
+    };
     let serving = tokio::spawn(async move { connection.run(&mut stopping).await });
     (peer, phase, serving)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use event_bus::Catalogue;
 use event_bus::doctor::{Client, Code, Finding, examine, observe};
+use event_bus::kafka::Properties;
 use event_bus::kafka::admin::{Admin, NewTopic};
 use event_bus::names::{GroupName, TopicName};
 use event_bus::store::Store;
@@ -197,7 +198,7 @@ impl Clinic {
     /// What is found now; what could not be looked at, as partitions that are just made, where there is such.
     async fn found(&self, stores: &[Store]) -> Result<BTreeSet<Fault>, String> {
         let (now, bootstrap) = (Timestamp::now(), self.bootstrap.clone());
-        let client = Client { bootstrap, properties: BTreeMap::new() };
+        let client = Client { bootstrap, properties: Properties::default() };
         let observed = observe(&self.catalogue, client, stores, now).await;
         let observed = observed.map_err(|error| error.to_string())?;
         if !observed.unseen.is_empty() {

@@ -10,16 +10,19 @@ const LIBRARY: &str = "crates/event-bus/src/";
 const KAFKA: [&str; 2] = ["crates/event-bus/src/kafka/", "crates/event-bus/src/kafka.rs"];
 
 /// The benchmark compares the library with bare calls of the client; the embedded broker, and the lag of what others do, are
-/// tested with calls that the library does not make, and so are the doctor's faults planted.
-const BARE_CLIENT: [&str; 4] = [
+/// tested with calls that the library does not make; so are the doctor's faults planted, and what nobody may do is tried.
+const BARE_CLIENT: [&str; 5] = [
     "crates/event-bus-tests/src/bin/bench",
     "crates/event-bus-tests/tests/durability/",
     "crates/event-bus-tests/tests/it/doctor/",
     "crates/event-bus-tests/tests/it/lags/",
+    "crates/event-bus-tests/tests/it/secured/",
 ];
 
 /// Modules that take `now` as an argument and never wait: files and directories of these names.
-const PURE: [&str; 39] = [
+const PURE: [&str; 41] = [
+    "access/grants",
+    "access/plan",
     "catalogue",
     "conform/consumer/letter",
     "conform/kind",

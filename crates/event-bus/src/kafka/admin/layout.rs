@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
 
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::admin::{AdminOptions, ResourceSpecifier};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataBroker;
 
-use super::super::admin_native;
 use super::topics::configs;
 use super::{Admin, AdminError, REQUEST, TopicPartition, refused};
 use crate::names::TopicName;
@@ -27,25 +26,6 @@ pub struct Replicas {
     pub all: usize,
     /// How many have what the leader has.
     pub in_sync: usize,
-}
-
-/// An entry of the access control lists, its words as Kafka's tools write them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acl {
-    /// What kind of thing it is about, such as `TOPIC` or `GROUP`; `UNKNOWN` where the client has no word for it.
-    pub resource_type: String,
-    /// That thing's name, `*`, or the beginning of names.
-    pub resource: String,
-    /// How the name is meant: `LITERAL` or `PREFIXED`.
-    pub pattern: String,
-    /// Who, for example `User:CN=shop`; `User:*` is everybody.
-    pub principal: String,
-    /// From where; `*` is everywhere.
-    pub host: String,
-    /// What is done, such as `WRITE` or `ALL`.
-    pub operation: String,
-    /// `ALLOW` or `DENY`.
-    pub permission: String,
 }
 
 impl Admin {
@@ -90,25 +70,5 @@ impl Admin {
         let answers = answers.await.map_err(|source| self.failed(OPERATION, source))?;
         let answer = answers.into_iter().next().unwrap_or(Err(RDKafkaErrorCode::Unknown));
         answer.map(configs).map_err(|code| refused(OPERATION, id.to_string(), code))
-    }
-
-    /// All entries of the access control lists; `None` where the cluster has none, so that everybody may do everything.
-    ///
-    /// # Errors
-    /// When the cluster did not answer, or does not tell this user.
-    pub async fn acls(&self) -> Result<Option<Vec<Acl>>, AdminError> {
-        const OPERATION: &str = "tell its access control lists";
-        let list = |client: &AdminClient<_>| {
-            match admin_native::describe_acls(client.inner(), REQUEST) {
-                // A broker without authoriser, and one that has never heard of any.
-                Err(KafkaError::AdminOp(
-                    RDKafkaErrorCode::SecurityDisabled
-                    | RDKafkaErrorCode::UnsupportedFeature
-                    | RDKafkaErrorCode::UnsupportedVersion,
-                )) => Ok(None),
-                listed => listed.map(Some),
-            }
-        };
-        self.blocking(OPERATION, list).await
     }
 }
