@@ -221,6 +221,7 @@ impl Work {
 
 impl Serve {
     async fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        event_bus::kafka::keep_heap_small();
         let settings = Settings::of(global)?;
         let (catalogue, kafka) = (settings.catalogue()?, settings.kafka()?);
         // Before anything is opened, so that a signal meanwhile is not lost.

@@ -10,6 +10,7 @@ mod context;
 pub(crate) mod fetch;
 mod header_list_native;
 mod headers_native;
+mod heap_native;
 pub(crate) mod lasting_producer;
 mod polled_native;
 mod produce_native;
@@ -19,6 +20,7 @@ pub mod reader;
 mod record;
 
 pub use config::{ConfigError, KafkaConfig};
+pub use heap_native::keep_heap_small;
 pub use properties::Properties;
 pub use record::Record;
 
