@@ -17,8 +17,8 @@ use crate::access::trail::{Deed, Note};
 
 /// So many of the latest replays are listed.
 const LISTED: u32 = 100;
-/// So many dead letters are looked into by a preview.
-const LOOKED_INTO: u32 = 1_000;
+/// So many dead letters are looked into by a preview: each may be in a place of its own, and the page waits.
+const LOOKED_INTO: u32 = 250;
 
 /// A replay that goes on from now on.
 #[derive(Debug, Serialize, Deserialize)]

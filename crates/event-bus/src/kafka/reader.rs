@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -171,12 +171,8 @@ impl Reader {
         // With a full queue the client waits a second by default before it fetches again, however soon there is room.
         native.set("fetch.queue.backoff.ms", "10");
         native.set("fetch.max.bytes", FETCHED_BYTES.to_string());
-        if until == Until::CaughtUp
-            && let Some(longest) = spans.iter().map(|(_, span)| span.len()).max()
-            && let fitting = longest.saturating_mul(RECORD_BYTES).max(PIECE_BYTES)
-            && fitting < FETCHED_OF_PARTITION
-        {
-            native.set("fetch.message.max.bytes", fitting.to_string());
+        if until == Until::CaughtUp {
+            fit(&mut native, &spans);
         }
         let consumer =
             BaseConsumer::from_config_and_context(&native, Reading).map_err(ReadError::Client)?;
@@ -202,6 +198,18 @@ impl Reader {
     /// When the consumer can't go on; nothing follows.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, ReadError> {
         self.batches.recv().await.transpose()
+    }
+}
+
+/// Has a client ask for what is there, and for about so much.
+fn fit(native: &mut ClientConfig, spans: &[(TopicPartition, Span)]) {
+    // A partition whose queue is full for a moment is left out of a request. Where the others are at their ends already, the
+    // broker would wait for them to grow, and the full one with them.
+    native.set("fetch.wait.max.ms", "20");
+    let longest = spans.iter().map(|(_, span)| span.len()).max().unwrap_or(0);
+    let fitting = longest.saturating_mul(RECORD_BYTES).max(PIECE_BYTES);
+    if fitting < FETCHED_OF_PARTITION {
+        native.set("fetch.message.max.bytes", fitting.to_string());
     }
 }
 
