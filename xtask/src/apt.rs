@@ -30,6 +30,8 @@ pub const CHROMEDRIVER: Need = Need::Program { name: "chromedriver", package: "c
 pub const ALERTMANAGER: Need =
     Need::Program { name: "prometheus-alertmanager", package: "prometheus-alertmanager" };
 pub const GIT: Need = Need::Program { name: "git", package: "git" };
+/// Revokes certificates, as an authority does.
+pub const OPENSSL: Need = Need::Program { name: "openssl", package: "openssl" };
 pub const STRACE: Need = Need::Program { name: "strace", package: "strace" };
 
 /// What compiling the workspace needs besides Rust.

@@ -73,6 +73,7 @@ pub fn set_up() -> Result<()> {
         apt::MAVEN,
         apt::XZ,
         apt::KCAT,
+        apt::OPENSSL,
         apt::STRACE,
         apt::CHROMIUM,
         apt::CHROMEDRIVER,
