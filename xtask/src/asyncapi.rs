@@ -6,20 +6,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, child, dirs};
+use crate::{apt, child, dirs, npm};
 
-const NEEDS: [apt::Need; 2] = [
-    apt::Need::Program { name: "node", package: "nodejs" },
-    apt::Need::Program { name: "npm", package: "npm" },
-];
 /// Besides the whole document one of a single service is checked.
 const SERVICE: &str = "payment";
 const SCRIPT: &str = "check.mjs";
-const FILES: [&str; 3] = ["package.json", "package-lock.json", SCRIPT];
 
 /// Checks the shipped document, and one of a service. The script also breaks a document and wants that to be noticed.
 pub fn check() -> Result<()> {
-    apt::ensure(&NEEDS)?;
+    apt::ensure(&npm::NEEDS)?;
     let parser = installed()?;
     let program = dirs::target()?.join("debug/event-bus");
     let mut export = Command::new(program);
@@ -42,23 +37,11 @@ pub fn check() -> Result<()> {
     child::run(check.arg(dirs::root().join("deploy/asyncapi.json")).arg(of_service))
 }
 
-/// A directory with the script and the packages that its lock file names by their sums.
+/// A directory with the script and the packages that it needs.
 fn installed() -> Result<PathBuf> {
     let from = dirs::root().join("deploy/schemas/asyncapi");
     let to = dirs::cache("asyncapi")?;
-    let wanted = fs::read_to_string(from.join("package-lock.json"))
-        .context("cannot read the lock file of AsyncAPI's parser")?;
-    for file in FILES {
-        fs::copy(from.join(file), to.join(file)).with_context(|| format!("cannot copy {file}"))?;
-    }
-    // Written last, so that an installation that was ended half-way doesn't count.
-    let stamp = to.join("installed.json");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(to);
-    }
-    let mut npm = Command::new("npm");
-    npm.current_dir(&to).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]);
-    child::run(&mut npm)?;
-    fs::write(&stamp, wanted)?;
+    npm::install(&from, &to)?;
+    fs::copy(from.join(SCRIPT), to.join(SCRIPT)).context("cannot copy the script")?;
     Ok(to)
 }

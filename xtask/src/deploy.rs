@@ -6,16 +6,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, child, dirs, python};
+use crate::{apt, child, dirs, go, python};
 
-const NEEDS: [apt::Need; 1] = [apt::Need::Program { name: "go", package: "golang-go" }];
 /// The Go module that has the Compose Specification's schema, and the schema in it.
 const COMPOSE: &str = "github.com/compose-spec/compose-go/v2@v2.9.0";
 const COMPOSE_SCHEMA: &str = "schema/compose-spec.json";
 
 /// Checks the compose file and the resources of Kubernetes.
 pub fn check() -> Result<()> {
-    apt::ensure(&NEEDS)?;
+    apt::ensure(&[go::NEED])?;
     apt::ensure(&python::NEEDS)?;
     let deploy = dirs::root().join("deploy");
     let schemas = deploy.join("schemas");

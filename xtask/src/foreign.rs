@@ -1,15 +1,15 @@
 //! Other people's clients: brought, built, and set on a broker.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use crate::apt::{self, Need};
 use crate::test::{ALL, cargo};
-use crate::{child, dirs, kafka_tool, python};
+use crate::{child, dirs, go, kafka_tool, python};
 
-const NEEDS: [Need; 3] = [apt::KCAT, apt::JAVA, Need::Program { name: "go", package: "golang-go" }];
+const NEEDS: [Need; 3] = [apt::KCAT, apt::JAVA, go::NEED];
 
 /// Set kcat, Java's tools, kafka-python, franz-go and krafka on a broker: each creates, produces, consumes in a group of
 /// three, commits, resets, describes and deletes.
@@ -49,7 +49,7 @@ impl Clients {
                 &sources.join("python/requirements.txt"),
                 &built.join("python"),
             )?,
-            go: go(&sources.join("go"), &built.join("go-matrix"))?,
+            go: go::build(&sources.join("go"), built.join("go-matrix"))?,
             rust: rust(&sources.join("rust/Cargo.toml"), &built.join("rust"))?,
         })
     }
@@ -66,14 +66,6 @@ impl Clients {
         tests.env("KCAT", apt::find_program("kcat").context("kcat is not on the search path")?);
         child::run(&mut tests)
     }
-}
-
-fn go(module: &Path, program: &Path) -> Result<PathBuf> {
-    let mut build = Command::new("go");
-    // The module asks for no newer Go than Debian has: none is to be fetched.
-    build.args(["build", "-o"]).arg(program).arg(".").current_dir(module);
-    child::run(build.env("GOTOOLCHAIN", "local"))?;
-    Ok(program.to_path_buf())
 }
 
 fn rust(manifest: &Path, target: &Path) -> Result<PathBuf> {

@@ -1,6 +1,5 @@
 //! The reference services of `compat/services`: brought, built, and held to the contract on a broker.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -10,15 +9,13 @@ use crate::apt::{self, Need};
 use crate::log::Log;
 use crate::postgres::Postgres;
 use crate::test::{ALL, cargo};
-use crate::{child, dirs, python};
+use crate::{child, dirs, go, npm, python};
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 4] = [
     apt::KCAT,
     apt::MAVEN,
     Need::Program { name: "javac", package: "openjdk-17-jdk-headless" },
-    Need::Program { name: "go", package: "golang-go" },
-    Need::Program { name: "node", package: "nodejs" },
-    Need::Program { name: "npm", package: "npm" },
+    go::NEED,
 ];
 
 /// Hold the reference services in Python, Node, Java and Go to the contract on a broker: what they publish, and what they do with
@@ -52,17 +49,19 @@ impl Services {
     /// Fetches and builds what isn't there.
     pub fn bring() -> Result<Self> {
         apt::ensure(&NEEDS)?;
+        apt::ensure(&npm::NEEDS)?;
         apt::ensure(&python::NEEDS)?;
         let sources = dirs::root().join("compat/services");
         let built = dirs::cache("services")?;
+        npm::install(&sources.join("node"), &built.join("node"))?;
         Ok(Self {
             python: python::environment(
                 &sources.join("python/requirements.txt"),
                 &built.join("python"),
             )?,
-            node_modules: node_modules(&sources.join("node"), &built.join("node"))?,
+            node_modules: built.join("node/node_modules"),
             java: java(&sources.join("java"), built.join("java"))?,
-            go: go(&sources.join("go"), built.join("go-service"))?,
+            go: go::build(&sources.join("go"), built.join("go-service"))?,
         })
     }
 
@@ -86,27 +85,6 @@ impl Services {
     }
 }
 
-/// The packages that the lock file pins, in a directory of their own.
-fn node_modules(sources: &Path, dir: &Path) -> Result<PathBuf> {
-    const FILES: [&str; 2] = ["package.json", "package-lock.json"];
-    let modules = dir.join("node_modules");
-    let lock = fs::read_to_string(sources.join(FILES[1]))?;
-    // Written last, so that an installation that was ended half-way doesn't count.
-    let stamp = dir.join("installed.json");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
-        return Ok(modules);
-    }
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    for file in FILES {
-        fs::copy(sources.join(file), dir.join(file))?;
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(dir);
-    child::run(&mut npm)?;
-    fs::write(&stamp, lock)?;
-    Ok(modules)
-}
-
 fn java(sources: &Path, built: PathBuf) -> Result<PathBuf> {
     let log = Log::create("services-java")?;
     let mut maven = Command::new("mvn");
@@ -117,12 +95,4 @@ fn java(sources: &Path, built: PathBuf) -> Result<PathBuf> {
         .map_err(|error| log.explain(error))
         .context("cannot build the service in Java")?;
     Ok(built)
-}
-
-fn go(module: &Path, program: PathBuf) -> Result<PathBuf> {
-    let mut build = Command::new("go");
-    // The module asks for no newer Go than Debian has: none is to be fetched.
-    build.args(["build", "-o"]).arg(&program).arg(".").current_dir(module);
-    child::run(build.env("GOTOOLCHAIN", "local"))?;
-    Ok(program)
 }
