@@ -14,7 +14,6 @@ use event_bus_ops::deploy::rules::{self, Options};
 use event_bus_ops::deploy::{
     Factor, acls, asyncapi, dashboards, json_schema, kubernetes, markdown, strimzi,
 };
-
 use serde_json::{Value, json};
 
 use super::source::Bundle;
