@@ -154,37 +154,7 @@ fn concerns(acl: &Acl, namespace: &Namespace) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TOML: &str = r#"
-        namespace = "corner"
-        [services]
-        shop = { title = "Shop" }
-        billing = { title = "Billing" }
-        [defaults]
-        partitions = 1
-        replication = 1
-        min-insync-replicas = 1
-        retention = "7d"
-        dlq-retention = "14d"
-        retry = ["1s"]
-        execution = "batched"
-        behind-dead-letter = "continue"
-        handler-timeout = "5s"
-        [events.OrderPlaced]
-        topic = "order.placed"
-        description = "A customer placed an order."
-        producer = "shop"
-        key = ["/tenant_id"]
-        versions = ["1.0"]
-        [events.OrderPlaced.consumers.billing]
-        reads = ["/order_id"]
-    "#;
-
-    fn catalogue() -> Catalogue {
-        let schema = r#"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
-            "properties": { "order_id": { "type": "string" } } }"#;
-        Catalogue::parse("corner.toml", TOML, |_| Ok(schema.to_owned())).unwrap()
-    }
+    use crate::catalogue::corner::corner;
 
     fn of_shop(kind: &str, name: &str, pattern: &str, permission: &str) -> Acl {
         Acl {
@@ -200,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_granted_and_nothing_taken_away_unasked() {
-        let (catalogue, prefix) = (catalogue(), PrincipalPrefix::default());
+        let (catalogue, prefix) = (corner("billing"), PrincipalPrefix::default());
         let mut on_cluster = entries(&catalogue, &prefix);
         assert!(plan(&catalogue, &prefix, &on_cluster, Extra::Remove).is_empty());
         let gone = on_cluster.remove(0);
@@ -215,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_what_concerns_the_namespace_counts_as_too_much() {
-        let (catalogue, prefix) = (catalogue(), PrincipalPrefix::default());
+        let (catalogue, prefix) = (corner("billing"), PrincipalPrefix::default());
         let mut on_cluster = entries(&catalogue, &prefix);
         let too_much = [
             of_shop("TOPIC", "*", "LITERAL", "ALLOW"),

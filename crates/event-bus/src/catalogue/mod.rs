@@ -263,4 +263,6 @@ fn first_sample(folder: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
+pub(crate) mod corner;
+#[cfg(test)]
 mod tests;

@@ -6,23 +6,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::catalogue::Catalogue;
+use crate::catalogue::corner::corner_with;
 use crate::envelope::seal_bytes;
 use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::partition::partition_for;
 
-const TOML: &str = r#"
-    namespace = "corner"
-    [services]
-    shop = { title = "Shop" }
-    mail = { title = "Mail" }
-    [events.OrderPlaced]
-    topic = "order.placed"
-    description = "A customer placed an order."
-    producer = "shop"
-    key = ["/tenant_id", "/payload/order_id"]
-    versions = ["1.0"]
-    [events.OrderPlaced.consumers.mail]
+const MAIL_SENT: &str = r#"
     [events.MailSent]
     topic = "mail.sent"
     description = "A mail was sent."
@@ -39,7 +29,7 @@ const SCHEMA: &str = r#"{
 const PARTITIONS: i32 = 6;
 
 fn catalogue() -> Arc<Catalogue> {
-    Arc::new(Catalogue::parse("corner.toml", TOML, |_| Ok(SCHEMA.to_owned())).unwrap())
+    Arc::new(corner_with("mail", MAIL_SENT, SCHEMA))
 }
 
 /// An id that was made so many milliseconds after some moment.

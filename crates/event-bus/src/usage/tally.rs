@@ -155,24 +155,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalogue::{Catalogue, DIALECT};
-
-    const TOML: &str = r#"
-        namespace = "acme"
-        services = { shop = { title = "Shop" }, mail = { title = "Mail" } }
-        [events.OrderPlaced]
-        topic = "order.placed"
-        description = "A customer placed an order."
-        producer = "shop"
-        key = ["/tenant_id"]
-        versions = ["1.0"]
-        [events.OrderPlaced.consumers.mail]
-        "#;
+    use crate::catalogue::corner::corner;
 
     fn event() -> Event {
-        let schema = json!({ "$schema": DIALECT }).to_string();
-        let catalogue = Catalogue::parse("acme.toml", TOML, |_| Ok(schema.clone())).unwrap();
-        Event::clone(catalogue.event("OrderPlaced").unwrap())
+        Event::clone(corner("mail").event("OrderPlaced").unwrap())
     }
 
     fn record(event: &Event, offset: i64, version: &str, service: &str) -> Record {

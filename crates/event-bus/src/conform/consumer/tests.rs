@@ -4,31 +4,12 @@ use jiff::Timestamp;
 use super::cases::{Maker, Wanted};
 use super::letter::{Told, faults};
 use super::*;
+use crate::catalogue::corner::corner;
 use crate::consumer::doom_of;
 use crate::dead_letter::{Cause, Obituary, Reason, dlq_id};
 use crate::headers::{self, Header};
 use crate::kafka::Record;
 use crate::names::EventId;
-
-const TOML: &str = r#"
-    namespace = "corner"
-    [services]
-    shop = { title = "Shop" }
-    mail = { title = "Mail" }
-    [events.OrderPlaced]
-    topic = "order.placed"
-    description = "A customer placed an order."
-    producer = "shop"
-    key = ["/tenant_id", "/payload/order_id"]
-    versions = ["1.0"]
-    [events.OrderPlaced.consumers.mail]
-"#;
-const SCHEMA: &str = r#"{
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "required": ["order_id"],
-    "properties": { "order_id": { "type": "string" } }
-}"#;
 
 fn trial<'a>(catalogue: &'a Catalogue, kafka: &'a KafkaConfig, payload: &str) -> Trial<'a> {
     Trial {
@@ -44,7 +25,7 @@ fn trial<'a>(catalogue: &'a Catalogue, kafka: &'a KafkaConfig, payload: &str) ->
 
 #[test]
 fn what_is_sent_is_what_it_is_said_to_be() {
-    let catalogue = Catalogue::parse("corner.toml", TOML, |_| Ok(SCHEMA.to_owned())).unwrap();
+    let catalogue = corner("mail");
     let kafka = KafkaConfig::plain("localhost:1");
     let trial = trial(&catalogue, &kafka, r#"{"order_id":"o-1"}"#);
     let mut maker = Maker::of(&trial).unwrap();
@@ -73,7 +54,7 @@ fn what_is_sent_is_what_it_is_said_to_be() {
 
 #[test]
 fn a_payload_that_is_none_is_refused_by_what_is_wrong() {
-    let catalogue = Catalogue::parse("corner.toml", TOML, |_| Ok(SCHEMA.to_owned())).unwrap();
+    let catalogue = corner("mail");
     let kafka = KafkaConfig::plain("localhost:1");
     let error = Maker::of(&trial(&catalogue, &kafka, r#"{"order_id":7}"#)).err().unwrap();
     assert!(error.to_string().contains("/order_id"), "{error}");
