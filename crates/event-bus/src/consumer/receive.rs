@@ -90,6 +90,9 @@ impl Received {
         let claim = Claim { tenant, event_id, sha256, offset: record.offset, replay };
         let opened = parsed.and_then(|(envelope, payload)| {
             check(&envelope, event)?;
+            if let Replayed::Ours(_) = &replayed {
+                check_major(&envelope, event, group)?;
+            }
             Ok(Opened::new(envelope, payload, event))
         });
         let envelope = opened.map_err(Box::new);
@@ -168,9 +171,17 @@ impl Arrival for Arc<Received> {
     }
 }
 
-/// Why no handler of `event` must see a record, if so.
-pub(crate) fn doom_of(record: &Record, event: &catalogue::Event) -> Option<Cause> {
-    parse(record).and_then(|(envelope, _)| check(&envelope, event)).err()
+/// Why no handler of `event` must see a record, or not that of this group, if so.
+pub(crate) fn doom_of(
+    record: &Record,
+    event: &catalogue::Event,
+    group: Option<&GroupName>,
+) -> Option<Cause> {
+    let checked = parse(record).and_then(|(envelope, _)| {
+        check(&envelope, event)?;
+        group.map_or(Ok(()), |group| check_major(&envelope, event, group))
+    });
+    checked.err()
 }
 
 /// Whether an event is in one of the catalogue's majors, and the group handles another.
@@ -180,6 +191,23 @@ fn is_in_other_major(envelope: &Envelope, event: &catalogue::Event, group: &Grou
     envelope.event == event.name
         && consumer.is_some_and(|consumer| consumer.major != major)
         && event.versions.iter().any(|known| known.version.major == major)
+}
+
+/// Refuses what is in another major than the group handles. As it was published it is passed over, but whoever sends it back
+/// to the group means it to be handled.
+fn check_major(
+    envelope: &Envelope,
+    event: &catalogue::Event,
+    group: &GroupName,
+) -> Result<(), Cause> {
+    if !is_in_other_major(envelope, event, group) {
+        return Ok(());
+    }
+    let text = format!(
+        "version {} of {} is in a major that {group} does not handle",
+        envelope.version, event.name
+    );
+    Err(Cause::new(Reason::UnsupportedVersion, "UnsupportedVersion", text))
 }
 
 fn position_id(record: &Record) -> EventId {
@@ -230,4 +258,69 @@ fn check(envelope: &Envelope, event: &catalogue::Event) -> Result<(), Cause> {
         let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
         Cause::new(Reason::SchemaInvalid, "SchemaInvalid", listed.join("; "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    const SCHEMA: &str =
+        r#"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object" }"#;
+
+    /// An event of two majors, of which `mail` handles the second.
+    fn two_majors() -> Catalogue {
+        let toml = r#"
+            namespace = "corner"
+            services = { shop = { title = "Shop" }, mail = { title = "Mail" } }
+            [events.OrderPlaced]
+            topic = "order.placed"
+            description = "A customer placed an order."
+            producer = "shop"
+            key = ["/tenant_id"]
+            versions = ["1.0", "2.0"]
+            [events.OrderPlaced.consumers.mail]
+            major = 2
+            reads = []
+        "#;
+        Catalogue::parse("corner.toml", toml, |_| Ok(SCHEMA.to_owned())).unwrap()
+    }
+
+    fn record(event: &catalogue::Event, version: &str, headers: Vec<Header>) -> Record {
+        let value = json!({
+            "event_id": "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10", "event": "OrderPlaced", "version": version,
+            "occurred_at": "2026-03-01T09:00:00Z", "service": "shop", "tenant_id": "t", "payload": {},
+        });
+        let value = Some(value.to_string().into());
+        let (topic, key) = (event.topic.clone(), Some("t".into()));
+        Record { topic, partition: 0, offset: 7, timestamp_ms: 0, key, value, headers }
+    }
+
+    #[test]
+    fn an_event_of_another_major_is_passed_over_and_its_replay_is_refused() {
+        let catalogue = two_majors();
+        let event = catalogue.event("OrderPlaced").unwrap();
+        let group = &event.consumers[0].group;
+        let read = |record: Record| Received::read(record, event, group);
+        let of_ours = read(record(event, "2.0", Vec::new()));
+        assert!(of_ours.is_for_this_group() && of_ours.doom().is_none());
+        let of_others = read(record(event, "1.0", Vec::new()));
+        assert!(!of_others.is_for_this_group() && of_others.doom().is_none());
+
+        let id = "0197f3b4-7c1e-7b1a-9d55-0c7a3f1f2a10".to_owned();
+        let names = [headers::REPLAY_ID, headers::REPLAY_OF, headers::EVENT_ID];
+        let mut replay: Vec<Header> = names.map(|name| Header::text(name, id.clone())).into();
+        replay.push(Header::text(headers::REPLAY_FOR, group.to_string()));
+        let sent_back = record(event, "1.0", replay.clone());
+        let doom = doom_of(&sent_back, event, Some(group)).map(|cause| cause.reason);
+        assert_eq!(doom, Some(Reason::UnsupportedVersion));
+        assert_eq!(doom_of(&sent_back, event, None), None);
+        let sent_back = read(sent_back);
+        let doom = sent_back.doom().map(|cause| cause.reason);
+        assert!(sent_back.is_for_this_group());
+        assert_eq!(doom, Some(Reason::UnsupportedVersion));
+        assert!(read(record(event, "2.0", replay)).doom().is_none());
+    }
 }

@@ -245,7 +245,7 @@ impl Found {
         let event = catalogue.event_of_topic(self.letter.topic.as_str())?;
         let mut original = record.clone();
         original.headers.retain(|header| !header.is_added());
-        doom_of(&original, event).map(|cause| cause.message)
+        doom_of(&original, event, Some(&self.letter.group)).map(|cause| cause.message)
     }
 }
 

@@ -41,7 +41,9 @@ fn what_is_sent_is_what_it_is_said_to_be() {
             value: case.record.value,
             headers: case.record.headers,
         };
-        let doom = doom_of(&record, trial.subscription.event).map(|cause| cause.reason);
+        let doom =
+            doom_of(&record, trial.subscription.event, Some(&trial.subscription.consumer.group))
+                .map(|cause| cause.reason);
         let wanted = match case.wanted {
             // Of these the handler and the inbox decide.
             Wanted::Effect(_) => None,

@@ -137,7 +137,7 @@ fn redriven(
     let partition = partition.filter(|partition| (0..partitions).contains(partition));
     let alive = Record { topic: topic.clone(), headers, ..record };
     if let Some(event) = catalogue.event_of_topic(topic.as_str())
-        && let Some(cause) = doom_of(&alive, event)
+        && let Some(cause) = doom_of(&alive, event, None)
     {
         return Err(RedriveRefusal::Doomed { topic: topic.clone(), why: cause.message });
     }
