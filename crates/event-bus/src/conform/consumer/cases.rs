@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Trial, TrialError};
-use crate::catalogue::Event;
+use crate::catalogue::{Event, SchemaVersion, Subscription};
 use crate::dead_letter::Reason;
 use crate::envelope::{Draft, OutgoingRecord, Payload, SealError};
 use crate::headers::{self, Header};
@@ -38,6 +38,8 @@ pub(super) enum Wanted {
 /// Makes the records of a trial.
 pub(super) struct Maker<'a> {
     pub(super) event: &'a Event,
+    /// The highest version that the consumer handles.
+    newest: &'a SchemaVersion,
     /// Sets this trial's tenants apart from others'.
     run: u32,
     made: u32,
@@ -48,10 +50,10 @@ pub(super) struct Maker<'a> {
 impl<'a> Maker<'a> {
     pub(super) fn of(trial: &Trial<'a>) -> Result<Self, TrialError> {
         let event = trial.subscription.event;
+        let newest = newest(trial.subscription);
         let parsed = |which, text: String| {
             let refused = |why: String| TrialError::Payload { which, why };
             let payload = Payload::parse(text).map_err(|error| refused(error.to_string()))?;
-            let newest = event.versions.last().expect("an event has a version");
             newest.schema.check(&payload).map_err(|violations| {
                 let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
                 refused(all.join("; "))
@@ -61,12 +63,12 @@ impl<'a> Maker<'a> {
         let payload = match &trial.payload {
             Some(text) => text.clone(),
             None => {
-                sample(event).ok_or_else(|| TrialError::NoSample { event: event.name.clone() })?
+                sample(newest).ok_or_else(|| TrialError::NoSample { event: event.name.clone() })?
             }
         };
         let poison = trial.poison.clone().map(|text| parsed("poison", text)).transpose()?;
         let payload = parsed("payload", payload)?;
-        Ok(Self { event, run: rand::random(), made: 0, payload, poison })
+        Ok(Self { event, newest, run: rand::random(), made: 0, payload, poison })
     }
 
     /// A record of the payload, for a tenant of its own.
@@ -98,8 +100,8 @@ impl<'a> Maker<'a> {
     fn sealed(&self, payload: &Payload, number: u32) -> Result<OutgoingRecord, TrialError> {
         let tenant = format!("conform-{:08x}-{number}", self.run);
         let tenant: TenantId = tenant.parse().expect("letters and digits name a tenant");
-        let version = self.event.versions.last().expect("an event has a version").version;
-        let draft = Draft::new(self.event, version, &tenant, payload.clone(), Timestamp::now());
+        let draft =
+            Draft::new(self.event, self.newest.version, &tenant, payload.clone(), Timestamp::now());
         let which = "payload";
         draft
             .seal()
@@ -123,8 +125,7 @@ impl<'a> Maker<'a> {
     /// A record whose payload lacks everything, where the schema forbids that.
     pub(super) fn invalid(&mut self) -> Result<Option<OutgoingRecord>, TrialError> {
         let empty = Payload::parse("{}").expect("it is JSON");
-        let newest = self.event.versions.last().expect("an event has a version");
-        if newest.schema.is_valid(&empty) {
+        if self.newest.schema.is_valid(&empty) {
             return Ok(None);
         }
         self.changed(|envelope| envelope["payload"] = json!({})).map(Some)
@@ -181,8 +182,7 @@ impl<'a> Maker<'a> {
         cases.push(Case { wanted, ..effect("no-event-id", what, record) });
         let record = self.changed(|envelope| envelope["conform"] = json!({ "further": [1, 2] }))?;
         cases.push(effect("further-fields", "fields beyond the envelope's are ignored", record));
-        let major = self.event.versions.last().expect("an event has a version").version.major;
-        let version = format!("{major}.4711");
+        let version = format!("{}.4711", self.newest.version.major);
         let record = self.changed(|envelope| envelope["version"] = json!(version))?;
         cases.push(effect(
             "unknown-minor",
@@ -310,9 +310,15 @@ fn dead(
     Case { name, what, record, times: 1, wanted: Wanted::Dead { reason, attempts } }
 }
 
-/// The payload of the newest version's sample.
-fn sample(event: &Event) -> Option<String> {
-    let newest = event.versions.last()?;
+/// The highest version of the major that the consumer handles.
+fn newest(subscription: Subscription<'_>) -> &SchemaVersion {
+    let Subscription { event, consumer } = subscription;
+    let handled = event.versions.iter().filter(|known| known.version.major == consumer.major);
+    handled.max_by_key(|known| known.version).expect("a consumer's major has a version")
+}
+
+/// The payload of a version's sample.
+fn sample(newest: &SchemaVersion) -> Option<String> {
     let sample: Value = serde_json::from_str(newest.sample.as_deref()?).ok()?;
     sample.get("payload").map(Value::to_string)
 }
