@@ -107,6 +107,15 @@ async fn consumers_of_two_majors_each_handle_their_own_once_and_nothing_is_a_dea
     assert!(bus.dead_letters::<OrderPlacedV1>().await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_of_another_major_than_the_catalogue_says_is_refused_before_anything_runs() {
+    let bus = TestBus::start(catalogue()).await;
+    let mail = bus.service("mail", TABLES).await.on::<OrderPlacedV2>(Billing);
+    let refused = mail.run(std::future::pending()).await.expect_err("mail handles major 1");
+    let told = "mail handles OrderPlaced as version 2.0, but the catalogue has it handle major 1";
+    assert!(refused.to_string().starts_with(told), "{refused}");
+}
+
 fn catalogue() -> Catalogue {
     let toml = r#"
         namespace = "acme"

@@ -69,6 +69,21 @@ pub enum RunError {
         /// The event's name.
         event: &'static str,
     },
+    /// A handler's type is another major of the event than the catalogue has the service handle.
+    #[error(
+        "{service} handles {event} as version {version}, but the catalogue has it handle major {major}: have both say the \
+         same"
+    )]
+    OtherMajor {
+        /// The service.
+        service: ServiceName,
+        /// The event's name.
+        event: &'static str,
+        /// The version of the handler's type.
+        version: &'static str,
+        /// The major that the catalogue says.
+        major: u32,
+    },
     /// The catalogue gives the service an event that it has no handler for.
     #[error("the catalogue lists {service} as a consumer of {event}, but it has no handler for it")]
     NoHandler {
@@ -177,13 +192,13 @@ impl Service {
     /// Handles an event with `handler`. A second handler of one event replaces the first.
     #[must_use]
     pub fn on<E: EventType>(self, handler: impl Handler<E>) -> Self {
-        self.on_database(E::NAME, Arc::new(Single::<E, _>::new(handler)))
+        self.on_database::<E>(Arc::new(Single::<E, _>::new(handler)))
     }
 
     /// Handles an event with `handler`, many at once. A second handler of one event replaces the first.
     #[must_use]
     pub fn on_batch<E: EventType + Sync>(self, handler: impl BatchHandler<E>) -> Self {
-        self.on_database(E::NAME, Arc::new(Batched::<E, _>::new(handler)))
+        self.on_database::<E>(Arc::new(Batched::<E, _>::new(handler)))
     }
 
     /// Handles an event with `handler` outside of the service's database, at least once. A second handler of one event
@@ -191,7 +206,7 @@ impl Service {
     #[must_use]
     pub fn on_stateless<E: EventType>(mut self, handler: impl StatelessHandler<E>) -> Self {
         let handler = Arc::new(Stateless::<E, _>::new(handler));
-        self.handlers.insert(E::NAME, Registered::Stateless(handler));
+        self.handlers.insert::<E>(Registered::Stateless(handler));
         self
     }
 
@@ -211,8 +226,8 @@ impl Service {
         self
     }
 
-    fn on_database(mut self, event: &'static str, handler: Arc<dyn ErasedHandler>) -> Self {
-        self.handlers.insert(event, Registered::Database(self.outbox.clone(), handler));
+    fn on_database<E: EventType>(mut self, handler: Arc<dyn ErasedHandler>) -> Self {
+        self.handlers.insert::<E>(Registered::Database(self.outbox.clone(), handler));
         self
     }
 

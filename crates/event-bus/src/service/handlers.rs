@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use super::RunError;
-use crate::catalogue::{self, BehindDeadLetter, Catalogue};
+use crate::catalogue::{self, BehindDeadLetter, Catalogue, Version};
 use crate::consumer::erased::ErasedHandler;
 use crate::consumer::{
     Executor, Fenced, Invoker, Runner, Settings, StatelessExecutor, Subscription,
 };
 use crate::control::listener::{Asked, Hold, Listener};
+use crate::envelope::EventType;
 use crate::kafka::KafkaConfig;
 use crate::kafka::admin::Admin;
 use crate::kafka::lasting_producer::LastingProducer;
@@ -28,6 +29,8 @@ use crate::tracer::Tracer;
 /// What a service does about its events.
 pub(super) struct Handlers {
     by_event: HashMap<&'static str, Registered>,
+    /// The version of each event that its handler's type is.
+    versions: HashMap<&'static str, &'static str>,
     middleware: Vec<Arc<dyn ErasedMiddleware>>,
     /// Offsets are committed at the latest this long after an event settled.
     pub(super) commit_every: Duration,
@@ -39,6 +42,7 @@ impl Default for Handlers {
     fn default() -> Self {
         Self {
             by_event: HashMap::new(),
+            versions: HashMap::new(),
             middleware: Vec::new(),
             commit_every: COMMIT_EVERY,
             metrics: Metrics::default(),
@@ -72,8 +76,9 @@ struct Shared<'a> {
 }
 
 impl Handlers {
-    pub(super) fn insert(&mut self, event: &'static str, handler: Registered) {
-        self.by_event.insert(event, handler);
+    pub(super) fn insert<E: EventType>(&mut self, handler: Registered) {
+        self.by_event.insert(E::NAME, handler);
+        self.versions.insert(E::NAME, E::VERSION);
     }
 
     pub(super) fn surround(&mut self, middleware: impl Middleware) {
@@ -82,9 +87,19 @@ impl Handlers {
 
     /// A subscription for each event that the catalogue gives the service.
     pub(super) fn subscriptions(&self, bus: Bus<'_>) -> Result<Vec<Subscription>, RunError> {
-        for event in self.by_event.keys() {
-            if bus.catalogue.subscription(bus.service.as_ref(), event).is_none() {
-                return Err(RunError::NotAConsumer { service: bus.service.clone(), event });
+        for (event, version) in &self.versions {
+            let service = bus.service;
+            let Some(subscription) = bus.catalogue.subscription(service.as_ref(), event) else {
+                return Err(RunError::NotAConsumer { service: service.clone(), event });
+            };
+            let major = subscription.consumer.major;
+            if version.parse::<Version>().is_ok_and(|version| version.major != major) {
+                return Err(RunError::OtherMajor {
+                    service: service.clone(),
+                    event,
+                    version,
+                    major,
+                });
             }
         }
         let middleware: Arc<[_]> = self.middleware.as_slice().into();

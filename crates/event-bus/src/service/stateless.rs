@@ -63,7 +63,7 @@ impl StatelessService {
     #[must_use]
     pub fn on<E: EventType>(mut self, handler: impl StatelessHandler<E>) -> Self {
         let handler = Arc::new(Stateless::<E, _>::new(handler));
-        self.handlers.insert(E::NAME, Registered::Stateless(handler));
+        self.handlers.insert::<E>(Registered::Stateless(handler));
         self
     }
 
